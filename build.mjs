@@ -1,0 +1,28 @@
+// Bundles the command line, the library and the benchmark into dist/. Commands stay separate chunks, loaded when called.
+import { rmSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+
+const root = fileURLToPath(new URL('.', import.meta.url));
+const dist = `${root}dist`;
+rmSync(dist, { recursive: true, force: true });
+
+const common = { absWorkingDir: root, bundle: true, platform: 'node', target: 'node20', format: 'esm', logLevel: 'warning' };
+// Packages written as CommonJS ask for `require` of Node's own modules.
+const banner = { js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);" };
+await build({
+  ...common,
+  entryPoints: { folioscope: 'src/cli/main.ts', index: 'src/index.ts', bench: 'bench/main.ts' },
+  outdir: 'dist',
+  splitting: true,
+  chunkNames: 'chunks/[name]-[hash]',
+  banner,
+  external: ['msgpackr-extract'],
+});
+
+// Declarations for users of the library.
+const tsc = createRequire(import.meta.url).resolve('typescript/package.json').replace(/package\.json$/, 'bin/tsc');
+const types = spawnSync(process.execPath, [tsc, '-p', 'tsconfig.types.json'], { cwd: root, stdio: 'inherit' });
+process.exitCode = types.status ?? 1;

@@ -1,0 +1,134 @@
+// What happened to page frames, their bytes, the page cache and the LRU batches. Mirrors mm/page_alloc.c, mm/filemap.c, mm/swap.c.
+
+/** A frame left the free list with one reference: `folio_alloc()`. Its bytes are zero. */
+export interface FolioAllocated {
+  readonly type: 'FolioAllocated';
+  readonly pfn: number;
+}
+/** `__wp_page_copy_user()`: the bytes of `from` now also stand in `pfn`. */
+export interface PageCopied {
+  readonly type: 'PageCopied';
+  readonly pfn: number;
+  readonly from: number;
+}
+/** `folio_put()`: a reference was dropped; `freed` 1 if it was the last one and the frame went back to the free list. */
+export interface FolioReleased {
+  readonly type: 'FolioReleased';
+  readonly pfn: number;
+  readonly ref: number;
+  readonly freed: number;
+}
+/** `length` bytes of value `byte` were written at `offset` in the page; -1: bytes the model does not know (read(2) from a file). */
+export interface PageWritten {
+  readonly type: 'PageWritten';
+  readonly pfn: number;
+  readonly offset: number;
+  readonly length: number;
+  readonly byte: number;
+}
+/** `folio_mark_dirty()`. */
+export interface FolioDirtied {
+  readonly type: 'FolioDirtied';
+  readonly pfn: number;
+}
+/** A CPU's batch of new pages moved to the LRU: `folio_batch_move_lru(lru_add)`. The batch's references go; `freed` [pfn, n]* had no other. */
+export interface LruAddDrained {
+  readonly type: 'LruAddDrained';
+  readonly cpu: number;
+  readonly ref: number;
+  readonly freed: readonly number[];
+}
+/** A CPU's batch of lazily freed pages was worked off: swapbacked is cleared: `lru_lazyfree()`. References go; `freed` as above. */
+export interface LruLazyfreeDrained {
+  readonly type: 'LruLazyfreeDrained';
+  readonly cpu: number;
+  readonly ref: number;
+  readonly freed: readonly number[];
+}
+/** A file or shared memory object came into view. `resident` 1: pages below its size are taken as cached until known otherwise. */
+export interface InodeCreated {
+  readonly type: 'InodeCreated';
+  readonly inode: number;
+  readonly name: string;
+  /** One of reducers/state.ts InodeKind. */
+  readonly kind: number;
+  /** Bytes; -1 where the recording does not tell. */
+  readonly size: number;
+  readonly resident: number;
+}
+/** `i_size_write()`. */
+export interface InodeResized {
+  readonly type: 'InodeResized';
+  readonly inode: number;
+  readonly size: number;
+}
+/** A file descriptor of a process leads to a file: open, dup, memfd_create. `flags` are the O_* it was opened with. */
+export interface FdInstalled {
+  readonly type: 'FdInstalled';
+  readonly tgid: number;
+  readonly fd: number;
+  readonly inode: number;
+  readonly flags: number;
+}
+/** close(2). */
+export interface FdClosed {
+  readonly type: 'FdClosed';
+  readonly tgid: number;
+  readonly fd: number;
+}
+/** `copy_files()`: fork gave the child process the parent's descriptors. */
+export interface FdTableCopied {
+  readonly type: 'FdTableCopied';
+  readonly tgid: number;
+  readonly from: number;
+}
+/** Pages a recording says are not in the page cache ([index, n]*): `record` saw so with mincore, or they were added later. */
+export interface PageCacheHolesNoted {
+  readonly type: 'PageCacheHolesNoted';
+  readonly inode: number;
+  readonly runs: readonly number[];
+}
+/** Pages noted as holes ([index, n]*) that are cached after all: read or written by calls the recording does not follow. */
+export interface PageCacheHolesForgotten {
+  readonly type: 'PageCacheHolesForgotten';
+  readonly inode: number;
+  readonly runs: readonly number[];
+}
+/**
+ * `filemap_add_folio()`, `shmem_add_to_page_cache()`: frames [index, pfn, n]* from the free list now belong to the file.
+ * `ref` is each frame's count afterwards: the cache's, and one more where `lruCpu`'s batch holds it (-1: on the LRU since long).
+ */
+export interface PageCacheAdded {
+  readonly type: 'PageCacheAdded';
+  readonly inode: number;
+  readonly runs: readonly number[];
+  readonly swapbacked: number;
+  readonly ref: number;
+  readonly lruCpu: number;
+}
+/** `filemap_remove_folio()`: [index, pfn, n]* left the cache; `freed` [pfn, n]* had no other reference. */
+export interface PageCacheRemoved {
+  readonly type: 'PageCacheRemoved';
+  readonly inode: number;
+  readonly runs: readonly number[];
+  readonly ref: number;
+  readonly freed: readonly number[];
+}
+
+export type FolioEvent =
+  | FolioAllocated
+  | PageCopied
+  | FolioReleased
+  | PageWritten
+  | FolioDirtied
+  | LruAddDrained
+  | LruLazyfreeDrained
+  | InodeCreated
+  | InodeResized
+  | FdInstalled
+  | FdClosed
+  | FdTableCopied
+  | PageCacheHolesNoted
+  | PageCacheHolesForgotten
+  | PageCacheAdded
+  | PageCacheRemoved;

@@ -1,0 +1,270 @@
+// The catalogue: every event type with its opcode and the kinds of its fields. Opcodes are append-only.
+import type { AddressSpaceEvent } from './address-space.js';
+import type { FolioEvent } from './folio.js';
+import type { PageTableEvent } from './page-table.js';
+import type { TaskEvent } from './task.js';
+
+export type * from './address-space.js';
+export type * from './folio.js';
+export type * from './page-table.js';
+export type * from './task.js';
+
+/** Everything that can happen. */
+export type KernelEvent = TaskEvent | AddressSpaceEvent | PageTableEvent | FolioEvent;
+export type EventType = KernelEvent['type'];
+/** The event with that `type`. */
+export type EventOf<T extends EventType> = Extract<KernelEvent, { type: T }>;
+
+/** Raised whenever the meaning of a field or the set of types changes; older logs then pass through upcasters. */
+export const CATALOGUE_VERSION = 1;
+
+/**
+ * What a field holds. The log's column codec and the rolling digest are driven by it.
+ * Numbers: `int` and subjects (`mm`, `tid`, `vpn`, `pfn`, `inode`, `anonVma`, `addr`, `cpu`).
+ * Lists of numbers, with the meaning of their stride: `pfnRuns` [pfn,n], `vpnRuns` [vpn,n], `pteRuns3` [vpn,pfn,n],
+ * `pteRuns4` [vpn,pfn,n,flags], `pteRuns5` [vpn,pfn,n,flags,flags], `cacheRuns` [index,pfn,n], `ints`. `text` is a string.
+ */
+export type FieldKind =
+  | 'int'
+  | 'mm'
+  | 'tid'
+  | 'vpn'
+  | 'pfn'
+  | 'inode'
+  | 'anonVma'
+  | 'addr'
+  | 'cpu'
+  | 'pfnRuns'
+  | 'vpnRuns'
+  | 'pteRuns3'
+  | 'pteRuns4'
+  | 'pteRuns5'
+  | 'cacheRuns'
+  | 'ints'
+  | 'text';
+
+/** Field kinds whose column is a list of numbers per event. */
+export const LIST_KINDS: ReadonlySet<FieldKind> = new Set<FieldKind>([
+  'pfnRuns',
+  'vpnRuns',
+  'pteRuns3',
+  'pteRuns4',
+  'pteRuns5',
+  'cacheRuns',
+  'ints',
+]);
+
+type FieldsOf<T extends EventType> = { readonly [K in Exclude<keyof EventOf<T>, 'type'>]: FieldKind };
+export interface EventShape {
+  readonly opcode: number;
+  readonly fields: Readonly<Record<string, FieldKind>>;
+}
+
+/** Shape of every event type. The compiler checks that the fields are exactly those of the type. */
+export const CATALOGUE: { readonly [T in EventType]: { readonly opcode: number; readonly fields: FieldsOf<T> } } = {
+  TaskCreated: {
+    opcode: 1,
+    fields: { tid: 'tid', tgid: 'tid', parent: 'tid', mm: 'mm', cpu: 'cpu' },
+  },
+  TaskMoved: { opcode: 2, fields: { tid: 'tid', cpu: 'cpu' } },
+  TaskMmSwitched: { opcode: 3, fields: { tid: 'tid', mm: 'mm' } },
+  FaultAccounted: { opcode: 4, fields: { tid: 'tid', major: 'int' } },
+  SignalSent: { opcode: 5, fields: { tid: 'tid', signal: 'int', code: 'int', addr: 'addr' } },
+  TaskExited: { opcode: 6, fields: { tid: 'tid', mm: 'mm' } },
+  TaskReaped: { opcode: 7, fields: { tid: 'tid' } },
+  MmCreated: {
+    opcode: 8,
+    fields: {
+      mm: 'mm',
+      parent: 'mm',
+      mmapBase: 'addr',
+      startBrk: 'addr',
+      brk: 'addr',
+      defFlags: 'int',
+      foreignLayout: 'int',
+    },
+  },
+  MmUsersChanged: { opcode: 9, fields: { mm: 'mm', users: 'int' } },
+  MmFreed: { opcode: 10, fields: { mm: 'mm' } },
+  BrkSet: { opcode: 11, fields: { mm: 'mm', startBrk: 'addr', brk: 'addr' } },
+  DefFlagsSet: { opcode: 12, fields: { mm: 'mm', defFlags: 'int' } },
+  HiwaterRssRaised: { opcode: 13, fields: { mm: 'mm', pages: 'int' } },
+  ArgPagesAccounted: { opcode: 14, fields: { mm: 'mm', rssAnon: 'int' } },
+  VmAccounted: {
+    opcode: 15,
+    fields: {
+      mm: 'mm',
+      total: 'int',
+      data: 'int',
+      stack: 'int',
+      exec: 'int',
+      locked: 'int',
+      committed: 'int',
+    },
+  },
+  VmaInserted: {
+    opcode: 16,
+    fields: {
+      mm: 'mm',
+      start: 'addr',
+      end: 'addr',
+      flags: 'int',
+      pgoff: 'int',
+      inode: 'inode',
+      anonVma: 'anonVma',
+      chain: 'ints',
+    },
+  },
+  VmaRemoved: { opcode: 17, fields: { mm: 'mm', start: 'addr' } },
+  VmaSplit: { opcode: 18, fields: { mm: 'mm', start: 'addr', at: 'addr' } },
+  VmaResized: {
+    opcode: 19,
+    fields: { mm: 'mm', start: 'addr', newStart: 'addr', newEnd: 'addr', newPgoff: 'int' },
+  },
+  VmaMerged: {
+    opcode: 20,
+    fields: { mm: 'mm', start: 'addr', absorbed: 'addr', anonVma: 'anonVma', chain: 'ints' },
+  },
+  VmaFlagsChanged: { opcode: 21, fields: { mm: 'mm', start: 'addr', flags: 'int' } },
+  VmaAnonVmaSet: {
+    opcode: 22,
+    fields: { mm: 'mm', start: 'addr', anonVma: 'anonVma', chain: 'ints' },
+  },
+  AnonVmaCreated: { opcode: 23, fields: { anonVma: 'anonVma', root: 'anonVma', parent: 'anonVma' } },
+  AnonVmaLinked: {
+    opcode: 24,
+    fields: { anonVma: 'anonVma', activeVmas: 'int', children: 'int', links: 'int' },
+  },
+  AnonVmaFreed: { opcode: 25, fields: { anonVma: 'anonVma' } },
+  PageTableAllocated: { opcode: 26, fields: { mm: 'mm', vpn: 'vpn', bytes: 'int' } },
+  PageTablesFreed: { opcode: 27, fields: { mm: 'mm', vpn: 'vpn', vpnEnd: 'vpn', bytes: 'int' } },
+  ZeroPageMapped: { opcode: 28, fields: { mm: 'mm', vpn: 'vpn', entry: 'int' } },
+  SpecialPfnMapped: { opcode: 29, fields: { mm: 'mm', vpn: 'vpn', entry: 'int' } },
+  AnonPageMapped: {
+    opcode: 30,
+    fields: {
+      mm: 'mm',
+      vpn: 'vpn',
+      pfn: 'pfn',
+      entry: 'int',
+      anonVma: 'anonVma',
+      index: 'int',
+      ref: 'int',
+      mapcount: 'int',
+      exclusive: 'int',
+      rssAnon: 'int',
+      lruCpu: 'cpu',
+    },
+  },
+  CowPageMapped: {
+    opcode: 31,
+    fields: {
+      mm: 'mm',
+      vpn: 'vpn',
+      oldPfn: 'pfn',
+      oldMapcount: 'int',
+      pfn: 'pfn',
+      entry: 'int',
+      anonVma: 'anonVma',
+      index: 'int',
+      ref: 'int',
+      mapcount: 'int',
+      exclusive: 'int',
+      rssFile: 'int',
+      rssAnon: 'int',
+      rssShmem: 'int',
+      lruCpu: 'cpu',
+    },
+  },
+  PageReused: {
+    opcode: 32,
+    fields: { mm: 'mm', vpn: 'vpn', pfn: 'pfn', entry: 'int', exclusive: 'int', anonVma: 'anonVma' },
+  },
+  PteFlagsSet: { opcode: 33, fields: { mm: 'mm', vpn: 'vpn', entry: 'int' } },
+  FilePagesMapped: {
+    opcode: 34,
+    fields: {
+      mm: 'mm',
+      runs: 'pteRuns3',
+      flags: 'int',
+      ref: 'int',
+      mapcount: 'int',
+      rssFile: 'int',
+      rssShmem: 'int',
+    },
+  },
+  PtesCopied: {
+    opcode: 35,
+    fields: {
+      mm: 'mm',
+      child: 'mm',
+      anon: 'pteRuns5',
+      file: 'pteRuns5',
+      special: 'pteRuns5',
+      ref: 'int',
+      mapcount: 'int',
+      exclusive: 'int',
+      rssFile: 'int',
+      rssAnon: 'int',
+      rssShmem: 'int',
+    },
+  },
+  PtesProtected: { opcode: 36, fields: { mm: 'mm', runs: 'pteRuns4' } },
+  PtesZapped: {
+    opcode: 37,
+    fields: {
+      mm: 'mm',
+      runs: 'pteRuns4',
+      special: 'pteRuns4',
+      mapcount: 'int',
+      rssFile: 'int',
+      rssAnon: 'int',
+      rssShmem: 'int',
+    },
+  },
+  GatherFlushed: { opcode: 38, fields: { mm: 'mm', ref: 'int', runs: 'pfnRuns', freed: 'pfnRuns' } },
+  PtesMoved: { opcode: 39, fields: { mm: 'mm', vpn: 'vpn', newVpn: 'vpn', runs: 'ints' } },
+  PagesLazyfreed: { opcode: 40, fields: { mm: 'mm', runs: 'pteRuns4', ref: 'int', lruCpu: 'cpu' } },
+  FolioAllocated: { opcode: 41, fields: { pfn: 'pfn' } },
+  PageCopied: { opcode: 42, fields: { pfn: 'pfn', from: 'pfn' } },
+  FolioReleased: { opcode: 43, fields: { pfn: 'pfn', ref: 'int', freed: 'int' } },
+  PageWritten: {
+    opcode: 44,
+    fields: { pfn: 'pfn', offset: 'int', length: 'int', byte: 'int' },
+  },
+  FolioDirtied: { opcode: 45, fields: { pfn: 'pfn' } },
+  LruAddDrained: { opcode: 46, fields: { cpu: 'cpu', ref: 'int', freed: 'pfnRuns' } },
+  LruLazyfreeDrained: { opcode: 47, fields: { cpu: 'cpu', ref: 'int', freed: 'pfnRuns' } },
+  InodeCreated: {
+    opcode: 48,
+    fields: { inode: 'inode', name: 'text', kind: 'int', size: 'int', resident: 'int' },
+  },
+  InodeResized: { opcode: 49, fields: { inode: 'inode', size: 'int' } },
+  PageCacheHolesNoted: { opcode: 50, fields: { inode: 'inode', runs: 'ints' } },
+  PageCacheAdded: {
+    opcode: 51,
+    fields: { inode: 'inode', runs: 'cacheRuns', swapbacked: 'int', ref: 'int', lruCpu: 'cpu' },
+  },
+  PageCacheRemoved: {
+    opcode: 52,
+    fields: { inode: 'inode', runs: 'cacheRuns', ref: 'int', freed: 'pfnRuns' },
+  },
+  FdInstalled: {
+    opcode: 53,
+    fields: { tgid: 'tid', fd: 'int', inode: 'inode', flags: 'int' },
+  },
+  FdClosed: { opcode: 54, fields: { tgid: 'tid', fd: 'int' } },
+  PageCacheHolesForgotten: { opcode: 57, fields: { inode: 'inode', runs: 'ints' } },
+  ExecMmPrepared: { opcode: 56, fields: { tid: 'tid', mm: 'mm' } },
+  FdTableCopied: { opcode: 55, fields: { tgid: 'tid', from: 'tid' } },
+};
+
+/** Event types by opcode. */
+export const TYPE_BY_OPCODE: readonly (EventType | undefined)[] = (() => {
+  const types: (EventType | undefined)[] = [];
+  for (const type of Object.keys(CATALOGUE) as EventType[]) types[CATALOGUE[type].opcode] = type;
+  return types;
+})();
+
+/** The catalogue seen without the types, for code that treats all events alike. */
+export const SHAPES = CATALOGUE as Readonly<Record<EventType, EventShape>>;

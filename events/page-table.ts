@@ -1,0 +1,188 @@
+// What happened to page-table entries, with everything that changed under the same lock hold.
+// `vpn` is address / 4096, `pfn` the model's frame number. Entries are numbers, see reducers/pte.ts; flags are their low bits.
+// `ref`, `mapcount` and `rss*` are differences that apply to every page the event names; `rss*` are totals of the event.
+
+/** `__pte_alloc()` and the levels above it: page tables that a walk to `vpn` had to add (`bytes` of tables). */
+export interface PageTableAllocated {
+  readonly type: 'PageTableAllocated';
+  readonly mm: number;
+  readonly vpn: number;
+  readonly bytes: number;
+}
+/** `free_pgtables()`: the tables covering [vpn, vpnEnd) are gone; all their entries were empty. */
+export interface PageTablesFreed {
+  readonly type: 'PageTablesFreed';
+  readonly mm: number;
+  readonly vpn: number;
+  readonly vpnEnd: number;
+  readonly bytes: number;
+}
+/** `do_anonymous_page()`, read fault: the shared zero page, no rmap, no reference, no rss. */
+export interface ZeroPageMapped {
+  readonly type: 'ZeroPageMapped';
+  readonly mm: number;
+  readonly vpn: number;
+  readonly entry: number;
+}
+/** A pfn mapping without a page behind it (vvar): `vmf_insert_pfn()`. */
+export interface SpecialPfnMapped {
+  readonly type: 'SpecialPfnMapped';
+  readonly mm: number;
+  readonly vpn: number;
+  readonly entry: number;
+}
+/**
+ * A fresh anonymous page became visible: `do_anonymous_page()`, `do_cow_fault()`, arguments of execve.
+ * `lruCpu` is the CPU whose LRU batch took it (one more reference, contained in `ref`).
+ */
+export interface AnonPageMapped {
+  readonly type: 'AnonPageMapped';
+  readonly mm: number;
+  readonly vpn: number;
+  readonly pfn: number;
+  readonly entry: number;
+  readonly anonVma: number;
+  readonly index: number;
+  readonly ref: number;
+  readonly mapcount: number;
+  readonly exclusive: number;
+  readonly rssAnon: number;
+  readonly lruCpu: number;
+}
+/**
+ * `wp_page_copy()`, the commit: the entry now leads to the private copy, and the old page lost this mapping.
+ * `oldPfn` is -1 for the zero page. References to the old page go with a FoliosReleased afterwards.
+ */
+export interface CowPageMapped {
+  readonly type: 'CowPageMapped';
+  readonly mm: number;
+  readonly vpn: number;
+  readonly oldPfn: number;
+  readonly oldMapcount: number;
+  readonly pfn: number;
+  readonly entry: number;
+  readonly anonVma: number;
+  readonly index: number;
+  readonly ref: number;
+  readonly mapcount: number;
+  readonly exclusive: number;
+  readonly rssFile: number;
+  readonly rssAnon: number;
+  readonly rssShmem: number;
+  readonly lruCpu: number;
+}
+/**
+ * `wp_page_reuse()` and the decision before it: the page stays. `exclusive` 1 sets the flag; `anonVma` is what
+ * `folio_move_anon_rmap()` attached the page to, 0 if it stayed where it was.
+ */
+export interface PageReused {
+  readonly type: 'PageReused';
+  readonly mm: number;
+  readonly vpn: number;
+  readonly pfn: number;
+  readonly entry: number;
+  readonly exclusive: number;
+  readonly anonVma: number;
+}
+/** An entry got other flags in a fault (dirty, writable in a shared mapping) or by a store of the program itself. */
+export interface PteFlagsSet {
+  readonly type: 'PteFlagsSet';
+  readonly mm: number;
+  readonly vpn: number;
+  readonly entry: number;
+}
+/** `filemap_map_pages()`, `finish_fault()`: page-cache pages became visible. `runs` is [vpn, pfn, n]*, `flags` those of each new entry. */
+export interface FilePagesMapped {
+  readonly type: 'FilePagesMapped';
+  readonly mm: number;
+  readonly runs: readonly number[];
+  readonly flags: number;
+  readonly ref: number;
+  readonly mapcount: number;
+  readonly rssFile: number;
+  readonly rssShmem: number;
+}
+/**
+ * `copy_pte_range()`: entries of one table that fork gave to the child. Runs are [vpn, pfn, n, child's flags, parent's new flags]*;
+ * `anon` pages also lose PG_anon_exclusive (`exclusive` 0), `special` ones (zero page) have no page to count.
+ */
+export interface PtesCopied {
+  readonly type: 'PtesCopied';
+  readonly mm: number;
+  readonly child: number;
+  readonly anon: readonly number[];
+  readonly file: readonly number[];
+  readonly special: readonly number[];
+  readonly ref: number;
+  readonly mapcount: number;
+  readonly exclusive: number;
+  readonly rssFile: number;
+  readonly rssAnon: number;
+  readonly rssShmem: number;
+}
+/**
+ * `change_pte_range()`: entries of one table whose flags mprotect changed. Runs are [vpn, pfn, n, new flags]*.
+ */
+export interface PtesProtected {
+  readonly type: 'PtesProtected';
+  readonly mm: number;
+  readonly runs: readonly number[];
+}
+/**
+ * `zap_pte_range()`: entries of one table were cleared. `runs` is [vpn, pfn, n, old flags]* for pages (mapcount changes, the
+ * reference waits in the mm's gather until GatherFlushed), `special` the same for entries without a page.
+ */
+export interface PtesZapped {
+  readonly type: 'PtesZapped';
+  readonly mm: number;
+  readonly runs: readonly number[];
+  readonly special: readonly number[];
+  readonly mapcount: number;
+  readonly rssFile: number;
+  readonly rssAnon: number;
+  readonly rssShmem: number;
+}
+/** `tlb_finish_mmu()`: references of gathered pages dropped ([pfn, n]*); `freed` ([pfn, n]*) are those that had no other. */
+export interface GatherFlushed {
+  readonly type: 'GatherFlushed';
+  readonly mm: number;
+  readonly ref: number;
+  readonly runs: readonly number[];
+  readonly freed: readonly number[];
+}
+/** `move_ptes()`: entries moved as they are from `vpn` on to `newVpn` on. Runs are [offset, n]* in pages. */
+export interface PtesMoved {
+  readonly type: 'PtesMoved';
+  readonly mm: number;
+  readonly vpn: number;
+  readonly newVpn: number;
+  readonly runs: readonly number[];
+}
+/**
+ * `madvise_free_pte_range()`: entries and pages became clean. Runs are [vpn, pfn, n, new flags]*. Where `lruCpu` is not -1 its
+ * batch of lazily freed pages took them off the LRU with a reference (`ref`); swapbacked goes when that batch drains.
+ */
+export interface PagesLazyfreed {
+  readonly type: 'PagesLazyfreed';
+  readonly mm: number;
+  readonly runs: readonly number[];
+  readonly ref: number;
+  readonly lruCpu: number;
+}
+
+export type PageTableEvent =
+  | PageTableAllocated
+  | PageTablesFreed
+  | ZeroPageMapped
+  | SpecialPfnMapped
+  | AnonPageMapped
+  | CowPageMapped
+  | PageReused
+  | PteFlagsSet
+  | FilePagesMapped
+  | PtesCopied
+  | PtesProtected
+  | PtesZapped
+  | GatherFlushed
+  | PtesMoved
+  | PagesLazyfreed;

@@ -1,0 +1,107 @@
+// Counters recomputed from first principles: page-table entries, VMAs, caches. Never reads the counters it is compared with.
+import { forEachPte, ptePfn, ptePresent, pteSpecial } from '../reducers/pte.js';
+import type { KernelView, MmView } from '../reducers/state.js';
+import { InodeKind, MM_ANONPAGES, MM_FILEPAGES, MM_SHMEMPAGES, PG_ANON, PG_FREE, pageAt } from '../reducers/state.js';
+import { VM_ACCOUNT, VM_LOCKED, vmaPages } from '../reducers/vma.js';
+
+/** The last user page plus one. */
+const END_VPN = 2 ** 35;
+
+/** A frame's counts as entries, caches and batches add up to. */
+export interface FrameCounts {
+  mapcount: number;
+  /** Mappings, page cache, LRU batches and gathers. */
+  ref: number;
+}
+
+/** Mappings and references of every frame that anything leads to, by frame number. */
+export function frameCounts(state: KernelView): Map<number, FrameCounts> {
+  const counts = new Map<number, FrameCounts>();
+  const of = (pfn: number): FrameCounts => {
+    let found = counts.get(pfn);
+    if (found === undefined) counts.set(pfn, (found = { mapcount: 0, ref: 0 }));
+    return found;
+  };
+  for (const mm of state.mms) {
+    if (!mm) continue;
+    forEachPte(mm, 0, END_VPN, (_vpn, entry) => {
+      if (!ptePresent(entry) || pteSpecial(entry)) return;
+      const frame = of(ptePfn(entry));
+      frame.mapcount++;
+      frame.ref++;
+    });
+    for (const pfn of mm.gather) of(pfn).ref++;
+  }
+  for (const cpu of state.cpus) for (const pfn of [...cpu.lruAdd, ...cpu.lruLazyfree]) of(pfn).ref++;
+  for (const inode of state.inodes)
+    for (const leaf of inode?.pages ?? []) for (const slot of leaf ?? []) if (slot > 0) of(slot - 1).ref++;
+  return counts;
+}
+
+/** Resident pages of an address space by counter, from its entries: [file, anon, swap, shmem]. */
+export function rssOf(state: KernelView, mm: MmView): number[] {
+  const rss = [0, 0, 0, 0];
+  forEachPte(mm, 0, END_VPN, (_vpn, entry) => {
+    if (!ptePresent(entry) || pteSpecial(entry)) return;
+    const page = pageAt(state, ptePfn(entry));
+    const shmem = state.inodes[page.mapping]?.kind === InodeKind.shmem;
+    const type = (page.flags & PG_ANON) !== 0 ? MM_ANONPAGES : shmem ? MM_SHMEMPAGES : MM_FILEPAGES;
+    rss[type]!++;
+  });
+  return rss;
+}
+
+/** One difference between a counter and what it should be. */
+export interface AccountingError {
+  readonly subject: string;
+  readonly counter: string;
+  readonly expected: number;
+  readonly found: number;
+}
+
+/**
+ * Every counter of the state that differs from what entries, VMAs and caches add up to: mapcount, refcount, rss, total_vm, locked_vm,
+ * committed. Arguments that execve has charged to the caller meanwhile (`acct_arg_size()`) are allowed for.
+ */
+export function accountingErrors(state: KernelView): AccountingError[] {
+  const errors: AccountingError[] = [];
+  const check = (subject: string, counter: string, expected: number, found: number): void => {
+    if (expected !== found) errors.push({ subject, counter, expected, found });
+  };
+  const counts = frameCounts(state);
+  state.memMap.forEach((section, s) =>
+    section.forEach((page, i) => {
+      const pfn = s * 256 + i;
+      const expected = counts.get(pfn) ?? { mapcount: 0, ref: 0 };
+      if ((page.flags & PG_FREE) !== 0) {
+        check(`frame ${pfn}`, 'ref of a free frame', expected.ref, 0);
+        return;
+      }
+      check(`frame ${pfn}`, 'mapcount', expected.mapcount, page.mapcount);
+      check(`frame ${pfn}`, 'ref', expected.ref, page.ref);
+    }),
+  );
+  const execing = new Map<number, number>();
+  for (const task of Object.values(state.tasks)) {
+    const pending = task.execMm === 0 ? null : state.mms[task.execMm];
+    if (pending) execing.set(task.mm, (execing.get(task.mm) ?? 0) + pending.stackVm);
+  }
+  let committed = 0;
+  for (const mm of state.mms) {
+    if (!mm) continue;
+    const rss = rssOf(state, mm);
+    rss[MM_ANONPAGES]! += execing.get(mm.id) ?? 0;
+    rss.forEach((pages, type) => check(`mm ${mm.id}`, `rss ${type}`, pages, mm.rss[type] ?? 0));
+    let total = 0;
+    let locked = 0;
+    for (const vma of mm.vmas) {
+      total += vmaPages(vma);
+      if ((vma.flags & VM_LOCKED) !== 0) locked += vmaPages(vma);
+      if ((vma.flags & VM_ACCOUNT) !== 0) committed += vmaPages(vma);
+    }
+    check(`mm ${mm.id}`, 'total_vm', total, mm.totalVm);
+    check(`mm ${mm.id}`, 'locked_vm', locked, mm.lockedVm);
+  }
+  check('machine', 'committed', committed, state.committed);
+  return errors;
+}

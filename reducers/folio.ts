@@ -1,0 +1,187 @@
+// Reducers for events/folio.ts: frames, bytes, page cache, LRU batches.
+import type { FolioEvent } from '../events/index.js';
+import { writtenContent } from './content.js';
+import type { Reducers } from './index.js';
+import type { KernelState, OpenFile, Page } from './state.js';
+import {
+  PG_ANON,
+  PG_DIRTY,
+  PG_FREE,
+  PG_LRU,
+  PG_SWAPBACKED,
+  SECTION,
+  cachedPfn,
+  pageOf,
+  setCacheSlot,
+} from './state.js';
+
+/** Puts a frame back on the free list. */
+export function freePage(state: KernelState, pfn: number): void {
+  const page = pageOf(state, pfn);
+  if (!page) return;
+  page.flags = PG_FREE;
+  page.ref = 0;
+  page.mapcount = 0;
+  page.mapping = 0;
+  page.lruCpu = -1;
+  page.content = null;
+  page.index = state.freeHead;
+  state.freeHead = pfn;
+}
+
+function takePage(state: KernelState, pfn: number): Page {
+  while (state.maxPfn <= pfn) {
+    const section = Math.floor(state.maxPfn / SECTION);
+    while (state.memMap.length <= section) state.memMap.push([]);
+    state.memMap[section]!.push({
+      flags: 0,
+      ref: 0,
+      mapcount: 0,
+      mapping: 0,
+      index: 0,
+      lruCpu: -1,
+      content: null,
+    });
+    state.maxPfn++;
+  }
+  const page = pageOf(state, pfn)!;
+  if (state.freeHead === pfn) state.freeHead = page.index;
+  return page;
+}
+
+/** A new page waits in the batch of `cpu` (-1: in none). */
+export function enterLruBatch(state: KernelState, page: Page, pfn: number, cpu: number): void {
+  page.lruCpu = cpu;
+  if (cpu < 0) return;
+  while (state.cpus.length <= cpu) state.cpus.push({ lruAdd: [], lruLazyfree: [] });
+  state.cpus[cpu]!.lruAdd.push(pfn);
+}
+
+function drainReferences(state: KernelState, batch: readonly number[], ref: number, freed: readonly number[]): void {
+  for (const pfn of batch) {
+    const page = pageOf(state, pfn);
+    if (page) page.ref += ref;
+  }
+  for (let i = 0; i + 1 < freed.length; i += 2) for (let j = 0; j < freed[i + 1]!; j++) freePage(state, freed[i]! + j);
+}
+
+export const folioReducers: Reducers<FolioEvent['type']> = {
+  FolioAllocated(state, { pfn }) {
+    const page = takePage(state, pfn);
+    page.flags = 0;
+    page.ref = 1;
+    page.mapcount = 0;
+    page.mapping = 0;
+    page.index = 0;
+    page.lruCpu = -1;
+    page.content = null;
+  },
+  PageCopied(state, { pfn, from }) {
+    const page = pageOf(state, pfn);
+    if (page) page.content = pageOf(state, from)?.content ?? null;
+  },
+  FolioReleased(state, { pfn, ref, freed }) {
+    if (freed === 1) return freePage(state, pfn);
+    const page = pageOf(state, pfn);
+    if (page) page.ref += ref;
+  },
+  PageWritten(state, { pfn, offset, length, byte }) {
+    const page = pageOf(state, pfn);
+    if (page) page.content = writtenContent(page.content, offset, length, byte);
+  },
+  FolioDirtied(state, { pfn }) {
+    const page = pageOf(state, pfn);
+    if (page) page.flags |= PG_DIRTY;
+  },
+  LruAddDrained(state, { cpu, ref, freed }) {
+    const batches = state.cpus[cpu];
+    if (!batches) return;
+    const batch = batches.lruAdd;
+    for (const pfn of batch) {
+      const page = pageOf(state, pfn);
+      if (!page) continue;
+      page.flags |= PG_LRU;
+      page.lruCpu = -1;
+    }
+    batches.lruAdd = [];
+    drainReferences(state, batch, ref, freed);
+  },
+  LruLazyfreeDrained(state, { cpu, ref, freed }) {
+    const batches = state.cpus[cpu];
+    if (!batches) return;
+    const batch = batches.lruLazyfree;
+    for (const pfn of batch) {
+      const page = pageOf(state, pfn);
+      if (page) page.flags = (page.flags & ~PG_SWAPBACKED) | PG_LRU;
+    }
+    batches.lruLazyfree = [];
+    drainReferences(state, batch, ref, freed);
+  },
+  InodeCreated(state, { inode, name, kind, size, resident }) {
+    while (state.inodes.length <= inode) state.inodes.push(null);
+    state.inodes[inode] = { id: inode, name, kind, size, resident, pages: [] };
+    state.inodeByName[name] = inode;
+  },
+  InodeResized(state, { inode, size }) {
+    const target = state.inodes[inode];
+    if (target) target.size = size;
+  },
+  FdInstalled(state, { tgid, fd, inode, flags }) {
+    (state.files[tgid] ??= {})[fd] = { inode, flags };
+  },
+  FdClosed(state, { tgid, fd }) {
+    const table = state.files[tgid];
+    if (table) delete table[fd];
+  },
+  FdTableCopied(state, { tgid, from }) {
+    const copy: Record<number, OpenFile> = {};
+    for (const [fd, file] of Object.entries(state.files[from] ?? {})) copy[Number(fd)] = { ...file };
+    state.files[tgid] = copy;
+  },
+  PageCacheHolesNoted(state, { inode, runs }) {
+    const target = state.inodes[inode];
+    if (!target) return;
+    for (let i = 0; i + 1 < runs.length; i += 2)
+      for (let j = 0; j < runs[i + 1]!; j++) setCacheSlot(target, runs[i]! + j, -1);
+  },
+  PageCacheHolesForgotten(state, { inode, runs }) {
+    const target = state.inodes[inode];
+    if (!target) return;
+    for (let i = 0; i + 1 < runs.length; i += 2)
+      for (let j = 0; j < runs[i + 1]!; j++)
+        if (cachedPfn(target, runs[i]! + j) === -1) setCacheSlot(target, runs[i]! + j, 0);
+  },
+  PageCacheAdded(state, { inode, runs, swapbacked, ref, lruCpu }) {
+    const target = state.inodes[inode];
+    if (!target) return;
+    for (let i = 0; i + 2 < runs.length; i += 3) {
+      for (let j = 0; j < runs[i + 2]!; j++) {
+        const index = runs[i]! + j;
+        const pfn = runs[i + 1]! + j;
+        const page = takePage(state, pfn);
+        page.flags = (lruCpu < 0 ? PG_LRU : 0) | (swapbacked === 1 ? PG_SWAPBACKED : 0);
+        page.ref = ref;
+        page.mapcount = 0;
+        page.mapping = inode;
+        page.index = index;
+        enterLruBatch(state, page, pfn, lruCpu);
+        page.content = swapbacked === 1 ? null : { fill: 0, inode, index, runs: [] };
+        setCacheSlot(target, index, pfn + 1);
+      }
+    }
+  },
+  PageCacheRemoved(state, { inode, runs, ref, freed }) {
+    const target = state.inodes[inode];
+    for (let i = 0; i + 2 < runs.length; i += 3) {
+      for (let j = 0; j < runs[i + 2]!; j++) {
+        if (target) setCacheSlot(target, runs[i]! + j, -1);
+        const page = pageOf(state, runs[i + 1]! + j);
+        if (!page) continue;
+        page.ref += ref;
+        if ((page.flags & PG_ANON) === 0) page.mapping = 0;
+      }
+    }
+    for (let i = 0; i + 1 < freed.length; i += 2)
+      for (let j = 0; j < freed[i + 1]!; j++) freePage(state, freed[i]! + j);
+  },
+};

@@ -1,0 +1,172 @@
+// Page-table entries and the radix tree that holds them.
+//
+// An entry is a number: payload * 1024 + flags, as hardware packs it, so that a table of 512 is a flat array of numbers.
+// Zero is an empty entry. Payload is the frame number of a present entry. Vpns exceed 32 bits: divide, never shift.
+import type { Mm, MmView } from './state.js';
+
+/** Hardware would let the access through to the page. */
+export const PTE_PRESENT = 1;
+export const PTE_WRITE = 2;
+/** Dirty in hardware or saved-dirty (x86 bits 6 and 58). */
+export const PTE_DIRTY = 4;
+export const PTE_UFFD_WP = 16;
+/** No struct page is counted behind it: zero page or raw pfn. */
+export const PTE_SPECIAL = 32;
+/** With PTE_SPECIAL: the shared zero page. */
+export const PTE_ZERO = 64;
+/** PROT_NONE: hardware does not see the page, the kernel does. PTE_PRESENT is clear. */
+export const PTE_PROTNONE = 128;
+
+const FLAGS = 1024;
+/** Entries in one table. */
+export const PTRS_PER_PTE = 512;
+const PMD_PAGES = PTRS_PER_PTE;
+const PUD_PAGES = PMD_PAGES * 512;
+const PGD_PAGES = PUD_PAGES * 512;
+/** Bytes of one table. */
+export const TABLE_BYTES = 4096;
+
+/** Entry for frame `pfn` with `flags`. */
+export const mkPte = (pfn: number, flags: number): number => pfn * FLAGS + flags;
+export const pteFlags = (entry: number): number => entry & (FLAGS - 1);
+export const ptePfn = (entry: number): number => Math.floor(entry / FLAGS);
+/** `pte_present()`: a page is there for the kernel, PROT_NONE included. */
+export const ptePresent = (entry: number): boolean => (entry & (PTE_PRESENT | PTE_PROTNONE)) !== 0;
+export const pteWrite = (entry: number): boolean => (entry & PTE_WRITE) !== 0;
+export const pteSpecial = (entry: number): boolean => (entry & PTE_SPECIAL) !== 0;
+export const isZeroPte = (entry: number): boolean => (entry & PTE_ZERO) !== 0;
+export const withFlags = (entry: number, set: number, clear: number): number =>
+  entry - pteFlags(entry) + ((pteFlags(entry) & ~clear) | set);
+
+/** Level-1 table: 512 entries. */
+export type PteTable = number[];
+export type PmdTable = (PteTable | null)[];
+export type PudTable = (PmdTable | null)[];
+export type PgdTable = (PudTable | null)[];
+
+/** The table holding `vpn`'s entry, or null. */
+export function pteTable(mm: MmView, vpn: number): readonly number[] | null {
+  const pud = mm.pgd[Math.floor(vpn / PGD_PAGES)];
+  if (!pud) return null;
+  const pmd = pud[Math.floor(vpn / PUD_PAGES) % 512];
+  if (!pmd) return null;
+  return pmd[Math.floor(vpn / PMD_PAGES) % 512] ?? null;
+}
+
+/** The entry at `vpn`, 0 where nothing is. */
+export function pteAt(mm: MmView, vpn: number): number {
+  const table = pteTable(mm, vpn);
+  return table === null ? 0 : (table[vpn % PTRS_PER_PTE] as number);
+}
+
+/** Bytes of tables that a walk to `vpn` would have to add (the top level belongs to the mm). */
+export function missingTableBytes(mm: MmView, vpn: number): number {
+  const pud = mm.pgd[Math.floor(vpn / PGD_PAGES)];
+  if (!pud) return 3 * TABLE_BYTES;
+  const pmd = pud[Math.floor(vpn / PUD_PAGES) % 512];
+  if (!pmd) return 2 * TABLE_BYTES;
+  return pmd[Math.floor(vpn / PMD_PAGES) % 512] ? 0 : TABLE_BYTES;
+}
+
+const emptyTable = <T>(fill: T): T[] => new Array<T>(512).fill(fill);
+
+/** Adds the tables that a walk to `vpn` needs. For reducers. */
+export function addTables(mm: Mm, vpn: number): PteTable {
+  const g = Math.floor(vpn / PGD_PAGES);
+  const pud = (mm.pgd[g] ??= emptyTable<PmdTable | null>(null));
+  const u = Math.floor(vpn / PUD_PAGES) % 512;
+  const pmd = (pud[u] ??= emptyTable<PteTable | null>(null));
+  const m = Math.floor(vpn / PMD_PAGES) % 512;
+  return (pmd[m] ??= emptyTable(0));
+}
+
+/** Writes one entry, adding tables if an event did not. For reducers, which never throw. */
+export function setPte(mm: Mm, vpn: number, entry: number): void {
+  const pud = mm.pgd[Math.floor(vpn / PGD_PAGES)];
+  const pmd = pud?.[Math.floor(vpn / PUD_PAGES) % 512];
+  const table = pmd?.[Math.floor(vpn / PMD_PAGES) % 512] ?? addTables(mm, vpn);
+  table[vpn % PTRS_PER_PTE] = entry;
+}
+
+/** Where the table of `vpn` ends: first vpn of the next one. */
+export const tableEnd = (vpn: number): number => (Math.floor(vpn / PTRS_PER_PTE) + 1) * PTRS_PER_PTE;
+
+/** First vpn at or after `from` and before `to` whose table exists; -1 if there is none. Skips empty upper levels at once. */
+export function nextTable(mm: MmView, from: number, to: number): number {
+  let vpn = from;
+  while (vpn < to) {
+    const pud = mm.pgd[Math.floor(vpn / PGD_PAGES)];
+    if (!pud) {
+      vpn = (Math.floor(vpn / PGD_PAGES) + 1) * PGD_PAGES;
+      continue;
+    }
+    const pmd = pud[Math.floor(vpn / PUD_PAGES) % 512];
+    if (!pmd) {
+      vpn = (Math.floor(vpn / PUD_PAGES) + 1) * PUD_PAGES;
+      continue;
+    }
+    if (pmd[Math.floor(vpn / PMD_PAGES) % 512]) return vpn;
+    vpn = tableEnd(vpn);
+  }
+  return -1;
+}
+
+/** Calls `visit` for every non-empty entry in [from, to), in ascending order. */
+export function forEachPte(mm: MmView, from: number, to: number, visit: (vpn: number, entry: number) => void): void {
+  let vpn = nextTable(mm, from, to);
+  while (vpn >= 0) {
+    const table = pteTable(mm, vpn) as readonly number[];
+    const end = Math.min(tableEnd(vpn), to);
+    for (; vpn < end; vpn++) {
+      const entry = table[vpn % PTRS_PER_PTE] as number;
+      if (entry !== 0) visit(vpn, entry);
+    }
+    vpn = nextTable(mm, end, to);
+  }
+}
+
+/**
+ * Tables of every level that lie wholly in [from, to), which no VMA touches: dropped. Returns the bytes freed. For reducers.
+ * `free_pgd_range()` with floor and ceiling.
+ */
+export function dropTables(mm: Mm, from: number, to: number): number {
+  return walkTables(mm, from, to, (table, index) => {
+    table[index] = null;
+  });
+}
+
+/** What dropTables() would free, without doing it. */
+export function droppableTableBytes(mm: MmView, from: number, to: number): number {
+  return walkTables(mm as Mm, from, to, () => {});
+}
+
+function walkTables(mm: Mm, from: number, to: number, drop: (table: unknown[], index: number) => void): number {
+  let bytes = 0;
+  const last = Math.min(mm.pgd.length, Math.ceil(to / PGD_PAGES));
+  for (let g = Math.floor(from / PGD_PAGES); g < last; g++) {
+    const pud = mm.pgd[g];
+    if (!pud) continue;
+    const pgdStart = g * PGD_PAGES;
+    for (let u = 0; u < 512; u++) {
+      const pmd = pud[u];
+      if (!pmd) continue;
+      const pudStart = pgdStart + u * PUD_PAGES;
+      if (pudStart >= to || pudStart + PUD_PAGES <= from) continue;
+      for (let m = 0; m < 512; m++) {
+        const start = pudStart + m * PMD_PAGES;
+        if (!pmd[m] || start < from || start + PMD_PAGES > to) continue;
+        drop(pmd, m);
+        bytes += TABLE_BYTES;
+      }
+      if (pudStart >= from && pudStart + PUD_PAGES <= to) {
+        drop(pud, u);
+        bytes += TABLE_BYTES;
+      }
+    }
+    if (pgdStart >= from && pgdStart + PGD_PAGES <= to) {
+      drop(mm.pgd, g);
+      bytes += TABLE_BYTES;
+    }
+  }
+  return bytes;
+}

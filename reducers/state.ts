@@ -1,0 +1,239 @@
+// The shape of the folded state. Plain objects and arrays only, so that Immer, msgpack and a browser take it as it is.
+// `KernelState` is writable and only reducers see it so; everyone else gets `KernelView`.
+import type { PgdTable } from './pte.js';
+
+/** Kinds of file behind a mapping. */
+export const InodeKind = {
+  /** A file of a file system with page_mkwrite (ext4, xfs, ...). */
+  file: 0,
+  /** tmpfs, memfd, shared anonymous memory. */
+  shmem: 1,
+  /** [vdso]: ordinary pages of the kernel. */
+  vdso: 2,
+  /** [vvar]: raw pfns without pages. */
+  vvar: 3,
+} as const;
+
+/** Indices of the rss counters, in the order in which the kernel adds them. */
+export const MM_FILEPAGES = 0;
+export const MM_ANONPAGES = 1;
+export const MM_SWAPENTS = 2;
+export const MM_SHMEMPAGES = 3;
+
+/** Flags of a page frame. */
+export const PG_ANON = 1;
+export const PG_ANON_EXCLUSIVE = 2;
+export const PG_SWAPBACKED = 4;
+export const PG_DIRTY = 8;
+export const PG_LRU = 16;
+export const PG_FREE = 32;
+
+/** Bytes of a page: zeros (null), or a base (a fill byte or a page of a file) with runs written over it: [offset, length, byte]*. */
+export interface Content {
+  readonly fill: number;
+  /** Inode whose page `index` is the base; 0: the base is `fill`. */
+  readonly inode: number;
+  readonly index: number;
+  readonly runs: readonly number[];
+}
+
+/** One page frame. */
+export interface Page {
+  flags: number;
+  ref: number;
+  /** Page-table entries that map it; counted from 0. */
+  mapcount: number;
+  /** anon_vma of an anonymous page, inode of a page-cache page, 0 for neither. */
+  mapping: number;
+  /** Page index in the file or anon_vma's address space; of a free frame, the next free one. */
+  index: number;
+  /** CPU in whose LRU batch of new pages it waits (one reference), -1 for none. */
+  lruCpu: number;
+  content: Content | null;
+}
+
+/** A mapping: [start, end) in bytes, page aligned. */
+export interface Vma {
+  start: number;
+  end: number;
+  /** VM_* of reducers/vma.ts. */
+  flags: number;
+  /** Page offset of `start` in the file, or address / 4096 where it was first mapped. */
+  pgoff: number;
+  inode: number;
+  anonVma: number;
+  /** anon_vmas it is linked to, own first. */
+  chain: number[];
+}
+
+export interface Mm {
+  id: number;
+  users: number;
+  /** Sorted by start, disjoint. */
+  vmas: Vma[];
+  pgd: PgdTable;
+  /** Indexed by MM_*; pages. */
+  rss: number[];
+  hiwaterRss: number;
+  totalVm: number;
+  dataVm: number;
+  stackVm: number;
+  execVm: number;
+  lockedVm: number;
+  /** Bytes of page tables below the top level. */
+  tableBytes: number;
+  startBrk: number;
+  brk: number;
+  mmapBase: number;
+  defFlags: number;
+  foreignLayout: number;
+  /** Frames unmapped whose references an mmu_gather still holds: one entry per reference. */
+  gather: number[];
+}
+
+export interface Task {
+  tid: number;
+  tgid: number;
+  parent: number;
+  /** 0 once it exited. */
+  mm: number;
+  cpu: number;
+  /** Address space that execve is building, 0 for none. */
+  execMm: number;
+  /** Address space it had when it exited, 0 before. */
+  exitMm: number;
+  exited: number;
+  minFlt: number;
+  majFlt: number;
+}
+
+export interface AnonVma {
+  id: number;
+  root: number;
+  parent: number;
+  activeVmas: number;
+  children: number;
+  /** VMAs whose chain holds it. */
+  links: number;
+}
+
+export interface Inode {
+  id: number;
+  name: string;
+  kind: number;
+  /** Bytes, -1 unknown. */
+  size: number;
+  resident: number;
+  /** Frame + 1 of each cached page, in leaves of 512 by page index; 0 not known, -1 known to be absent. */
+  pages: (number[] | null)[];
+}
+
+export interface Cpu {
+  lruAdd: number[];
+  lruLazyfree: number[];
+}
+
+/** What a file descriptor leads to. */
+export interface OpenFile {
+  inode: number;
+  /** O_* of open(2). */
+  flags: number;
+}
+
+export interface KernelState {
+  /** By tid. */
+  tasks: Record<number, Task>;
+  /** By id; ids start at 1 and are never used again. */
+  mms: (Mm | null)[];
+  anonVmas: (AnonVma | null)[];
+  inodes: (Inode | null)[];
+  /** Ids by name. */
+  inodeByName: Record<string, number>;
+  /** Frames in sections of 256. */
+  memMap: Page[][];
+  /** Frames ever used. */
+  maxPfn: number;
+  /** Head of the free list, -1 if empty. */
+  freeHead: number;
+  cpus: Cpu[];
+  /** Descriptors by tgid and number. */
+  files: Record<number, Record<number, OpenFile>>;
+  /** Pages charged against the commit limit. */
+  committed: number;
+}
+
+type DeepReadonly<T> = T extends (infer U)[]
+  ? readonly DeepReadonly<U>[]
+  : T extends object
+    ? { readonly [K in keyof T]: DeepReadonly<T[K]> }
+    : T;
+export type KernelView = DeepReadonly<KernelState>;
+export type MmView = DeepReadonly<Mm>;
+export type VmaView = DeepReadonly<Vma>;
+export type PageView = DeepReadonly<Page>;
+export type TaskView = DeepReadonly<Task>;
+export type InodeView = DeepReadonly<Inode>;
+
+/** Frames in one section of the memory map. */
+export const SECTION = 256;
+
+/** The state before the first event. */
+export function initialState(): KernelState {
+  return {
+    tasks: {},
+    mms: [null],
+    anonVmas: [null],
+    inodes: [null],
+    inodeByName: {},
+    memMap: [],
+    maxPfn: 0,
+    freeHead: -1,
+    cpus: [],
+    files: {},
+    committed: 0,
+  };
+}
+
+/** A deep copy that reducers may change in place; `state` itself may be frozen or shared. */
+export function own(state: KernelView): KernelState {
+  return structuredClone(state) as KernelState;
+}
+
+/** The frame `pfn`; it must have been allocated once. */
+export function pageAt(state: KernelView, pfn: number): PageView {
+  return (state.memMap[Math.floor(pfn / SECTION)] as readonly PageView[])[pfn % SECTION] as PageView;
+}
+
+/** The frame `pfn`, for reducers; undefined if an event names one that never was. */
+export function pageOf(state: KernelState, pfn: number): Page | undefined {
+  return state.memMap[Math.floor(pfn / SECTION)]?.[pfn % SECTION];
+}
+
+/** The frame that `folio_alloc()` gives next. */
+export const nextFreePfn = (state: KernelView): number => (state.freeHead >= 0 ? state.freeHead : state.maxPfn);
+
+/** Address space `id`, which must exist. */
+export const mmAt = (state: KernelView, id: number): MmView => state.mms[id] as MmView;
+
+/** VmRSS in pages. */
+export const rssPages = (mm: MmView): number =>
+  (mm.rss[MM_FILEPAGES] as number) + (mm.rss[MM_ANONPAGES] as number) + (mm.rss[MM_SHMEMPAGES] as number);
+
+/** Cached frame of page `index`: the frame, -1 known absent, -2 not known. */
+export function cachedPfn(inode: InodeView, index: number): number {
+  const entry = inode.pages[Math.floor(index / 512)]?.[index % 512] ?? 0;
+  if (entry > 0) return entry - 1;
+  return entry === 0 ? -2 : -1;
+}
+
+/** For reducers: writes the cache slot of page `index`. */
+export function setCacheSlot(inode: Inode, index: number, value: number): void {
+  const leaf = Math.floor(index / 512);
+  while (inode.pages.length <= leaf) inode.pages.push(null);
+  const slots = (inode.pages[leaf] ??= new Array<number>(512).fill(0));
+  slots[index % 512] = value;
+}
+
+/** CPU `cpu`'s batches; empty ones for a CPU not seen yet. */
+export const cpuAt = (state: KernelView, cpu: number): DeepReadonly<Cpu> => state.cpus[cpu] ?? NO_BATCHES;
+const NO_BATCHES: DeepReadonly<Cpu> = { lruAdd: [], lruLazyfree: [] };

@@ -1,0 +1,123 @@
+// Behaviours: each historical change that matters is a named switch. A kernel version is a set of values.
+import { EXIT, UserError } from '../lib/errors.js';
+
+/** How one historical change of the kernel is told apart. */
+interface BehaviourDefinition {
+  readonly description: string;
+  /** Mainline commit, where one is known. */
+  readonly commit: string | null;
+  /** First mainline version that has it. */
+  readonly since: string;
+  /** Switches without which it makes no sense. */
+  readonly requires: readonly BehaviourName[];
+  /** Names the reference documents use for it. */
+  readonly aliases: readonly string[];
+}
+
+export const BEHAVIOUR_NAMES = [
+  'cow-reuse-by-refcount',
+  'wp-reuse-drains-lru',
+  'anon-exclusive',
+  'mprotect-upgrades-exclusive',
+  'merge-refuses-fork-child',
+] as const;
+export type BehaviourName = (typeof BEHAVIOUR_NAMES)[number];
+
+/** Every switch, oldest first. */
+export const BEHAVIOURS: Readonly<Record<BehaviourName, BehaviourDefinition>> = {
+  'cow-reuse-by-refcount': {
+    description:
+      'A write fault reuses an anonymous page only if nothing else holds a reference; before, one mapping was enough.',
+    commit: '09854ba94c6a',
+    since: '5.9',
+    requires: [],
+    aliases: ['T-01'],
+  },
+  'wp-reuse-drains-lru': {
+    description: 'Before counting references a write fault empties its own CPU’s batch of new pages.',
+    commit: 'd4c470970d45',
+    since: '5.18',
+    requires: ['cow-reuse-by-refcount'],
+    aliases: ['T-01'],
+  },
+  'anon-exclusive': {
+    description: 'PG_anon_exclusive: a page known to belong to one process is reused without counting references.',
+    commit: '6c287605fd56',
+    since: '5.19',
+    requires: ['cow-reuse-by-refcount'],
+    aliases: ['T-01', 'T-03'],
+  },
+  'mprotect-upgrades-exclusive': {
+    description: 'mprotect to writable gives exclusive pages the write bit at once instead of by a fault.',
+    commit: '64fe24a3e05e',
+    since: '6.0',
+    requires: ['anon-exclusive'],
+    aliases: ['T-13'],
+  },
+  'merge-refuses-fork-child': {
+    description:
+      'VMAs merge where only one has an anon_vma, unless that one came by fork; before, other pairs were refused as well.',
+    commit: null,
+    since: '6.16',
+    requires: [],
+    aliases: ['T-12'],
+  },
+};
+
+/** The value of every switch. */
+export type Behaviours = Readonly<Record<BehaviourName, boolean>>;
+
+/** The version modelled unless told otherwise: what the machines this was measured on run. */
+export const DEFAULT_KERNEL = '6.18';
+const OLDEST: readonly [number, number] = [2, 6];
+
+function parseVersion(text: string): readonly [number, number, number] {
+  const match = /^(\d+)\.(\d+)(?:\.(\d+))?$/.exec(text);
+  if (!match) throw new UserError(`'${text}' is no kernel version; write it as 5.18 or 2.6.26`, EXIT.input);
+  return [Number(match[1]), Number(match[2]), Number(match[3] ?? 0)];
+}
+
+function compare(a: readonly [number, number, number], b: readonly [number, number, number]): number {
+  return a[0] - b[0] || a[1] - b[1] || a[2] - b[2];
+}
+
+/**
+ * The behaviours of mainline kernel `version` ("5.18"), 2.6.26 to 6.18.
+ * @throws UserError for a version outside that range.
+ */
+export function behavioursOf(version: string): Behaviours {
+  const wanted = parseVersion(version);
+  if (compare(wanted, [...OLDEST, 26]) < 0 || (compare(wanted, parseVersion(DEFAULT_KERNEL)) > 0 && wanted[1] !== 18))
+    throw new UserError(`kernel ${version} is not modelled; 2.6.26 to ${DEFAULT_KERNEL} are`, EXIT.input);
+  const entries = BEHAVIOUR_NAMES.map((name) => [name, compare(wanted, parseVersion(BEHAVIOURS[name].since)) >= 0]);
+  return Object.fromEntries(entries) as Behaviours;
+}
+
+/**
+ * `base` with some switches turned: names of BEHAVIOURS. A switch turned on brings what it requires; one turned off takes along
+ * what requires it.
+ * @throws UserError for an unknown name, or one both on and off.
+ */
+export function withBehaviours(base: Behaviours, on: readonly string[], off: readonly string[]): Behaviours {
+  const result: Record<BehaviourName, boolean> = { ...base };
+  for (const name of on)
+    if (off.includes(name)) throw new UserError(`behaviour '${name}' is both with and without`, EXIT.input);
+  const turnOn = (name: BehaviourName): void => {
+    result[name] = true;
+    BEHAVIOURS[name].requires.forEach(turnOn);
+  };
+  const turnOff = (name: BehaviourName): void => {
+    result[name] = false;
+    for (const other of BEHAVIOUR_NAMES) if (result[other] && BEHAVIOURS[other].requires.includes(name)) turnOff(other);
+  };
+  on.map(behaviourName).forEach(turnOn);
+  off.map(behaviourName).forEach(turnOff);
+  return result;
+}
+
+function behaviourName(text: string): BehaviourName {
+  const name = BEHAVIOUR_NAMES.find((each) => each === text);
+  if (name === undefined)
+    throw new UserError(`no behaviour '${text}'; known are ${BEHAVIOUR_NAMES.join(', ')}`, EXIT.input);
+  return name;
+}

@@ -1,0 +1,83 @@
+// exit: kernel/exit.c, and the end of an address space: exit_mmap() of mm/mmap.c.
+import { mmAt } from '../../reducers/state.js';
+import { VM_ACCOUNT, VM_LOCKED } from '../../reducers/vma.js';
+import type { Kernel } from './kernel.js';
+import { currentTask } from './kernel.js';
+import { flushGather, freePgtables, updateHiwaterRss, zapPageRange } from './memory/zap.js';
+import { unlinkAnonVmas } from './rmap.js';
+
+/**
+ * `do_exit()`: the task leaves its address space, which is taken down with its last user. With `deferFlush` the references of its pages
+ * stay in the gather until finishExit(): a recording tells that moment apart.
+ */
+export function doExit(k: Kernel, tid: number, deferFlush = false): void {
+  const { mm } = currentTask(k, tid);
+  k.emit({ type: 'TaskExited', tid, mm });
+  if (mm !== 0) mmput(k, mm, deferFlush);
+}
+
+/** `do_group_exit()`: every thread of the group goes, the caller first. */
+export function doGroupExit(k: Kernel, tid: number): void {
+  const { tgid } = currentTask(k, tid);
+  const group = Object.values(k.view.tasks).filter((task) => task.tgid === tgid && task.exited === 0);
+  const tids = group.map((task) => task.tid);
+  for (const each of [tid, ...tids.filter((other) => other !== tid)]) doExit(k, each);
+}
+
+/** `mmput()`: one user less; the last one takes the address space along. */
+export function mmput(k: Kernel, mm: number, deferFlush = false): void {
+  k.emit({ type: 'MmUsersChanged', mm, users: -1 });
+  if (mmAt(k.view, mm).users > 0) return;
+  exitMmap(k, mm);
+  if (!deferFlush) finishExit(k, mm);
+}
+
+/** `exit_mmap()` up to the TLB flush: entries, tables and VMAs go; pages still wait for their references. */
+function exitMmap(k: Kernel, mm: number): void {
+  updateHiwaterRss(k, mm);
+  const { vmas } = mmAt(k.view, mm);
+  const gone = vmas.map(({ start, end, flags, anonVma, chain }) => ({ start, end, flags, anonVma, chain }));
+  for (const { start, end } of gone) zapPageRange(k, mm, start, end);
+  let committed = 0;
+  let locked = 0;
+  for (const { start, end, flags, anonVma, chain } of gone) {
+    k.emit({ type: 'VmaRemoved', mm, start });
+    if (anonVma !== 0) unlinkAnonVmas(k, anonVma, chain);
+    const pages = (end - start) / 4096;
+    if ((flags & VM_ACCOUNT) !== 0) committed += pages;
+    if ((flags & VM_LOCKED) !== 0) locked += pages;
+  }
+  freePgtables(k, mm, 0, 0);
+  const { totalVm, dataVm, stackVm, execVm } = mmAt(k.view, mm);
+  k.emit({
+    type: 'VmAccounted',
+    mm,
+    total: -totalVm,
+    data: -dataVm,
+    stack: -stackVm,
+    exec: -execVm,
+    locked: -locked,
+    committed: -committed,
+  });
+}
+
+/** `tlb_finish_mmu()` at the end of `exit_mmap()`, and `__mmdrop()`. */
+export function finishExit(k: Kernel, mm: number): void {
+  if (k.view.mms[mm] === null) return;
+  flushGather(k, mm);
+  k.emit({ type: 'MmFreed', mm });
+}
+
+/** `wait_task_zombie()`: the zombie is collected. */
+export function reap(k: Kernel, tid: number): void {
+  const task = k.view.tasks[tid];
+  if (task === undefined || task.exited === 0) return;
+  finishPending(k, task.exitMm);
+  k.emit({ type: 'TaskReaped', tid });
+}
+
+/** A teardown whose flush is still due is finished: nothing can be collected before. */
+function finishPending(k: Kernel, mm: number): void {
+  const now = mm === 0 ? null : k.view.mms[mm];
+  if (now && now.users === 0) finishExit(k, mm);
+}

@@ -1,0 +1,57 @@
+// fork, vfork, clone, clone3: kernel/fork.c, with dup_mmap().
+import { mmAt, rssPages } from '../../reducers/state.js';
+import type { VmaView } from '../../reducers/state.js';
+import { VM_ACCOUNT, VM_DONTCOPY, VM_LOCKED, VM_LOCKONFAULT, VM_WIPEONFORK, vmaPages } from '../../reducers/vma.js';
+import type { Kernel } from './kernel.js';
+import { currentTask } from './kernel.js';
+import { copyPageRange, vmaNeedsCopy } from './memory/copy.js';
+import { anonVmaFork } from './rmap.js';
+
+export const CLONE_VM = 0x100;
+export const CLONE_FILES = 0x400;
+export const CLONE_VFORK = 0x4000;
+export const CLONE_THREAD = 0x10000;
+
+/** `copy_process()`: task `child` comes into being; it shares the address space with CLONE_VM and gets a copy otherwise. */
+export function copyProcess(k: Kernel, tid: number, child: number, flags: number): void {
+  const parent = currentTask(k, tid);
+  const { mm: parentMm, cpu, tgid } = parent;
+  let mm = parentMm;
+  if ((flags & CLONE_VM) !== 0) k.emit({ type: 'MmUsersChanged', mm, users: 1 });
+  else mm = dupMm(k, parentMm);
+  const thread = (flags & CLONE_THREAD) !== 0;
+  if (!thread) k.emit({ type: 'FdTableCopied', tgid: child, from: tgid });
+  k.emit({ type: 'TaskCreated', tid: child, tgid: thread ? tgid : child, parent: tid, mm, cpu });
+}
+
+/** `dup_mm()`, `dup_mmap()`: both mmap_locks held for write, the child's from birth. */
+function dupMm(k: Kernel, parent: number): number {
+  const child = k.view.mms.length;
+  const { mmapBase, startBrk, brk, foreignLayout } = mmAt(k.view, parent);
+  k.emit({ type: 'MmCreated', mm: child, parent, mmapBase, startBrk, brk, defFlags: 0, foreignLayout });
+  const now = mmAt(k.view, parent);
+  const sums = { total: now.totalVm, data: now.dataVm, stack: now.stackVm, exec: now.execVm, committed: 0 };
+  for (let i = 0; i < mmAt(k.view, parent).vmas.length; i++) {
+    const vma = mmAt(k.view, parent).vmas[i] as VmaView;
+    if ((vma.flags & VM_DONTCOPY) !== 0) {
+      sums.total -= vmaPages(vma);
+      continue;
+    }
+    if ((vma.flags & VM_ACCOUNT) !== 0) sums.committed += vmaPages(vma);
+    dupVma(k, parent, child, vma);
+  }
+  k.emit({ type: 'VmAccounted', mm: child, ...sums, locked: 0 });
+  k.emit({ type: 'HiwaterRssRaised', mm: child, pages: rssPages(mmAt(k.view, child)) });
+  return child;
+}
+
+/** One VMA: locks are not inherited, MADV_WIPEONFORK memory starts empty, what faults cannot restore is copied. */
+function dupVma(k: Kernel, parent: number, child: number, vma: VmaView): void {
+  const { start, end, pgoff, inode } = vma;
+  const wipe = (vma.flags & VM_WIPEONFORK) !== 0;
+  const link = wipe ? { anonVma: 0, chain: [] } : anonVmaFork(k, vma);
+  const flags = vma.flags & ~(VM_LOCKED | VM_LOCKONFAULT);
+  k.emit({ type: 'VmaInserted', mm: child, start, end, flags, pgoff, inode, ...link });
+  if (wipe || !vmaNeedsCopy(vma)) return;
+  copyPageRange(k, parent, child, vma);
+}

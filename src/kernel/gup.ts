@@ -1,0 +1,88 @@
+// Faulting pages in on behalf of the kernel: the populate half of mm/gup.c. No exception, no signal; failures are errno values.
+import { mmAt } from '../../reducers/state.js';
+import {
+  VM_ACCESS,
+  VM_EXEC,
+  VM_PFNMAP,
+  VM_IO,
+  VM_READ,
+  VM_SHARED,
+  VM_WRITE,
+  findVmaIndex,
+} from '../../reducers/vma.js';
+import { pteAt, ptePresent, pteWrite } from '../../reducers/pte.js';
+import type { Kernel, KernelThread } from './kernel.js';
+import { EFAULT, EINVAL, ENOMEM, PAGE_SIZE, currentTask } from './kernel.js';
+import type { Access } from './memory/fault.js';
+import { handleMmFault } from './memory/fault.js';
+
+/** `faultin_page()` for one page: 0, or -EFAULT where a program would have got a signal. */
+export function* faultinPage(k: Kernel, tid: number, mm: number, vpn: number, access: Access): KernelThread<number> {
+  const { cpu } = currentTask(k, tid);
+  const entry = pteAt(mmAt(k.view, mm), vpn);
+  if (ptePresent(entry) && (access !== 'write' || pteWrite(entry))) return 0;
+  const result = yield* handleMmFault(k, { tid, cpu, mm, addr: vpn * PAGE_SIZE, vpn, access });
+  return result === 'done' || result === 'major' ? 0 : -EFAULT;
+}
+
+/**
+ * `mm_populate()`: faults in [start, end) of an address space, VMA by VMA; errors are ignored, as mmap and mlockall do.
+ * Writable private mappings are written to (breaking COW), shared ones only read, so that files stay clean.
+ */
+export function* mmPopulate(k: Kernel, tid: number, start: number, end: number): KernelThread<number> {
+  const mm = currentTask(k, tid).mm;
+  let addr = start;
+  while (addr < end) {
+    const now = mmAt(k.view, mm);
+    const vma = now.vmas[findVmaIndex(now, addr)];
+    if (vma === undefined || vma.start >= end) break;
+    const from = Math.max(addr, vma.start);
+    const to = Math.min(end, vma.end);
+    addr = to;
+    if ((vma.flags & (VM_IO | VM_PFNMAP)) !== 0) continue;
+    const error = yield* populateVmaPageRange(k, tid, mm, vma.flags, from, to);
+    if (error !== 0) return error;
+  }
+  return 0;
+}
+
+/** `populate_vma_page_range()`. -ENOMEM where the VMA cannot be accessed at all. */
+export function* populateVmaPageRange(
+  k: Kernel,
+  tid: number,
+  mm: number,
+  flags: number,
+  from: number,
+  to: number,
+): KernelThread<number> {
+  const write = (flags & (VM_WRITE | VM_SHARED)) === VM_WRITE;
+  if ((flags & VM_ACCESS) === 0) return -ENOMEM;
+  const access: Access = write ? 'write' : 'read';
+  for (let vpn = from / PAGE_SIZE; vpn < to / PAGE_SIZE; vpn++) {
+    const error = yield* faultinPage(k, tid, mm, vpn, access);
+    if (error !== 0) return error;
+  }
+  return 0;
+}
+
+/** `faultin_page_range()` behind MADV_POPULATE_READ and _WRITE: stops at the first error and says which. */
+export function* faultinPageRange(
+  k: Kernel,
+  tid: number,
+  start: number,
+  end: number,
+  write: boolean,
+): KernelThread<number> {
+  const mm = currentTask(k, tid).mm;
+  for (let addr = start; addr < end; addr += PAGE_SIZE) {
+    const now = mmAt(k.view, mm);
+    const vma = now.vmas[findVmaIndex(now, addr)];
+    if (vma === undefined || vma.start > addr) return -ENOMEM;
+    const readable = (vma.flags & (VM_READ | VM_EXEC | VM_WRITE)) !== 0;
+    if (write ? (vma.flags & VM_WRITE) === 0 : !readable) return -EINVAL;
+    if ((vma.flags & (VM_IO | VM_PFNMAP)) !== 0) return -EINVAL;
+    const error = yield* faultinPage(k, tid, mm, addr / PAGE_SIZE, write ? 'write' : 'read');
+    if (error !== 0) return error;
+  }
+  return 0;
+}

@@ -1,0 +1,210 @@
+// madvise(2): mm/madvise.c.
+import {
+  PTE_DIRTY,
+  PTRS_PER_PTE,
+  nextTable,
+  pteFlags,
+  ptePfn,
+  ptePresent,
+  pteSpecial,
+  pteTable,
+  tableEnd,
+} from '../../reducers/pte.js';
+import type { VmaView } from '../../reducers/state.js';
+import { PG_ANON, PG_LRU, PG_SWAPBACKED, cpuAt, mmAt, pageAt } from '../../reducers/state.js';
+import {
+  VM_DONTCOPY,
+  VM_DONTDUMP,
+  VM_HUGEPAGE,
+  VM_IO,
+  VM_LOCKED,
+  VM_MERGEABLE,
+  VM_NOHUGEPAGE,
+  VM_PFNMAP,
+  VM_RAND_READ,
+  VM_SEQ_READ,
+  VM_SHARED,
+  VM_SPECIAL,
+  VM_WIPEONFORK,
+  findVmaIndex,
+  vmaIsAnonymous,
+  vmasIn,
+} from '../../reducers/vma.js';
+import { NotModelledError } from '../lib/errors.js';
+import { faultinPageRange } from './gup.js';
+import type { Kernel, KernelThread } from './kernel.js';
+import { EINVAL, ENOMEM, PAGE_SIZE, currentTask, isPageAligned, pageAlign } from './kernel.js';
+import { append4, flushGather, updateHiwaterRss, zapPageRange } from './memory/zap.js';
+import { PAGEVEC_SIZE, drainLruLazyfree } from './swap.js';
+import { modifyVmas } from './vma.js';
+
+const MADV = {
+  NORMAL: 0,
+  RANDOM: 1,
+  SEQUENTIAL: 2,
+  WILLNEED: 3,
+  DONTNEED: 4,
+  FREE: 8,
+  REMOVE: 9,
+  DONTFORK: 10,
+  DOFORK: 11,
+  MERGEABLE: 12,
+  UNMERGEABLE: 13,
+  HUGEPAGE: 14,
+  NOHUGEPAGE: 15,
+  DONTDUMP: 16,
+  DODUMP: 17,
+  WIPEONFORK: 18,
+  KEEPONFORK: 19,
+  COLD: 20,
+  PAGEOUT: 21,
+  POPULATE_READ: 22,
+  POPULATE_WRITE: 23,
+  DONTNEED_LOCKED: 24,
+  COLLAPSE: 25,
+  GUARD_INSTALL: 102,
+  GUARD_REMOVE: 103,
+} as const;
+
+const NOT_MODELLED: Readonly<Record<number, string>> = {
+  [MADV.REMOVE]: 'MADV_REMOVE',
+  [MADV.COLD]: 'MADV_COLD',
+  [MADV.PAGEOUT]: 'MADV_PAGEOUT',
+  [MADV.COLLAPSE]: 'MADV_COLLAPSE',
+  [MADV.GUARD_INSTALL]: 'MADV_GUARD_INSTALL',
+  [MADV.GUARD_REMOVE]: 'MADV_GUARD_REMOVE',
+};
+
+/** Advice that only changes a VMA's flags: [set, clear]. */
+const FLAG_ADVICE: Readonly<Record<number, readonly [number, number]>> = {
+  [MADV.NORMAL]: [0, VM_RAND_READ | VM_SEQ_READ],
+  [MADV.RANDOM]: [VM_RAND_READ, VM_SEQ_READ],
+  [MADV.SEQUENTIAL]: [VM_SEQ_READ, VM_RAND_READ],
+  [MADV.DONTFORK]: [VM_DONTCOPY, 0],
+  [MADV.DOFORK]: [0, VM_DONTCOPY],
+  [MADV.WIPEONFORK]: [VM_WIPEONFORK, 0],
+  [MADV.KEEPONFORK]: [0, VM_WIPEONFORK],
+  [MADV.DONTDUMP]: [VM_DONTDUMP, 0],
+  [MADV.DODUMP]: [0, VM_DONTDUMP],
+  [MADV.HUGEPAGE]: [VM_HUGEPAGE, VM_NOHUGEPAGE],
+  [MADV.NOHUGEPAGE]: [VM_NOHUGEPAGE, VM_HUGEPAGE],
+  [MADV.MERGEABLE]: [VM_MERGEABLE, 0],
+  [MADV.UNMERGEABLE]: [0, VM_MERGEABLE],
+};
+
+const KNOWN: ReadonlySet<number> = new Set<number>(Object.values(MADV));
+
+/** `do_madvise()`. Returns 0 or a negative errno; a hole is -ENOMEM after the rest of the range was treated. */
+export function* doMadvise(
+  k: Kernel,
+  tid: number,
+  start: number,
+  length: number,
+  advice: number,
+): KernelThread<number> {
+  if (!KNOWN.has(advice) || !isPageAligned(start)) return -EINVAL;
+  const end = start + pageAlign(length);
+  if (end >= 2 ** 63) return -EINVAL;
+  if (end === start) return 0;
+  const what = NOT_MODELLED[advice];
+  if (what !== undefined) throw new NotModelledError(what);
+  if (advice === MADV.POPULATE_READ || advice === MADV.POPULATE_WRITE)
+    return yield* faultinPageRange(k, tid, start, end, advice === MADV.POPULATE_WRITE);
+
+  const mm = currentTask(k, tid).mm;
+  let next = start;
+  let hole = false;
+  for (const { start: each } of [...vmasIn(mmAt(k.view, mm), start, end)]) {
+    const from = Math.max(each, start);
+    if (from > next) hole = true;
+    const now = mmAt(k.view, mm);
+    const vma = now.vmas[findVmaIndex(now, from)] as VmaView;
+    const to = Math.min(vma.end, end);
+    const error = madviseVma(k, tid, mm, vma, from, to, advice);
+    if (error !== 0) return error;
+    next = to;
+  }
+  return hole || next < end ? -ENOMEM : 0;
+}
+
+/** `madvise_vma_behavior()` on [from, to) inside one VMA. */
+function madviseVma(
+  k: Kernel,
+  tid: number,
+  mm: number,
+  vma: VmaView,
+  from: number,
+  to: number,
+  advice: number,
+): number {
+  const { flags } = vma;
+  switch (advice) {
+    case MADV.DONTNEED:
+    case MADV.DONTNEED_LOCKED:
+      if ((flags & VM_PFNMAP) !== 0 || ((flags & VM_LOCKED) !== 0 && advice === MADV.DONTNEED)) return -EINVAL;
+      updateHiwaterRss(k, mm);
+      zapPageRange(k, mm, from, to);
+      flushGather(k, mm);
+      return 0;
+    case MADV.FREE:
+      if (!vmaIsAnonymous(vma) || (flags & (VM_LOCKED | VM_PFNMAP)) !== 0) return -EINVAL;
+      madviseFree(k, mm, from, to, currentTask(k, tid).cpu);
+      return 0;
+    case MADV.WILLNEED:
+      return 0;
+    case MADV.WIPEONFORK:
+      if (vma.inode !== 0 || (flags & VM_SHARED) !== 0) return -EINVAL;
+      break;
+    case MADV.KEEPONFORK:
+      if ((flags & VM_SHARED) !== 0 && vma.inode === 0) return -EINVAL;
+      break;
+    case MADV.DOFORK:
+      if ((flags & VM_IO) !== 0) return -EINVAL;
+      break;
+    case MADV.DODUMP:
+      if ((flags & VM_SPECIAL) !== 0) return -EINVAL;
+      break;
+    case MADV.MERGEABLE:
+      // Where KSM cannot work the advice is silently no change.
+      if (!vmaIsAnonymous(vma) || (flags & (VM_SHARED | VM_SPECIAL)) !== 0) return 0;
+      break;
+    default:
+      break;
+  }
+  const change = FLAG_ADVICE[advice];
+  if (change === undefined) return -EINVAL;
+  const [set, clear] = change;
+  const wanted = (flags & ~clear) | set;
+  if (wanted === flags) return 0;
+  const splits = (vma.start < from ? 1 : 0) + (vma.end > to ? 1 : 0);
+  if (mmAt(k.view, mm).vmas.length + splits > k.machine.maxMapCount) return -ENOMEM;
+  modifyVmas(k, mm, from, to, ({ start }) => k.emit({ type: 'VmaFlagsChanged', mm, start, flags: wanted }));
+  return 0;
+}
+
+/**
+ * `madvise_free_pte_range()`: pages nobody else maps become clean and wait in the batch of lazily freed ones.
+ * Shared pages are skipped; so are pages not on the LRU, whose entry becomes clean all the same.
+ */
+function madviseFree(k: Kernel, mm: number, start: number, end: number, cpu: number): void {
+  const last = end / PAGE_SIZE;
+  for (let vpn = nextTable(mmAt(k.view, mm), start / PAGE_SIZE, last); vpn >= 0;) {
+    const stop = Math.min(tableEnd(vpn), last);
+    for (; vpn < stop; vpn++) freeOne(k, mm, vpn, cpu);
+    vpn = nextTable(mmAt(k.view, mm), stop, last);
+  }
+}
+
+function freeOne(k: Kernel, mm: number, vpn: number, cpu: number): void {
+  const table = pteTable(mmAt(k.view, mm), vpn) as readonly number[];
+  const entry = table[vpn % PTRS_PER_PTE] as number;
+  if (!ptePresent(entry) || pteSpecial(entry)) return;
+  const pfn = ptePfn(entry);
+  const page = pageAt(k.view, pfn);
+  if ((page.flags & PG_ANON) === 0 || page.mapcount !== 1) return;
+  const batched = (page.flags & (PG_LRU | PG_SWAPBACKED)) === (PG_LRU | PG_SWAPBACKED);
+  const runs: number[] = [];
+  append4(runs, vpn, pfn, pteFlags(entry) & ~PTE_DIRTY, 1);
+  k.emit({ type: 'PagesLazyfreed', mm, runs, ref: 1, lruCpu: batched ? cpu : -1 });
+  if (batched && cpuAt(k.view, cpu).lruLazyfree.length >= PAGEVEC_SIZE) drainLruLazyfree(k, cpu);
+}

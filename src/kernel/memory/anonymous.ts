@@ -1,0 +1,73 @@
+// First touch of anonymous memory: do_anonymous_page() in mm/memory.c.
+import { PTE_DIRTY, PTE_PRESENT, PTE_SPECIAL, PTE_WRITE, PTE_ZERO, mkPte, pteAt } from '../../../reducers/pte.js';
+import type { VmaView } from '../../../reducers/state.js';
+import { mmAt } from '../../../reducers/state.js';
+import { VM_HUGEPAGE, VM_SHARED, VM_WRITE, linearPageIndex, vmaLookup } from '../../../reducers/vma.js';
+import { NotModelledError } from '../../lib/errors.js';
+import type { Kernel, KernelThread } from '../kernel.js';
+import { allocPage, putPage } from '../page-alloc.js';
+import { anonVmaPrepare } from '../rmap.js';
+import { lruBatchAdded } from '../swap.js';
+import type { Fault, FaultResult } from './fault.js';
+
+/** Entry of the shared zero page: present, never writable, no page counted. */
+export const ZERO_PTE = mkPte(0, PTE_PRESENT | PTE_SPECIAL | PTE_ZERO);
+
+/** Flags of a new private page: `mk_pte()` with `maybe_mkwrite(pte_mkdirty())`. */
+export const freshFlags = (vma: VmaView): number =>
+  (vma.flags & VM_WRITE) !== 0 ? PTE_PRESENT | PTE_WRITE | PTE_DIRTY : PTE_PRESENT;
+
+const HUGE_PAGE = 2 * 1024 * 1024;
+
+/**
+ * `do_anonymous_page()`: a read maps the zero page, a write a page of zeros.
+ * Enter and return with the VMA lock held for read. The allocation may sleep and comes before the table's lock; the recheck
+ * under the lock closes the race with another thread that mapped the page meanwhile: its page stays, ours is freed.
+ */
+export function* doAnonymousPage(k: Kernel, fault: Fault): KernelThread<FaultResult> {
+  const { mm: mmId, vpn } = fault;
+  let mm = mmAt(k.view, mmId);
+  let vma = vmaLookup(mm, fault.addr) as VmaView;
+  if ((vma.flags & VM_SHARED) !== 0) return 'sigbus';
+  if ((vma.flags & VM_HUGEPAGE) !== 0) {
+    const block = Math.floor(fault.addr / HUGE_PAGE) * HUGE_PAGE;
+    if (block >= vma.start && block + HUGE_PAGE <= vma.end)
+      throw new NotModelledError('a fault that may map a transparent huge page (MADV_HUGEPAGE)');
+  }
+  if (fault.access !== 'write') {
+    if (k.interleaved) yield { op: 'acquire', lock: `ptl(${mmId},${vpn})` };
+    if (pteAt(mmAt(k.view, mmId), vpn) === 0) k.emit({ type: 'ZeroPageMapped', mm: mmId, vpn, entry: ZERO_PTE });
+    return 'done';
+  }
+  if (k.interleaved) yield { op: 'preempt', at: 'fault:F3' };
+  const anonVma = anonVmaPrepare(k, mm, vma);
+  const pfn = allocPage(k);
+  if (k.interleaved) yield { op: 'acquire', lock: `ptl(${mmId},${vpn})` };
+  mm = mmAt(k.view, mmId);
+  if (pteAt(mm, vpn) !== 0) {
+    putPage(k, pfn);
+    return 'done';
+  }
+  vma = vmaLookup(mm, fault.addr) as VmaView;
+  mapFreshPage(k, fault, vma, pfn, anonVma);
+  return 'done';
+}
+
+/** The commit that makes a fresh page visible: rmap, rss, LRU batch and entry. The table's lock is held. */
+export function mapFreshPage(k: Kernel, fault: Fault, vma: VmaView, pfn: number, anonVma: number): void {
+  k.emit({
+    type: 'AnonPageMapped',
+    mm: fault.mm,
+    vpn: fault.vpn,
+    pfn,
+    entry: mkPte(pfn, freshFlags(vma)),
+    anonVma,
+    index: linearPageIndex(vma, fault.addr),
+    ref: 1,
+    mapcount: 1,
+    exclusive: k.behaviours['anon-exclusive'] ? 1 : 0,
+    rssAnon: 1,
+    lruCpu: fault.cpu,
+  });
+  lruBatchAdded(k, fault.cpu);
+}

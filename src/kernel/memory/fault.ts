@@ -1,0 +1,149 @@
+// Page faults from the exception to the page-table entry: arch/x86/mm/fault.c and the dispatch half of mm/memory.c.
+//
+// Lock order: mmap_lock > VMA lock > folio lock > i_mmap_rwsem > anon_vma root > page-table lock > LRU lock.
+// User faults run under the VMA's read lock, kernel faults under mmap_lock for read; entries change under the table's lock.
+import { PTE_DIRTY, missingTableBytes, pteAt, ptePresent, pteWrite, withFlags } from '../../../reducers/pte.js';
+import type { MmView, VmaView } from '../../../reducers/state.js';
+import { mmAt } from '../../../reducers/state.js';
+import {
+  VM_ACCESS,
+  VM_EXEC,
+  VM_GROWSDOWN,
+  VM_WRITE,
+  findVmaIndex,
+  isCowMapping,
+  vmaIsAnonymous,
+  vmaLookup,
+} from '../../../reducers/vma.js';
+import type { Kernel, KernelThread } from '../kernel.js';
+import {
+  BUS_ADRERR,
+  PAGE_SIZE,
+  SEGV_ACCERR,
+  SEGV_MAPERR,
+  SIGBUS,
+  SIGSEGV,
+  SI_KERNEL,
+  TASK_SIZE,
+  currentTask,
+  pageDown,
+} from '../kernel.js';
+import { expandDownwards } from '../vma.js';
+import { doAnonymousPage } from './anonymous.js';
+import { doFault } from './file.js';
+import { doWpPage } from './wp.js';
+
+/** What an access wants. `unshare` is FAULT_FLAG_UNSHARE: a private copy, but no write. */
+export type Access = 'read' | 'write' | 'exec' | 'unshare';
+
+/** A fault being handled: `struct vm_fault`. */
+export interface Fault {
+  readonly tid: number;
+  readonly cpu: number;
+  readonly mm: number;
+  readonly addr: number;
+  readonly vpn: number;
+  readonly access: Access;
+}
+
+/** `vm_fault_t`, as far as the model gets: handled, or what the task is sent. */
+export type FaultResult = 'done' | 'major' | 'sigbus' | 'sigsegv';
+
+/** How an access by a task ended. */
+export type AccessResult =
+  | { readonly kind: 'done' }
+  | { readonly kind: 'signal'; readonly signal: number; readonly code: number; readonly addr: number };
+
+const DONE: AccessResult = { kind: 'done' };
+
+/** Would hardware let the access through? */
+export function accessPermitted(mm: MmView, vpn: number, access: Access): boolean {
+  const entry = pteAt(mm, vpn);
+  if ((entry & 1) === 0) return false;
+  if (access === 'write') return pteWrite(entry);
+  if (access === 'exec') {
+    const vma = vmaLookup(mm, vpn * PAGE_SIZE);
+    return vma !== null && (vma.flags & VM_EXEC) !== 0;
+  }
+  return true;
+}
+
+/** `access_error()`: the VMA itself forbids the access. `present` is the error code's protection bit. */
+export function accessError(vma: VmaView, access: Access, present: boolean): boolean {
+  if (access === 'write') return (vma.flags & VM_WRITE) === 0;
+  if (present) return true;
+  return (vma.flags & VM_ACCESS) === 0;
+}
+
+/**
+ * An exception by task `tid` at `addr`: `do_user_addr_fault()`. With `user` false it was the kernel that touched user memory, which gets
+ * no signal but a fixup (the result still says what a program would have got).
+ */
+export function* userFault(
+  k: Kernel,
+  tid: number,
+  addr: number,
+  access: Access,
+  user: boolean,
+): KernelThread<AccessResult> {
+  const result = yield* handleException(k, tid, addr, access);
+  if (result.kind === 'signal' && user)
+    k.emit({ type: 'SignalSent', tid, signal: result.signal, code: result.code, addr: result.addr });
+  return result;
+}
+
+function* handleException(k: Kernel, tid: number, addr: number, access: Access): KernelThread<AccessResult> {
+  const task = currentTask(k, tid);
+  const segv = (code: number): AccessResult => ({ kind: 'signal', signal: SIGSEGV, code, addr });
+  if (addr >= TASK_SIZE) {
+    // Non-canonical addresses raise #GP, without an address; the kernel's half is just not mapped for users.
+    const canonical = addr < 0x800000000000 || addr >= 2 ** 64 - 0x800000000000;
+    return canonical ? segv(SEGV_MAPERR) : { kind: 'signal', signal: SIGSEGV, code: SI_KERNEL, addr: 0 };
+  }
+  const mmId = task.mm;
+  if (k.interleaved) yield { op: 'acquire', lock: `vma(${mmId},${addr}):read` };
+  let mm = mmAt(k.view, mmId);
+  let vma = vmaLookup(mm, addr);
+  if (vma === null) {
+    const above = mm.vmas[findVmaIndex(mm, addr)];
+    if (above === undefined || (above.flags & VM_GROWSDOWN) === 0) return segv(SEGV_MAPERR);
+    if (!expandDownwards(k, mm, above, pageDown(addr))) return segv(SEGV_MAPERR);
+    mm = mmAt(k.view, mmId);
+    vma = vmaLookup(mm, addr) as VmaView;
+  }
+  const vpn = Math.floor(addr / PAGE_SIZE);
+  if (accessError(vma, access, (pteAt(mm, vpn) & 1) !== 0 && !accessPermitted(mm, vpn, access)))
+    return segv(SEGV_ACCERR);
+  const fault: Fault = { tid, cpu: task.cpu, mm: mmId, addr, vpn, access };
+  const result = yield* handleMmFault(k, fault);
+  if (result === 'sigsegv') return segv(SEGV_MAPERR);
+  if (result === 'sigbus') return { kind: 'signal', signal: SIGBUS, code: BUS_ADRERR, addr };
+  k.emit({ type: 'FaultAccounted', tid, major: result === 'major' ? 1 : 0 });
+  return DONE;
+}
+
+/**
+ * `handle_mm_fault()`, `__handle_mm_fault()`: adds the tables the walk needs, then handles the entry.
+ * Enter and return with the VMA or mmap_lock held for read.
+ */
+export function* handleMmFault(k: Kernel, fault: Fault): KernelThread<FaultResult> {
+  const bytes = missingTableBytes(mmAt(k.view, fault.mm), fault.vpn);
+  if (bytes > 0) k.emit({ type: 'PageTableAllocated', mm: fault.mm, vpn: fault.vpn, bytes });
+  return yield* handlePteFault(k, fault);
+}
+
+/** `handle_pte_fault()`. The entry is read without the table's lock; every handler rechecks it under the lock. */
+function* handlePteFault(k: Kernel, fault: Fault): KernelThread<FaultResult> {
+  if (k.interleaved) yield { op: 'preempt', at: 'fault:F2' };
+  const mm = mmAt(k.view, fault.mm);
+  const entry = pteAt(mm, fault.vpn);
+  const vma = vmaLookup(mm, fault.addr);
+  if (vma === null) return 'sigsegv';
+  if (!ptePresent(entry)) return vmaIsAnonymous(vma) ? yield* doAnonymousPage(k, fault) : yield* doFault(k, fault);
+  const wantsWrite = fault.access === 'write' || (fault.access === 'unshare' && isCowMapping(vma.flags));
+  if (wantsWrite && !pteWrite(entry)) return yield* doWpPage(k, fault);
+  // Spurious, or hardware left setting the dirty bit to us.
+  if (fault.access === 'write' && (entry & PTE_DIRTY) === 0)
+    k.emit({ type: 'PteFlagsSet', mm: fault.mm, vpn: fault.vpn, entry: withFlags(entry, PTE_DIRTY, 0) });
+  return 'done';
+}

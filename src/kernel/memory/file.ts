@@ -1,0 +1,130 @@
+// Faults on files, shared memory and special mappings: do_fault() and below in mm/memory.c.
+import { PTE_DIRTY, PTE_PRESENT, PTE_SPECIAL, PTE_WRITE, PTRS_PER_PTE, mkPte, pteAt } from '../../../reducers/pte.js';
+import type { InodeView, VmaView } from '../../../reducers/state.js';
+import { InodeKind, PG_DIRTY, mmAt, pageAt } from '../../../reducers/state.js';
+import { VM_SHARED, VM_WRITE, linearPageIndex, vmaLookup, vmaPages } from '../../../reducers/vma.js';
+import { PagesToMap, filemapGetFolio } from '../filemap.js';
+import type { Kernel, KernelThread } from '../kernel.js';
+import { PAGE_SIZE } from '../kernel.js';
+import { allocPage } from '../page-alloc.js';
+import { anonVmaPrepare } from '../rmap.js';
+import { mapFreshPage } from './anonymous.js';
+import type { Fault, FaultResult } from './fault.js';
+
+/** The file behind a VMA that has one. */
+export const inodeOf = (k: Kernel, vma: VmaView): InodeView => k.view.inodes[vma.inode] as InodeView;
+
+/** File systems that want to know of the first write to a clean shared page (`->page_mkwrite`). */
+const hasPageMkwrite = (inode: InodeView): boolean => inode.kind === InodeKind.file;
+
+/** `do_fault()`: reads, private writes and shared writes each have their way. VMA lock held for read throughout. */
+export function* doFault(k: Kernel, fault: Fault): KernelThread<FaultResult> {
+  const vma = vmaLookup(mmAt(k.view, fault.mm), fault.addr) as VmaView;
+  if (inodeOf(k, vma).kind === InodeKind.vvar) {
+    // Raw pfns: special_mapping_fault() inserts them without page, reference or counter.
+    k.emit({
+      type: 'SpecialPfnMapped',
+      mm: fault.mm,
+      vpn: fault.vpn,
+      entry: mkPte(linearPageIndex(vma, fault.addr), PTE_PRESENT | PTE_SPECIAL),
+    });
+    return 'done';
+  }
+  if (fault.access !== 'write') return yield* doReadFault(k, fault);
+  if ((vma.flags & VM_SHARED) === 0) return yield* doCowFault(k, fault);
+  return yield* doSharedFault(k, fault);
+}
+
+/** `do_read_fault()`: what the cache holds around the address is mapped in one go, else the one page is brought in. */
+function* doReadFault(k: Kernel, fault: Fault): KernelThread<FaultResult> {
+  const vma = vmaLookup(mmAt(k.view, fault.mm), fault.addr) as VmaView;
+  const inode = inodeOf(k, vma);
+  if (inode.kind !== InodeKind.vdso && k.machine.faultAroundPages > 1) {
+    if (k.interleaved) yield { op: 'acquire', lock: `ptl(${fault.mm},${fault.vpn})` };
+    const told = yield { op: 'place', what: 'map-end' };
+    doFaultAround(k, fault, vma, told);
+    if (pteAt(mmAt(k.view, fault.mm), fault.vpn) !== 0) return 'done';
+  }
+  const found = filemapGetFolio(k, inode, linearPageIndex(vma, fault.addr), fault.cpu);
+  if (found === 'beyond-eof') return 'sigbus';
+  if (k.interleaved) yield { op: 'acquire', lock: `ptl(${fault.mm},${fault.vpn})` };
+  if (pteAt(mmAt(k.view, fault.mm), fault.vpn) === 0) mapFilePage(k, fault, vma, found.pfn, readFlags(k, vma));
+  return found.major ? 'major' : 'done';
+}
+
+/** Flags that a read gives a page-cache page: writable at once in shared mappings nobody needs to be told about. */
+function readFlags(k: Kernel, vma: VmaView): number {
+  if ((vma.flags & (VM_SHARED | VM_WRITE)) !== (VM_SHARED | VM_WRITE)) return PTE_PRESENT;
+  return hasPageMkwrite(inodeOf(k, vma)) ? PTE_PRESENT : PTE_PRESENT | PTE_WRITE;
+}
+
+/**
+ * `do_fault_around()` and `filemap_map_pages()`: empty entries in the aligned window of fault_around_bytes, cut to the VMA, the page
+ * table and the file, whose pages are cached. `told` is the last page index a recording saw mapped (-1: nothing told): ending below the
+ * window's end, it tells the size of a file whose size is not known.
+ */
+function doFaultAround(k: Kernel, fault: Fault, vma: VmaView, told: number): void {
+  const around = k.machine.faultAroundPages;
+  const inTable = fault.vpn % PTRS_PER_PTE;
+  const vmaOffset = fault.vpn - vma.start / PAGE_SIZE;
+  const from = Math.max(inTable - (inTable % around), inTable - Math.min(inTable, vmaOffset));
+  const to = Math.min(from + around, PTRS_PER_PTE, inTable + vmaPages(vma) - vmaOffset);
+  const base = fault.vpn - inTable;
+  const mm = mmAt(k.view, fault.mm);
+  const { id, size } = inodeOf(k, vma);
+  const last = linearPageIndex(vma, (base + to - 1) * PAGE_SIZE);
+  if (told >= 0 && told < last && size < 0) k.emit({ type: 'InodeResized', inode: id, size: (told + 1) * PAGE_SIZE });
+  const pages = new PagesToMap(inodeOf(k, vma));
+  for (let i = from; i < to; i++) {
+    const vpn = base + i;
+    if (pteAt(mm, vpn) === 0) pages.consider(k, vpn, linearPageIndex(vma, vpn * PAGE_SIZE));
+  }
+  pages.commit(k, fault.mm, readFlags(k, vma));
+}
+
+/** `do_cow_fault()`: the program gets a copy at once; the cache's page is never mapped. */
+function* doCowFault(k: Kernel, fault: Fault): KernelThread<FaultResult> {
+  const mm = mmAt(k.view, fault.mm);
+  const anonVma = anonVmaPrepare(k, mm, vmaLookup(mm, fault.addr) as VmaView);
+  let vma = vmaLookup(mmAt(k.view, fault.mm), fault.addr) as VmaView;
+  const found = filemapGetFolio(k, inodeOf(k, vma), linearPageIndex(vma, fault.addr), fault.cpu);
+  if (found === 'beyond-eof') return 'sigbus';
+  const pfn = allocPage(k);
+  k.emit({ type: 'PageCopied', pfn, from: found.pfn });
+  if (k.interleaved) yield { op: 'acquire', lock: `ptl(${fault.mm},${fault.vpn})` };
+  vma = vmaLookup(mmAt(k.view, fault.mm), fault.addr) as VmaView;
+  if (pteAt(mmAt(k.view, fault.mm), fault.vpn) === 0) mapFreshPage(k, fault, vma, pfn, anonVma);
+  return found.major ? 'major' : 'done';
+}
+
+/** `do_shared_fault()`: the cache's page becomes writable and dirty. */
+function* doSharedFault(k: Kernel, fault: Fault): KernelThread<FaultResult> {
+  const vma = vmaLookup(mmAt(k.view, fault.mm), fault.addr) as VmaView;
+  const found = filemapGetFolio(k, inodeOf(k, vma), linearPageIndex(vma, fault.addr), fault.cpu);
+  if (found === 'beyond-eof') return 'sigbus';
+  if (k.interleaved) yield { op: 'acquire', lock: `ptl(${fault.mm},${fault.vpn})` };
+  if (pteAt(mmAt(k.view, fault.mm), fault.vpn) === 0)
+    mapFilePage(k, fault, vma, found.pfn, PTE_PRESENT | PTE_WRITE | PTE_DIRTY);
+  markDirty(k, found.pfn);
+  return found.major ? 'major' : 'done';
+}
+
+/** `finish_fault()` for one page of the cache. */
+function mapFilePage(k: Kernel, fault: Fault, vma: VmaView, pfn: number, flags: number): void {
+  const shmem = inodeOf(k, vma).kind === InodeKind.shmem ? 1 : 0;
+  k.emit({
+    type: 'FilePagesMapped',
+    mm: fault.mm,
+    runs: [fault.vpn, pfn, 1],
+    flags,
+    ref: 1,
+    mapcount: 1,
+    rssFile: 1 - shmem,
+    rssShmem: shmem,
+  });
+}
+
+/** `folio_mark_dirty()`, unless it is already. */
+export function markDirty(k: Kernel, pfn: number): void {
+  if ((pageAt(k.view, pfn).flags & PG_DIRTY) === 0) k.emit({ type: 'FolioDirtied', pfn });
+}

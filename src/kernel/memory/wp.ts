@@ -1,0 +1,133 @@
+// Write-protect and unshare faults: do_wp_page() and below in mm/memory.c.
+//
+// The question is always the same: may the page stay, or does the writer get a copy? Linux answered it three ways:
+// by mappings (up to 5.8), by references (5.9), and by PG_anon_exclusive first (5.19).
+import {
+  PTE_DIRTY,
+  PTE_PRESENT,
+  PTE_WRITE,
+  mkPte,
+  pteAt,
+  pteFlags,
+  ptePfn,
+  pteSpecial,
+  withFlags,
+} from '../../../reducers/pte.js';
+import type { MmView, PageView, VmaView } from '../../../reducers/state.js';
+import { InodeKind, PG_ANON, PG_ANON_EXCLUSIVE, PG_LRU, mmAt, pageAt } from '../../../reducers/state.js';
+import { VM_MAYSHARE, VM_SHARED, VM_WRITE, linearPageIndex, vmaLookup } from '../../../reducers/vma.js';
+import type { Kernel, KernelThread } from '../kernel.js';
+import { allocPage, putPage } from '../page-alloc.js';
+import { anonVmaPrepare } from '../rmap.js';
+import { lruAddDrainCpu, lruBatchAdded } from '../swap.js';
+import { freshFlags } from './anonymous.js';
+import type { Fault, FaultResult } from './fault.js';
+import { inodeOf, markDirty } from './file.js';
+
+/**
+ * `do_wp_page()`. Enter with the VMA lock held for read and the table's lock, which is dropped on return; the entry is present, not
+ * writable, and as the caller saw it.
+ */
+export function* doWpPage(k: Kernel, fault: Fault): KernelThread<FaultResult> {
+  if (k.interleaved) yield { op: 'acquire', lock: `ptl(${fault.mm},${fault.vpn})` };
+  const mm = mmAt(k.view, fault.mm);
+  const vma = vmaLookup(mm, fault.addr) as VmaView;
+  const entry = pteAt(mm, fault.vpn);
+  const pfn = pteSpecial(entry) ? -1 : ptePfn(entry);
+  if ((vma.flags & (VM_SHARED | VM_MAYSHARE)) !== 0) return wpPageShared(k, fault, vma, entry);
+  if (pfn >= 0) {
+    const page = pageAt(k.view, pfn);
+    if ((page.flags & PG_ANON) !== 0) {
+      if ((page.flags & PG_ANON_EXCLUSIVE) !== 0) return wpPageReuse(k, fault, 0, 0);
+      if (wpCanReuseAnonFolio(k, pfn, fault.cpu)) {
+        // folio_move_anon_rmap(): from now on the page belongs to this address space's own anon_vma.
+        const exclusive = k.behaviours['anon-exclusive'] ? 1 : 0;
+        return wpPageReuse(k, fault, exclusive, vma.anonVma);
+      }
+    }
+  }
+  return yield* wpPageCopy(k, fault, pfn);
+}
+
+/**
+ * `wp_can_reuse_anon_folio()` of an order-0 page that is not known exclusive: is this mapping the only reference left?
+ * Table lock held. The references that may be in the way are other mappings, GUP, and LRU batches; this CPU's batch is emptied
+ * first, another CPU's is not, so a page waiting there is copied though nobody else maps it.
+ */
+export function wpCanReuseAnonFolio(k: Kernel, pfn: number, cpu: number): boolean {
+  let page: PageView = pageAt(k.view, pfn);
+  if (!k.behaviours['cow-reuse-by-refcount']) return page.mapcount === 1;
+  if (k.behaviours['wp-reuse-drains-lru']) {
+    // One mapping, the swap cache and one batch at most; with more a drain could not help.
+    if (page.ref > 3) return false;
+    if ((page.flags & PG_LRU) === 0) lruAddDrainCpu(k, cpu);
+    page = pageAt(k.view, pfn);
+  }
+  return page.ref === 1;
+}
+
+/** `wp_page_reuse()`: the entry becomes writable where the VMA allows; after an unshare fault it stays as it is. */
+function wpPageReuse(k: Kernel, fault: Fault, exclusive: number, anonVma: number): FaultResult {
+  const mm = mmAt(k.view, fault.mm);
+  const vma = vmaLookup(mm, fault.addr) as VmaView;
+  const old = pteAt(mm, fault.vpn);
+  const writable = (vma.flags & VM_WRITE) !== 0 ? PTE_WRITE | PTE_DIRTY : PTE_DIRTY;
+  const entry = fault.access === 'unshare' ? old : withFlags(old, writable, 0);
+  k.emit({ type: 'PageReused', mm: fault.mm, vpn: fault.vpn, pfn: ptePfn(old), entry, exclusive, anonVma });
+  return 'done';
+}
+
+/** `wp_page_shared()`, `wp_pfn_shared()`: never a copy; the file system is told, the page becomes dirty. */
+function wpPageShared(k: Kernel, fault: Fault, vma: VmaView, entry: number): FaultResult {
+  if (fault.access === 'unshare') return 'done';
+  const writable = (vma.flags & VM_WRITE) !== 0 ? PTE_WRITE | PTE_DIRTY : PTE_DIRTY;
+  k.emit({ type: 'PteFlagsSet', mm: fault.mm, vpn: fault.vpn, entry: withFlags(entry, writable, 0) });
+  if (!pteSpecial(entry)) markDirty(k, ptePfn(entry));
+  return 'done';
+}
+
+/**
+ * `wp_page_copy()`: a private copy of page `oldPfn` (-1: zeros) takes its place.
+ * Enter with the table's lock, which is dropped for the allocation and the copy: the recheck closes the race with another thread
+ * that changed the entry meanwhile. The old page keeps an extra reference throughout, so it cannot be freed under the copy.
+ */
+function* wpPageCopy(k: Kernel, fault: Fault, oldPfn: number): KernelThread<FaultResult> {
+  const { mm: mmId, vpn } = fault;
+  const seen = pteAt(mmAt(k.view, mmId), vpn);
+  let mm: MmView = mmAt(k.view, mmId);
+  const anonVma = anonVmaPrepare(k, mm, vmaLookup(mm, fault.addr) as VmaView);
+  const pfn = allocPage(k);
+  if (k.interleaved) yield { op: 'preempt', at: 'wp-copy:W3' };
+  if (oldPfn >= 0) k.emit({ type: 'PageCopied', pfn, from: oldPfn });
+  if (k.interleaved) yield { op: 'acquire', lock: `ptl(${mmId},${vpn})` };
+  mm = mmAt(k.view, mmId);
+  if (pteAt(mm, vpn) !== seen) {
+    putPage(k, pfn);
+    return 'done';
+  }
+  const vma = vmaLookup(mm, fault.addr) as VmaView;
+  const wasAnon = oldPfn >= 0 && (pageAt(k.view, oldPfn).flags & PG_ANON) !== 0;
+  const wasShmem = oldPfn >= 0 && !wasAnon && inodeOf(k, vma).kind === InodeKind.shmem;
+  const wasFile = oldPfn >= 0 && !wasAnon && !wasShmem;
+  k.emit({
+    type: 'CowPageMapped',
+    mm: mmId,
+    vpn,
+    oldPfn,
+    oldMapcount: oldPfn >= 0 ? -1 : 0,
+    pfn,
+    entry: mkPte(pfn, fault.access === 'unshare' ? pteFlags(seen) & PTE_PRESENT : freshFlags(vma)),
+    anonVma,
+    index: linearPageIndex(vma, fault.addr),
+    ref: 1,
+    mapcount: 1,
+    exclusive: k.behaviours['anon-exclusive'] ? 1 : 0,
+    rssFile: wasFile ? -1 : 0,
+    rssAnon: wasAnon ? 0 : 1,
+    rssShmem: wasShmem ? -1 : 0,
+    lruCpu: fault.cpu,
+  });
+  lruBatchAdded(k, fault.cpu);
+  if (oldPfn >= 0) putPage(k, oldPfn);
+  return 'done';
+}

@@ -1,0 +1,137 @@
+// Taking entries away: zap_pte_range(), unmap_vmas(), free_pgtables() of mm/memory.c, and the gather of mm/mmu_gather.c.
+//
+// Unmapping has two phases. First entries, mapcounts and counters go, under the table's lock; the references wait in the
+// mmu_gather until the TLB is flushed, and only then are pages freed. Between the two another process sees an unmapped page with a
+// reference, and copies where it could have reused.
+import {
+  PTE_DIRTY,
+  PTRS_PER_PTE,
+  droppableTableBytes,
+  nextTable,
+  pteFlags,
+  ptePfn,
+  pteSpecial,
+  pteTable,
+  tableEnd,
+} from '../../../reducers/pte.js';
+import type { MmView } from '../../../reducers/state.js';
+import { InodeKind, PG_ANON, mmAt, pageAt, rssPages } from '../../../reducers/state.js';
+import type { Kernel } from '../kernel.js';
+import { PAGE_SIZE, TASK_SIZE } from '../kernel.js';
+import { appendRun } from '../page-alloc.js';
+import { markDirty } from './file.js';
+
+/** Pages a gather holds before it must be flushed: the on-stack bundle of 8 and 19 batches of 510. */
+const MAX_GATHER_PAGES = 8 + 19 * 510;
+
+/** `update_hiwater_rss()`, which comes before every decrease. */
+export function updateHiwaterRss(k: Kernel, mm: number): void {
+  const now = mmAt(k.view, mm);
+  const pages = rssPages(now);
+  if (pages > now.hiwaterRss) k.emit({ type: 'HiwaterRssRaised', mm, pages });
+}
+
+/**
+ * `zap_page_range_single()`, one VMA of `unmap_vmas()`: clears the entries of [start, end) bytes, which lie in one VMA. Pages stay in the
+ * mm's gather until flushGather(). mmap_lock held (for read suffices where the VMA stays).
+ */
+export function zapPageRange(k: Kernel, mm: number, start: number, end: number): void {
+  const last = end / PAGE_SIZE;
+  for (let vpn = nextTable(mmAt(k.view, mm), start / PAGE_SIZE, last); vpn >= 0;) {
+    const stop = Math.min(tableEnd(vpn), last);
+    for (let from = vpn; from < stop; from += k.batchMax) zapPteRange(k, mm, from, Math.min(from + k.batchMax, stop));
+    if (mmAt(k.view, mm).gather.length >= MAX_GATHER_PAGES) flushGather(k, mm);
+    vpn = nextTable(mmAt(k.view, mm), stop, last);
+  }
+}
+
+function zapPteRange(k: Kernel, mm: number, from: number, to: number): void {
+  const table = pteTable(mmAt(k.view, mm), from) as readonly number[];
+  const runs: number[] = [];
+  const special: number[] = [];
+  const dirtied: number[] = [];
+  let file = 0;
+  let anon = 0;
+  let shmem = 0;
+  for (let vpn = from; vpn < to; vpn++) {
+    const entry = table[vpn % PTRS_PER_PTE] as number;
+    if (entry === 0) continue;
+    const flags = pteFlags(entry);
+    const pfn = ptePfn(entry);
+    if (pteSpecial(entry)) {
+      append4(special, vpn, pfn, flags, 0);
+      continue;
+    }
+    append4(runs, vpn, pfn, flags, 1);
+    const page = pageAt(k.view, pfn);
+    if ((page.flags & PG_ANON) !== 0) anon++;
+    else {
+      if (k.view.inodes[page.mapping]?.kind === InodeKind.shmem) shmem++;
+      else file++;
+      if ((flags & PTE_DIRTY) !== 0) dirtied.push(pfn);
+    }
+  }
+  if (runs.length + special.length === 0) return;
+  for (const pfn of dirtied) markDirty(k, pfn);
+  k.emit({
+    type: 'PtesZapped',
+    mm,
+    runs,
+    special,
+    mapcount: -1,
+    rssFile: -file,
+    rssAnon: -anon,
+    rssShmem: -shmem,
+  });
+}
+
+/** Appends to runs of [vpn, pfn, n, flags]. */
+export function append4(runs: number[], vpn: number, pfn: number, flags: number, step: number): void {
+  const last = runs.length - 4;
+  if (last >= 0) {
+    const n = runs[last + 2] as number;
+    if (
+      (runs[last] as number) + n === vpn &&
+      (runs[last + 1] as number) + n * step === pfn &&
+      runs[last + 3] === flags
+    ) {
+      runs[last + 2] = n + 1;
+      return;
+    }
+  }
+  runs.push(vpn, pfn, 1, flags);
+}
+
+/** `tlb_finish_mmu()`: the TLB is flushed, the gathered references go, and pages without any other are freed. */
+export function flushGather(k: Kernel, mm: number): void {
+  const { gather } = mmAt(k.view, mm);
+  if (gather.length === 0) return;
+  const runs: number[] = [];
+  const freed: number[] = [];
+  const dropped = new Map<number, number>();
+  for (const pfn of gather) {
+    appendRun(runs, pfn);
+    const times = (dropped.get(pfn) ?? 0) + 1;
+    dropped.set(pfn, times);
+    if (pageAt(k.view, pfn).ref === times) appendRun(freed, pfn);
+  }
+  k.emit({ type: 'GatherFlushed', mm, ref: -1, runs, freed });
+}
+
+/** `free_pgtables()` after [start, end) was unmapped: tables that no VMA reaches any more, found between the neighbours left. */
+export function freePgtables(k: Kernel, mm: number, start: number, end: number): void {
+  const now: MmView = mmAt(k.view, mm);
+  let floor = 0;
+  let ceiling = TASK_SIZE;
+  for (const vma of now.vmas) {
+    if (vma.end <= start) floor = vma.end;
+    else if (vma.start >= end) {
+      ceiling = vma.start;
+      break;
+    }
+  }
+  const vpn = Math.ceil(floor / PAGE_SIZE);
+  const vpnEnd = ceiling === TASK_SIZE ? 2 ** 35 : Math.floor(ceiling / PAGE_SIZE);
+  const bytes = droppableTableBytes(now, vpn, vpnEnd);
+  if (bytes > 0) k.emit({ type: 'PageTablesFreed', mm, vpn, vpnEnd, bytes });
+}

@@ -1,0 +1,241 @@
+// mmap, munmap, brk: mm/mmap.c. mmap_lock held for write.
+import type { MmView, OpenFile, VmaView } from '../../reducers/state.js';
+import { InodeKind, mmAt } from '../../reducers/state.js';
+import {
+  VM_ACCOUNT,
+  VM_GROWSDOWN,
+  VM_LOCKED,
+  VM_MAYEXEC,
+  VM_MAYREAD,
+  VM_MAYSHARE,
+  VM_MAYWRITE,
+  VM_NORESERVE,
+  VM_READ,
+  VM_SHARED,
+  VM_WRITE,
+  VM_EXEC,
+  findVmaIndex,
+  vmasIn,
+} from '../../reducers/vma.js';
+import { NotModelledError } from '../lib/errors.js';
+import type { Kernel, KernelThread } from './kernel.js';
+import {
+  EACCES,
+  EAGAIN,
+  EBADF,
+  EEXIST,
+  EINVAL,
+  ENOMEM,
+  EOVERFLOW,
+  PAGE_SIZE,
+  TASK_SIZE,
+  currentTask,
+  isPageAligned,
+  pageAlign,
+} from './kernel.js';
+import { mmPopulate } from './gup.js';
+import { accountVma, anonPgoff, doMunmap, insertVma } from './vma.js';
+
+export const PROT_READ = 1;
+export const PROT_WRITE = 2;
+export const PROT_EXEC = 4;
+const PROT_GROWSDOWN = 0x01000000;
+const PROT_GROWSUP = 0x02000000;
+/** Bits mprotect and mmap know. */
+export const PROT_KNOWN = 0xf | PROT_GROWSDOWN | PROT_GROWSUP;
+
+export const MAP_SHARED = 0x1;
+export const MAP_PRIVATE = 0x2;
+const MAP_SHARED_VALIDATE = 0x3;
+const MAP_DROPPABLE = 0x8;
+const MAP_TYPE = 0xf;
+export const MAP_FIXED = 0x10;
+export const MAP_ANONYMOUS = 0x20;
+const MAP_GROWSDOWN = 0x100;
+const MAP_LOCKED = 0x2000;
+const MAP_NORESERVE = 0x4000;
+const MAP_POPULATE = 0x8000;
+const MAP_NONBLOCK = 0x10000;
+const MAP_HUGETLB = 0x40000;
+const MAP_FIXED_NOREPLACE = 0x100000;
+
+const O_ACCMODE = 3;
+const O_WRONLY = 1;
+const O_RDWR = 2;
+
+/** VM_READ, VM_WRITE, VM_EXEC of PROT_*: `calc_vm_prot_bits()`. */
+export const protToVm = (prot: number): number => prot & (VM_READ | VM_WRITE | VM_EXEC);
+const MAY_ALL = VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC;
+
+/** Pages charged for a mapping with these flags: `accountable_mapping()`. */
+export const isAccountable = (flags: number): boolean => (flags & (VM_NORESERVE | VM_SHARED | VM_WRITE)) === VM_WRITE;
+
+/** `__vm_enough_memory()` in overcommit mode 0: only a single request beyond all memory is refused. */
+export const enoughMemory = (k: Kernel, pages: number): boolean => pages <= k.machine.totalPages;
+
+/** Arguments of mmap(2); `file` is what `fd` leads to, null if it leads nowhere. */
+export interface MmapCall {
+  readonly addr: number;
+  readonly length: number;
+  readonly prot: number;
+  readonly flags: number;
+  readonly file: OpenFile | null;
+  readonly offset: number;
+}
+
+/** Result of a placement search that found no room. */
+const NO_ROOM = -ENOMEM;
+
+/** `vm_unmapped_area_topdown()`: highest gap of `length` bytes below the mmap base. */
+function unmappedAreaTopdown(mm: MmView, length: number): number {
+  let ceiling = mm.mmapBase;
+  for (let i = mm.vmas.length - 1; i >= 0; i--) {
+    const vma = mm.vmas[i] as VmaView;
+    if (vma.start >= ceiling) continue;
+    if (vma.end <= ceiling && ceiling - vma.end >= length) return ceiling - length;
+    ceiling = Math.min(ceiling, vma.start);
+  }
+  return ceiling - length >= PAGE_SIZE * 16 ? ceiling - length : NO_ROOM;
+}
+
+/** `get_unmapped_area()`: the hint if it is free, else the place the driver knows, else the highest gap. */
+export function* getUnmappedArea(
+  k: Kernel,
+  mm: number,
+  addr: number,
+  length: number,
+  what: 'mmap' | 'mremap' | 'shmat',
+): KernelThread<number> {
+  if (length > TASK_SIZE) return -ENOMEM;
+  const told = yield { op: 'place', what };
+  if (told >= 0) return told;
+  const now = mmAt(k.view, mm);
+  const hint = pageAlign(addr);
+  if (hint > 0 && hint + length <= TASK_SIZE && vmasIn(now, hint, hint + length).length === 0) return hint;
+  return unmappedAreaTopdown(now, length);
+}
+
+/** `ksys_mmap_pgoff()`, `do_mmap()`, `mmap_region()`. Returns the address or a negative errno. */
+export function* doMmap(k: Kernel, tid: number, call: MmapCall): KernelThread<number> {
+  const { flags, prot, file } = call;
+  const anonymous = (flags & MAP_ANONYMOUS) !== 0;
+  if (!isPageAligned(call.offset)) return -EINVAL;
+  if ((flags & MAP_HUGETLB) !== 0) throw new NotModelledError('mmap with MAP_HUGETLB');
+  if (!anonymous && file === null) return -EBADF;
+  if (call.length === 0) return -EINVAL;
+  const length = pageAlign(call.length);
+  if (length >= 2 ** 64) return -ENOMEM;
+  if (call.offset / PAGE_SIZE + length / PAGE_SIZE >= 2 ** 52) return -EOVERFLOW;
+  const mm = currentTask(k, tid).mm;
+  if (mmAt(k.view, mm).vmas.length > k.machine.maxMapCount) return -ENOMEM;
+  const fixed = (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) !== 0;
+  let addr = fixed ? call.addr : yield* getUnmappedArea(k, mm, call.addr, length, 'mmap');
+  if (addr < 0) return addr;
+  if (fixed) {
+    if (length > TASK_SIZE || addr > TASK_SIZE - length) return -ENOMEM;
+    if (!isPageAligned(addr)) return -EINVAL;
+  }
+  if ((flags & MAP_FIXED_NOREPLACE) !== 0 && vmasIn(mmAt(k.view, mm), addr, addr + length).length > 0) return -EEXIST;
+
+  const type = flags & MAP_TYPE;
+  if (type === MAP_DROPPABLE) throw new NotModelledError('mmap with MAP_DROPPABLE');
+  if (type !== MAP_SHARED && type !== MAP_PRIVATE && type !== MAP_SHARED_VALIDATE) return -EINVAL;
+  const shared = type !== MAP_PRIVATE;
+  let vmFlags = protToVm(prot) | MAY_ALL | mmAt(k.view, mm).defFlags;
+  if ((flags & MAP_LOCKED) !== 0) vmFlags |= VM_LOCKED;
+  if ((flags & MAP_GROWSDOWN) !== 0) {
+    if (shared || !anonymous) return -EINVAL;
+    vmFlags |= VM_GROWSDOWN;
+  }
+  if (shared) vmFlags |= VM_SHARED | VM_MAYSHARE;
+  const mayRead = anonymous || file === null || (file.flags & O_ACCMODE) !== O_WRONLY;
+  const mayWrite = anonymous || file === null || (file.flags & O_ACCMODE) === O_RDWR;
+  if (!mayRead) return -EACCES;
+  if (shared && !mayWrite) {
+    if ((prot & PROT_WRITE) !== 0) return -EACCES;
+    vmFlags &= ~(VM_SHARED | VM_MAYWRITE);
+  }
+  if ((flags & MAP_NORESERVE) !== 0) vmFlags |= VM_NORESERVE;
+  const error = lockLimitError(k, mm, vmFlags, length) || spaceLimitError(k, mm, length);
+  if (error !== 0) return -error;
+  if (isAccountable(vmFlags)) {
+    if (!enoughMemory(k, length / PAGE_SIZE)) return -ENOMEM;
+    vmFlags |= VM_ACCOUNT;
+  }
+
+  const inode = anonymous ? (shared ? createSharedAnonymous(k, length) : 0) : (file as OpenFile).inode;
+  const unmapped = doMunmap(k, mm, addr, addr + length);
+  if (unmapped < 0) return unmapped;
+  const pgoff = anonymous ? (shared ? 0 : anonPgoff(addr)) : call.offset / PAGE_SIZE;
+  insertVma(k, mm, { start: addr, end: addr + length, flags: vmFlags, pgoff, inode, anonVma: 0, chain: [] });
+  accountVma(k, mm, vmFlags, length / PAGE_SIZE, 1);
+  const populate = (flags & (MAP_POPULATE | MAP_NONBLOCK)) === MAP_POPULATE || (vmFlags & VM_LOCKED) !== 0;
+  if (populate) yield* mmPopulate(k, tid, addr, addr + length);
+  return addr;
+}
+
+/** `mlock_future_ok()`: EAGAIN beyond RLIMIT_MEMLOCK. */
+export function lockLimitError(k: Kernel, mm: number, flags: number, bytes: number): number {
+  if ((flags & VM_LOCKED) === 0 || k.machine.memlockLimit < 0) return 0;
+  return mmAt(k.view, mm).lockedVm * PAGE_SIZE + bytes > k.machine.memlockLimit ? EAGAIN : 0;
+}
+
+/** `may_expand_vm()`: ENOMEM beyond RLIMIT_AS. */
+export function spaceLimitError(k: Kernel, mm: number, bytes: number): number {
+  if (k.machine.addressSpaceLimit < 0) return 0;
+  return mmAt(k.view, mm).totalVm * PAGE_SIZE + bytes > k.machine.addressSpaceLimit ? ENOMEM : 0;
+}
+
+/** `shmem_zero_setup()`: the object behind shared anonymous memory. */
+export function createSharedAnonymous(k: Kernel, bytes: number): number {
+  const inode = k.view.inodes.length;
+  k.emit({ type: 'InodeCreated', inode, name: '/dev/zero (deleted)', kind: InodeKind.shmem, size: bytes, resident: 0 });
+  return inode;
+}
+
+/** munmap(2): `__vm_munmap()`. */
+export function vmMunmap(k: Kernel, tid: number, start: number, length: number): number {
+  if (!isPageAligned(start) || start > TASK_SIZE || length > TASK_SIZE - start) return -EINVAL;
+  const end = start + pageAlign(length);
+  if (end === start) return -EINVAL;
+  return doMunmap(k, currentTask(k, tid).mm, start, end);
+}
+
+/** Where the heap begins in an address space whose execve did not say. */
+const DEFAULT_BRK = 0x555555800000;
+
+/** brk(2). Returns the break afterwards, which is the old one if the request was refused. */
+export function* doBrk(k: Kernel, tid: number, wanted: number): KernelThread<number> {
+  const mm = currentTask(k, tid).mm;
+  if (mmAt(k.view, mm).startBrk === 0) {
+    // execve set it, but no record shows it: the first answer to brk(NULL) does.
+    const told = yield { op: 'place', what: 'brk' };
+    const brk = told >= 0 && wanted === 0 ? told : DEFAULT_BRK;
+    k.emit({ type: 'BrkSet', mm, startBrk: brk, brk });
+  }
+  const { brk: old, startBrk, defFlags } = mmAt(k.view, mm);
+  if (wanted < startBrk) return old;
+  const newEnd = pageAlign(wanted);
+  const oldEnd = pageAlign(old);
+  const set = (): number => {
+    k.emit({ type: 'BrkSet', mm, startBrk, brk: wanted });
+    return wanted;
+  };
+  if (newEnd === oldEnd) return set();
+  if (wanted <= old) {
+    if (doMunmap(k, mm, newEnd, oldEnd) < 0) return old;
+    return set();
+  }
+  const bytes = newEnd - oldEnd;
+  const now = mmAt(k.view, mm);
+  const next = now.vmas[findVmaIndex(now, oldEnd)];
+  if (newEnd > TASK_SIZE || (next !== undefined && next.start < newEnd + PAGE_SIZE && next.end > oldEnd)) return old;
+  const flags = protToVm(PROT_READ | PROT_WRITE) | MAY_ALL | VM_ACCOUNT | defFlags;
+  if (lockLimitError(k, mm, flags, bytes) || spaceLimitError(k, mm, bytes)) return old;
+  if (now.vmas.length > k.machine.maxMapCount || !enoughMemory(k, bytes / PAGE_SIZE)) return old;
+  insertVma(k, mm, { start: oldEnd, end: newEnd, flags, pgoff: anonPgoff(oldEnd), inode: 0, anonVma: 0, chain: [] });
+  accountVma(k, mm, flags, bytes / PAGE_SIZE, 1);
+  set();
+  if ((flags & VM_LOCKED) !== 0) yield* mmPopulate(k, tid, oldEnd, newEnd);
+  return wanted;
+}

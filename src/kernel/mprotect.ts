@@ -1,0 +1,151 @@
+// mprotect(2): mm/mprotect.c. mmap_lock held for write, each table's lock around its entries.
+import {
+  PTE_DIRTY,
+  PTE_PRESENT,
+  PTE_PROTNONE,
+  PTE_WRITE,
+  PTRS_PER_PTE,
+  nextTable,
+  pteFlags,
+  ptePfn,
+  ptePresent,
+  pteSpecial,
+  pteTable,
+  tableEnd,
+} from '../../reducers/pte.js';
+import type { VmaView } from '../../reducers/state.js';
+import { InodeKind, PG_ANON, PG_ANON_EXCLUSIVE, mmAt, pageAt } from '../../reducers/state.js';
+import {
+  VM_ACCESS,
+  VM_ACCOUNT,
+  VM_GROWSDOWN,
+  VM_LOCKED,
+  VM_NORESERVE,
+  VM_SHARED,
+  VM_WRITE,
+  findVmaIndex,
+  vmaIsAnonymous,
+  vmaPages,
+  vmasIn,
+} from '../../reducers/vma.js';
+import type { Kernel, KernelThread } from './kernel.js';
+import { EACCES, EINVAL, ENOMEM, PAGE_SIZE, currentTask, isPageAligned, pageAlign } from './kernel.js';
+import { append4 } from './memory/zap.js';
+import { PROT_KNOWN, enoughMemory, protToVm } from './mmap.js';
+import { mmPopulate } from './gup.js';
+import { accountVma, mergeVma, splitVma } from './vma.js';
+
+const PROT_GROWSDOWN = 0x01000000;
+const PROT_GROWSUP = 0x02000000;
+
+/** `do_mprotect_pkey()`. Stops at the first VMA that refuses; those before keep their new protection, as in Linux. */
+export function* doMprotect(k: Kernel, tid: number, start: number, length: number, prot: number): KernelThread<number> {
+  const grows = prot & (PROT_GROWSDOWN | PROT_GROWSUP);
+  if (grows === (PROT_GROWSDOWN | PROT_GROWSUP)) return -EINVAL;
+  if (!isPageAligned(start)) return -EINVAL;
+  if (length === 0) return 0;
+  const end = start + pageAlign(length);
+  if (end >= 2 ** 63) return -ENOMEM;
+  if ((prot & ~PROT_KNOWN) !== 0) return -EINVAL;
+  const mm = currentTask(k, tid).mm;
+  const now = mmAt(k.view, mm);
+  const first = now.vmas[findVmaIndex(now, start)];
+  if (first === undefined) return -ENOMEM;
+  let from = start;
+  if ((grows & PROT_GROWSDOWN) !== 0) {
+    if (first.start >= end) return -ENOMEM;
+    from = first.start;
+    if ((first.flags & VM_GROWSDOWN) === 0) return -EINVAL;
+  } else if (first.start > start) return -ENOMEM;
+  if ((grows & PROT_GROWSUP) !== 0) return -EINVAL;
+
+  let next = from;
+  for (const { start: each } of [...vmasIn(now, from, end)]) {
+    if (Math.max(each, from) !== next) return -ENOMEM;
+    const current = mmAt(k.view, mm);
+    const vma = current.vmas[findVmaIndex(current, next)] as VmaView;
+    const to = Math.min(vma.end, end);
+    const flags = (vma.flags & ~VM_ACCESS) | protToVm(prot);
+    // The rights a mapping may ever get stand four bits above those it has.
+    if ((flags & ~(flags >> 4) & VM_ACCESS) !== 0) return -EACCES;
+    const error = mprotectFixup(k, mm, next, to, flags);
+    if (error !== 0) return error;
+    const locked =
+      (flags & (VM_LOCKED | VM_SHARED | VM_WRITE)) === (VM_LOCKED | VM_WRITE) && (vma.flags & VM_WRITE) === 0;
+    if (locked) yield* mmPopulate(k, tid, next, to);
+    next = to;
+  }
+  return next < end ? -ENOMEM : 0;
+}
+
+/** `mprotect_fixup()` for [start, end) inside one VMA. */
+function mprotectFixup(k: Kernel, mm: number, start: number, end: number, wanted: number): number {
+  let now = mmAt(k.view, mm);
+  let vma = now.vmas[findVmaIndex(now, start)] as VmaView;
+  const old = vma.flags;
+  if (wanted === old) return 0;
+  let flags = wanted;
+  const pages = (end - start) / PAGE_SIZE;
+  if ((flags & VM_WRITE) !== 0) {
+    if ((old & (VM_ACCOUNT | VM_WRITE | VM_SHARED | VM_NORESERVE)) === 0) {
+      if (!enoughMemory(k, pages)) return -ENOMEM;
+      flags |= VM_ACCOUNT;
+    }
+  } else if ((old & VM_ACCOUNT) !== 0 && vmaIsAnonymous(vma) && vma.anonVma === 0) flags &= ~VM_ACCOUNT;
+  const splits = (vma.start < start ? 1 : 0) + (vma.end > end ? 1 : 0);
+  if (now.vmas.length + splits > k.machine.maxMapCount) return -ENOMEM;
+  splitVma(k, mm, start);
+  splitVma(k, mm, end);
+  now = mmAt(k.view, mm);
+  vma = now.vmas[findVmaIndex(now, start)] as VmaView;
+  const count = vmaPages(vma);
+  k.emit({ type: 'VmaFlagsChanged', mm, start, flags });
+  accountVma(k, mm, old, count, -1);
+  accountVma(k, mm, flags, count, 1);
+  changeProtection(k, mm, start, end, flags, vma.inode);
+  mergeVma(k, mm, start);
+  return 0;
+}
+
+/** `change_protection()`: gives every entry the new rights. The write bit comes only where no fault could have anything to do. */
+function changeProtection(k: Kernel, mm: number, start: number, end: number, flags: number, inode: number): void {
+  const last = end / PAGE_SIZE;
+  for (let vpn = nextTable(mmAt(k.view, mm), start / PAGE_SIZE, last); vpn >= 0;) {
+    const stop = Math.min(tableEnd(vpn), last);
+    for (let from = vpn; from < stop; from += k.batchMax)
+      changePteRange(k, mm, from, Math.min(from + k.batchMax, stop), flags, inode);
+    vpn = nextTable(mmAt(k.view, mm), stop, last);
+  }
+}
+
+function changePteRange(k: Kernel, mm: number, from: number, to: number, vmFlags: number, inode: number): void {
+  const table = pteTable(mmAt(k.view, mm), from) as readonly number[];
+  const runs: number[] = [];
+  for (let vpn = from; vpn < to; vpn++) {
+    const entry = table[vpn % PTRS_PER_PTE] as number;
+    if (!ptePresent(entry)) continue;
+    const old = pteFlags(entry);
+    const kept = old & ~(PTE_PRESENT | PTE_PROTNONE | PTE_WRITE);
+    const accessible = (vmFlags & VM_ACCESS) !== 0;
+    let flags = kept | (accessible ? PTE_PRESENT : PTE_PROTNONE);
+    if (accessible && canChangePteWritable(k, entry, vmFlags, inode)) flags |= PTE_WRITE;
+    if (flags !== old) append4(runs, vpn, ptePfn(entry), flags, pteSpecial(entry) ? 0 : 1);
+  }
+  if (runs.length > 0) k.emit({ type: 'PtesProtected', mm, runs });
+}
+
+/**
+ * `can_change_pte_writable()`: private pages that are exclusive, shared pages that are dirty already (or that nobody needs to hear of)
+ * may be written at once. Before 6.0 a private page always faulted first.
+ */
+function canChangePteWritable(k: Kernel, entry: number, vmFlags: number, inode: number): boolean {
+  if ((vmFlags & VM_WRITE) === 0) return false;
+  if ((vmFlags & VM_SHARED) !== 0) {
+    if (pteSpecial(entry)) return false;
+    const tracked = inode !== 0 && k.view.inodes[inode]?.kind === InodeKind.file;
+    return !tracked || (entry & PTE_DIRTY) !== 0;
+  }
+  if (!k.behaviours['mprotect-upgrades-exclusive'] || pteSpecial(entry)) return false;
+  const page = pageAt(k.view, ptePfn(entry));
+  return (page.flags & PG_ANON) !== 0 && (page.flags & PG_ANON_EXCLUSIVE) !== 0;
+}

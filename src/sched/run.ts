@@ -1,0 +1,251 @@
+// The in-order driver: runs operations one after the other on the model and tells whoever listens what happened.
+import type { KernelEvent } from '../../events/index.js';
+import { apply } from '../../reducers/index.js';
+import type { KernelState } from '../../reducers/state.js';
+import { initialState } from '../../reducers/state.js';
+import type { Behaviours } from '../kernel/behaviours.js';
+import type { Call, Got } from '../kernel/call.js';
+import type { Kernel, KernelThread, MachineSettings, Step } from '../kernel/kernel.js';
+import { hasForeignLayout, isModelled, runCall } from '../kernel/syscall.js';
+import { assert } from '../lib/assert.js';
+import { InputError, NotModelledError } from '../lib/errors.js';
+import type { Operation, Result, Value } from '../workload/operation.js';
+import { isNameRef, isStruct } from '../workload/operation.js';
+
+/** Who wants to know. Called in the order in which things happen. */
+export interface RunListener {
+  beginOperation?(operation: Operation, id: number): void;
+  /** `event` has been applied to the run's state. */
+  event?(event: KernelEvent): void;
+  endOperation?(operation: Operation, got: Got, id: number): void;
+}
+
+/** An expectation of a workload or a result of a recording that the model did not meet. */
+export interface Mismatch {
+  readonly line: number;
+  readonly operation: string;
+  readonly expected: string;
+  readonly got: string;
+}
+
+export interface RunOptions {
+  readonly behaviours: Behaviours;
+  readonly machine: MachineSettings;
+  /** From a recording: addresses and numbers it tells are adopted, results are compared. */
+  readonly recorded: boolean;
+  /** Count what is not modelled instead of stopping. Always so in recordings. */
+  readonly lenient: boolean;
+}
+
+const PID_NAME = 1;
+
+/**
+ * A run of the model. `execute()` performs one operation completely; state replay of the events it emitted gives the same state.
+ * Deterministic: the same operations, behaviours and settings give the same events.
+ */
+export class Run implements Kernel {
+  readonly behaviours: Behaviours;
+  readonly machine: MachineSettings;
+  readonly interleaved = false;
+  readonly batchMax = 512;
+  readonly recorded: boolean;
+  /** Owned by the run and changed in place. */
+  readonly state: KernelState;
+  readonly mismatches: Mismatch[] = [];
+  /** What could not be modelled: how often, by reason. */
+  readonly notModelled = new Map<string, number>();
+  operations = 0;
+  events = 0;
+  /** Results and `check`s compared. */
+  checked = 0;
+
+  readonly #lenient: boolean;
+  readonly #listeners: readonly RunListener[];
+  /** Names bound by results: `mmap(...) = A`. */
+  readonly #names = new Map<string, number>();
+  #told: Result = { kind: 'none' };
+  #mapEnd = -1;
+  #begun = false;
+
+  constructor(options: RunOptions, listeners: readonly RunListener[] = []) {
+    this.behaviours = options.behaviours;
+    this.machine = options.machine;
+    this.recorded = options.recorded;
+    this.state = initialState();
+    this.#lenient = options.lenient || options.recorded;
+    this.#listeners = listeners;
+  }
+
+  get view(): KernelState {
+    return this.state;
+  }
+
+  emit(event: KernelEvent): void {
+    apply(this.state, event);
+    this.events++;
+    for (const listener of this.#listeners) listener.event?.(event);
+  }
+
+  /**
+   * Performs one operation.
+   * @throws InputError for what no kernel could do; NotModelledError unless lenient.
+   */
+  execute(operation: Operation): Got {
+    const id = this.operations++;
+    for (const listener of this.#listeners) listener.beginOperation?.(operation, id);
+    const got = this.#perform(operation);
+    this.#compare(operation, got);
+    this.#bind(operation, got);
+    for (const listener of this.#listeners) listener.endOperation?.(operation, got, id);
+    return got;
+  }
+
+  /** The value bound to `name` by an operation's result. */
+  boundTo(name: string): number | undefined {
+    return this.#names.get(name);
+  }
+
+  #perform(operation: Operation): Got {
+    const { pid, name } = operation;
+    if (pid !== null) this.#requireTask(operation, pid);
+    const call: Call = {
+      tid: pid ?? 0,
+      name,
+      args: operation.args.map((value) => this.#resolve(value)),
+      recorded: this.recorded,
+      operation,
+    };
+    this.#told = operation.result;
+    const [, , mapEnd] = operation.args;
+    this.#mapEnd = name.endsWith('fault') && typeof mapEnd === 'number' ? mapEnd : -1;
+    try {
+      if (operation.unfinished === true && !isModelled(name)) return null;
+      if (name === 'check') throw new NotModelledError('check: expressions on state come with a later version');
+      return this.#drive(runCall(this, call));
+    } catch (error) {
+      if (!(error instanceof NotModelledError) || !this.#lenient) throw located(error, operation);
+      this.notModelled.set(error.what, (this.notModelled.get(error.what) ?? 0) + 1);
+      return null;
+    }
+  }
+
+  /** One task after the other: locks are free, preemption points idle, places are told by the recording or left to the model. */
+  #drive<T>(thread: KernelThread<T>): T {
+    let step = thread.next();
+    while (step.done !== true) step = thread.next(this.#answer(step.value));
+    return step.value;
+  }
+
+  #answer(step: Step): number {
+    assert(step.op === 'place', 'unexpected-step-in-order', step.op);
+    const told = this.#told;
+    if (step.what === 'map-end') return this.#mapEnd;
+    if (!this.recorded && step.what !== 'tid') return -1;
+    return told.kind === 'value' && Number(told.value) >= 0 ? Number(told.value) : -1;
+  }
+
+  /** The first task of a workload exists; later ones must have been created, and none acts after its exit. */
+  #requireTask(operation: Operation, pid: number): void {
+    const task = this.state.tasks[pid];
+    const where = { line: operation.line };
+    if (task !== undefined && task.exited === 0) return;
+    if (task !== undefined) {
+      if (AFTER_EXIT.has(operation.name)) return;
+      throw new InputError(where, `task ${pid} acts (${operation.name}) after its exit`);
+    }
+    if (this.#begun) throw new InputError(where, `task ${pid} acts (${operation.name}) but nothing created it`);
+    this.#begun = true;
+    this.emit({
+      type: 'MmCreated',
+      mm: this.state.mms.length,
+      parent: 0,
+      mmapBase: this.machine.mmapBase,
+      startBrk: 0,
+      brk: 0,
+      defFlags: 0,
+      foreignLayout: this.recorded ? 1 : 0,
+    });
+    this.emit({ type: 'TaskCreated', tid: pid, tgid: pid, parent: 0, mm: this.state.mms.length - 1, cpu: 0 });
+  }
+
+  #resolve(value: Value): Value {
+    if (typeof value !== 'object' || value === null) return value;
+    if (isNameRef(value)) {
+      const bound = this.#names.get(value.ref);
+      return bound === undefined ? value : bound + value.add;
+    }
+    if (Array.isArray(value)) return value.map((each: Value) => this.#resolve(each));
+    if (isStruct(value))
+      return {
+        fields: Object.fromEntries(Object.entries(value.fields).map(([key, each]) => [key, this.#resolve(each)])),
+      };
+    return value;
+  }
+
+  #bind(operation: Operation, got: Got): void {
+    const { result } = operation;
+    if (result.kind !== 'bind') return;
+    const [name] = result.names;
+    if (result.names.length !== PID_NAME || name === undefined || got === null || !('value' in got))
+      throw new InputError(
+        { line: operation.line },
+        `${operation.name} gave ${gotText(got)}, which cannot be bound to a name`,
+      );
+    this.#names.set(name, got.value);
+  }
+
+  #compare(operation: Operation, got: Got): void {
+    const expected = this.#expectedText(operation.result);
+    if (expected === null || got === null) return;
+    if (
+      this.recorded &&
+      hasForeignLayout(this, operation.pid ?? 0) &&
+      'errno' in got &&
+      operation.result.kind === 'value'
+    ) {
+      // The range may belong to what execve mapped, which strace does not show.
+      this.notModelled.set('layout of execve', (this.notModelled.get('layout of execve') ?? 0) + 1);
+      return;
+    }
+    this.checked++;
+    const actual = gotText(got);
+    if (actual === expected) return;
+    this.mismatches.push({ line: operation.line, operation: operation.name, expected, got: actual });
+  }
+
+  #expectedText(result: Result): string | null {
+    switch (result.kind) {
+      case 'value':
+        return gotText({ value: Number(result.value) });
+      case 'errno':
+        return result.errno;
+      case 'signal':
+        return result.signal;
+      case 'word':
+        return result.word;
+      case 'ref': {
+        const bound = this.#names.get(result.ref.ref);
+        return bound === undefined ? `unbound ${result.ref.ref}` : gotText({ value: bound + result.ref.add });
+      }
+      default:
+        return null;
+    }
+  }
+}
+
+const AFTER_EXIT: ReadonlySet<string> = new Set(['exited', 'killed', 'tlb_finish_mmu', 'signal']);
+
+/** Outcome of a call in words. */
+export function gotText(got: Got): string {
+  if (got === null) return 'nothing';
+  if ('value' in got) return `0x${got.value.toString(16)}`;
+  if ('errno' in got) return got.errno;
+  if ('word' in got) return got.word;
+  return got.signal === 7 ? 'SIGBUS' : 'SIGSEGV';
+}
+
+function located(error: unknown, operation: Operation): unknown {
+  if (error instanceof NotModelledError && !error.message.includes('line'))
+    return new NotModelledError(`${error.what} (line ${operation.line})`);
+  return error;
+}
