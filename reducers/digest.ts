@@ -1,0 +1,344 @@
+// A rolling digest of what events did to the state. It is caught when reducers write something else than they did when a
+// log was made, at the chunk where it happens. It reads only the subjects that the events name, never the whole state.
+import type { EventShape, EventType, FieldKind, KernelEvent } from '../events/index.js';
+import { SHAPES } from '../events/index.js';
+import { compile, property } from '../src/lib/compile.js';
+import { Hash64 } from '../src/lib/hash.js';
+import { missingTableBytes, pteTable } from './pte.js';
+import type { KernelView, PageView } from './state.js';
+import { SECTION, cachedPfn, initialState } from './state.js';
+import { vmaLookup } from './vma.js';
+
+const ABSENT = 0x0ddba11;
+
+/**
+ * Takes into a hash what stands in the state under the ids that events name. Within one batch an object is taken once
+ * (`startBatch()` forgets), so that a fault costs what its own page and entry cost. Called by the code made from the catalogue.
+ */
+export class SubjectHash {
+  readonly hash: Hash64;
+  #state: KernelView = initialState();
+  #batch = 0;
+  #framesSeen = new Int32Array(1024);
+  readonly #mmsSeen: number[] = [];
+  readonly #anonVmasSeen: number[] = [];
+  readonly #inodesSeen: number[] = [];
+  readonly #cpusSeen: number[] = [];
+  readonly #tasksSeen = new Map<number, number>();
+  #lastTid = -1;
+  // The table of the entry asked for last: neighbouring pages come one after the other.
+  #tableMm = -1;
+  #tableNumber = -1;
+  #table: readonly number[] | null = null;
+
+  constructor(hash: Hash64) {
+    this.hash = hash;
+  }
+
+  /** Begins a batch of events that `state` now holds the results of. */
+  startBatch(state: KernelView): void {
+    this.#state = state;
+    this.#batch++;
+    this.#tasksSeen.clear();
+    this.#lastTid = -1;
+    this.#tableMm = -1;
+    this.#tableNumber = -1;
+    if (this.#framesSeen.length < state.maxPfn) {
+      const wider = new Int32Array(2 * state.maxPfn);
+      wider.set(this.#framesSeen);
+      this.#framesSeen = wider;
+    }
+    const { hash } = this;
+    hash.pair(state.maxPfn, state.freeHead);
+    hash.pair(state.mms.length, state.anonVmas.length);
+    hash.pair(state.inodes.length, state.cpus.length);
+    hash.number(state.committed);
+  }
+
+  number(value: number): void {
+    this.hash.number(value);
+  }
+  /** Two at once, which mostly takes one round. */
+  twoNumbers(x: number, y: number): void {
+    const { hash } = this;
+    if ((x | 0) === x && (y | 0) === y) return hash.pair(x, y);
+    hash.number(x);
+    hash.number(y);
+  }
+  text(value: string): void {
+    this.hash.text(value);
+  }
+  numbers(values: readonly number[]): void {
+    this.hash.pair(values.length, 0x3c6ef372);
+    for (const value of values) this.hash.number(value);
+  }
+
+  task(tid: number): void {
+    this.hash.number(tid);
+    if (tid === this.#lastTid) return;
+    this.#lastTid = tid;
+    if (this.#tasksSeen.get(tid) === this.#batch) return;
+    this.#tasksSeen.set(tid, this.#batch);
+    this.#object(this.#state.tasks[tid], 1);
+  }
+
+  mm(id: number): void {
+    this.hash.number(id);
+    if (this.#mmsSeen[id] !== this.#batch) this.#indexed(this.#state.mms, this.#mmsSeen, id, 2);
+  }
+  anonVma(id: number): void {
+    this.hash.number(id);
+    if (this.#anonVmasSeen[id] !== this.#batch) this.#indexed(this.#state.anonVmas, this.#anonVmasSeen, id, 3);
+  }
+  inode(id: number): void {
+    this.hash.number(id);
+    if (this.#inodesSeen[id] === this.#batch) return;
+    this.#indexed(this.#state.inodes, this.#inodesSeen, id, 4);
+    this.hash.number(this.#state.inodeByName[this.#state.inodes[id]?.name ?? ''] ?? -1);
+  }
+  cpu(id: number): void {
+    this.hash.number(id);
+    // -1 stands for no CPU; asking an array for it is slow.
+    if (id >= 0 && this.#cpusSeen[id] !== this.#batch) this.#indexed(this.#state.cpus, this.#cpusSeen, id, 5);
+  }
+
+  #indexed(objects: readonly (object | null)[], seen: number[], id: number, kind: number): void {
+    const object = objects[id];
+    if (object) {
+      while (seen.length < id) seen.push(0);
+      seen[id] = this.#batch;
+    }
+    this.#object(object, kind);
+  }
+
+  /** Every number, text and list of numbers that `object` holds; of other lists the length. */
+  #object(object: object | null | undefined, kind: number): void {
+    const { hash } = this;
+    if (!object) return hash.pair(ABSENT, kind);
+    for (const value of Object.values(object) as unknown[]) {
+      if (typeof value === 'number') hash.number(value);
+      else if (typeof value === 'string') hash.text(value);
+      else if (!Array.isArray(value)) hash.pair(ABSENT, kind);
+      else if (typeof value[0] === 'number') this.numbers(value as number[]);
+      else hash.pair(value.length, kind);
+    }
+  }
+
+  /** A frame: flags, counts, mapping and bytes. */
+  frame(pfn: number): void {
+    const { hash } = this;
+    hash.number(pfn);
+    if (!(pfn >= 0 && pfn < this.#state.maxPfn) || this.#framesSeen[pfn] === this.#batch) return;
+    this.#framesSeen[pfn] = this.#batch;
+    const page = this.#state.memMap[Math.floor(pfn / SECTION)]?.[pfn % SECTION] as PageView | undefined;
+    if (!page) return hash.pair(ABSENT, 6);
+    hash.pair(page.flags, page.ref);
+    hash.pair(page.mapcount, page.lruCpu);
+    hash.number(page.mapping);
+    hash.number(page.index);
+    const { content } = page;
+    if (content === null) return;
+    hash.pair(content.fill, content.inode);
+    hash.number(content.index);
+    this.numbers(content.runs);
+  }
+
+  /** The entry at `vpn`; where it is empty, also how deep the tables reach. */
+  entry(mmId: number, vpn: number): void {
+    const { hash } = this;
+    const mm = this.#state.mms[mmId];
+    if (!mm) return hash.pair(ABSENT, 7);
+    const tableNumber = Math.floor(vpn / 512);
+    if (tableNumber !== this.#tableNumber || mmId !== this.#tableMm) {
+      this.#tableNumber = tableNumber;
+      this.#tableMm = mmId;
+      this.#table = pteTable(mm, vpn);
+    }
+    if (this.#table === null) hash.pair(missingTableBytes(mm, vpn), 0x1b873593);
+    else hash.number(this.#table[vpn % 512] as number);
+  }
+
+  /** The VMA that contains `addr`. */
+  vma(mmId: number, addr: number): void {
+    const mm = this.#state.mms[mmId];
+    this.#object(mm ? vmaLookup(mm, addr) : null, 8);
+  }
+
+  /** What a descriptor leads to. */
+  file(tgid: number, fd: number): void {
+    this.#object(this.#state.files[tgid]?.[fd], 10);
+  }
+  /** A whole table of descriptors. */
+  files(tgid: number): void {
+    const table = this.#state.files[tgid];
+    if (!table) return this.hash.pair(ABSENT, 11);
+    for (const [fd, file] of Object.entries(table)) {
+      this.hash.number(Number(fd));
+      this.#object(file, 10);
+    }
+  }
+
+  /** Frames of [pfn, n]* that stand at `at` in every `stride` numbers; the count comes behind. */
+  frames(runs: readonly number[], stride: number, at: number): void {
+    this.numbers(runs);
+    for (let i = 0; i + stride <= runs.length; i += stride) {
+      const pfn = runs[i + at] as number;
+      const n = runs[i + at + 1] as number;
+      for (let j = 0; j < n; j++) this.frame(pfn + j);
+    }
+  }
+
+  /** Entries of [vpn, ..., n, ...]*, with the count `at` numbers behind the vpn. */
+  entries(mmId: number, runs: readonly number[], stride: number, at: number): void {
+    for (let i = 0; i + stride <= runs.length; i += stride) {
+      const vpn = runs[i] as number;
+      const n = runs[i + at] as number;
+      for (let j = 0; j < n; j++) this.entry(mmId, vpn + j);
+    }
+  }
+
+  /** Entries of [offset, n]* counted from `vpn`. */
+  entriesFrom(mmId: number, vpn: number, runs: readonly number[]): void {
+    for (let i = 0; i + 2 <= runs.length; i += 2)
+      for (let j = 0; j < (runs[i + 1] as number); j++) this.entry(mmId, vpn + (runs[i] as number) + j);
+  }
+
+  /** Page-cache slots of [index, ..., n]*. */
+  slots(inodeId: number, runs: readonly number[], stride: number): void {
+    const inode = this.#state.inodes[inodeId];
+    if (!inode) return this.hash.pair(ABSENT, 9);
+    for (let i = 0; i + stride <= runs.length; i += stride)
+      for (let j = 0; j < (runs[i + stride - 1] as number); j++)
+        this.hash.number(cachedPfn(inode, (runs[i] as number) + j));
+  }
+}
+
+/** One call on SubjectHash; arguments are names of fields, or numbers as they are. */
+interface Step {
+  readonly method: Exclude<keyof SubjectHash, 'hash' | 'startBatch'>;
+  readonly args: readonly (string | number)[];
+}
+
+/** What a field adds to the digest. `mms` and `inodes` are the event's fields of those kinds. */
+function stepsOfField(field: string, kind: FieldKind, mms: readonly string[], inodes: readonly string[]): Step[] {
+  const step = (method: Step['method'], ...args: (string | number)[]): Step => ({ method, args });
+  const entries = (stride: number, at: number): Step[] => mms.map((mm) => step('entries', mm, field, stride, at));
+  switch (kind) {
+    case 'mm':
+    case 'inode':
+    case 'anonVma':
+    case 'cpu':
+      return [step(kind, field)];
+    case 'tid':
+      return [step('task', field)];
+    case 'pfn':
+      return [step('frame', field)];
+    case 'int':
+      return [step('number', field)];
+    case 'vpn':
+      return [step('number', field), ...mms.map((mm) => step('entry', mm, field))];
+    case 'addr':
+      return [step('number', field), ...mms.map((mm) => step('vma', mm, field))];
+    case 'pfnRuns':
+      return [step('frames', field, 2, 0)];
+    case 'vpnRuns':
+      return [step('numbers', field), ...entries(2, 1)];
+    case 'pteRuns3':
+      return [step('frames', field, 3, 1), ...entries(3, 2)];
+    case 'pteRuns4':
+      return [step('frames', field, 4, 1), ...entries(4, 2)];
+    case 'pteRuns5':
+      return [step('frames', field, 5, 1), ...entries(5, 2)];
+    case 'cacheRuns':
+      return [step('frames', field, 3, 1), ...inodes.map((inode) => step('slots', inode, field, 3))];
+    case 'ints':
+      return [step('numbers', field)];
+    case 'text':
+      return [step('text', field)];
+  }
+}
+
+/** What kinds of fields do not tell: numbers that are runs, descriptors. */
+const EXTRA_STEPS: Partial<Record<EventType, readonly Step[]>> = {
+  PtesMoved: [
+    { method: 'entriesFrom', args: ['mm', 'vpn', 'runs'] },
+    { method: 'entriesFrom', args: ['mm', 'newVpn', 'runs'] },
+  ],
+  PageCacheHolesNoted: [{ method: 'slots', args: ['inode', 'runs', 2] }],
+  PageCacheHolesForgotten: [{ method: 'slots', args: ['inode', 'runs', 2] }],
+  FdInstalled: [{ method: 'file', args: ['tgid', 'fd'] }],
+  FdClosed: [{ method: 'file', args: ['tgid', 'fd'] }],
+  FdTableCopied: [{ method: 'files', args: ['tgid'] }],
+  TaskReaped: [{ method: 'files', args: ['tid'] }],
+};
+
+function stepsOf(type: EventType, shape: EventShape): readonly Step[] {
+  const fields = Object.entries(shape.fields);
+  const named = (kind: FieldKind): string[] => fields.filter((field) => field[1] === kind).map(([name]) => name);
+  const mms = named('mm');
+  const inodes = named('inode');
+  const steps: Step[] = [];
+  for (const [field, kind] of fields) {
+    for (const step of stepsOfField(field, kind, mms, inodes)) {
+      const last = steps.at(-1);
+      if (step.method === 'number' && last?.method === 'number')
+        steps[steps.length - 1] = { method: 'twoNumbers', args: [...last.args, ...step.args] };
+      else steps.push(step);
+    }
+  }
+  return [...steps, ...(EXTRA_STEPS[type] ?? [])];
+}
+
+type Taker = (subjects: SubjectHash, event: KernelEvent) => void;
+
+/** The steps as one function; `general` takes the path of platforms that forbid making code. */
+export function takerOf(type: EventType, general = false): Taker {
+  const { opcode } = SHAPES[type];
+  const steps = stepsOf(type, SHAPES[type]);
+  const calls = steps.map(
+    ({ method, args }) =>
+      `s${property(method)}(${args.map((arg) => (typeof arg === 'number' ? arg : `e${property(arg)}`)).join(',')});`,
+  );
+  const compiled = general ? null : compile(['s', 'e'], `s.number(${opcode}); ${calls.join(' ')}`);
+  if (compiled !== null) return compiled as Taker;
+  return (subjects, event) => {
+    const values = event as unknown as Readonly<Record<string, never>>;
+    subjects.number(opcode);
+    for (const { method, args } of steps) {
+      const call = subjects[method] as (...args: unknown[]) => void;
+      call.apply(
+        subjects,
+        args.map((arg) => (typeof arg === 'number' ? arg : values[arg])),
+      );
+    }
+  };
+}
+
+const takers = Object.fromEntries((Object.keys(SHAPES) as EventType[]).map((type) => [type, takerOf(type)])) as Record<
+  EventType,
+  Taker
+>;
+
+/** The digest of a run so far. It goes on from the hexadecimal value of an earlier one. */
+export class Digest {
+  readonly #hash: Hash64;
+  readonly #subjects: SubjectHash;
+
+  constructor(hex?: string) {
+    this.#hash = new Hash64(hex);
+    this.#subjects = new SubjectHash(this.#hash);
+  }
+
+  /** Takes in `events`, all of which were applied to `state` (and none after them). Batches matter: two of 5 are not one of 10. */
+  update(state: KernelView, events: readonly KernelEvent[]): void {
+    this.#subjects.startBatch(state);
+    this.#hash.pair(events.length, 0x51ed270b);
+    for (const event of events) takers[event.type](this.#subjects, event);
+    this.#hash.settle();
+  }
+
+  /** 16 hexadecimal digits. */
+  hex(): string {
+    return this.#hash.hex();
+  }
+}

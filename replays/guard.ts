@@ -1,0 +1,126 @@
+// What no kernel emits: ids and runs so large that a reducer would fill the memory with them, or never end. A log with
+// sound CRCs may still be one that somebody made up.
+import type { EventType, FieldKind, KernelEvent } from '../events/index.js';
+import { SHAPES } from '../events/index.js';
+import type { KernelView } from '../reducers/state.js';
+
+/** How far the events of one chunk may reach beyond the ids in use. */
+const NEW_IDS_MAX = 1 << 20;
+/** The same for frames: 64 GiB of memory. */
+const NEW_FRAMES_MAX = 1 << 24;
+/** CPUs that Linux supports on x86 (NR_CPUS_RANGE_END). */
+const CPUS_MAX = 8192;
+/** Pages named by the runs of one chunk: 1 TiB. */
+const RUN_PAGES_MAX = 2 ** 28;
+/** Page index in a file: 16 TiB. */
+const FILE_INDEX_MAX = 2 ** 32;
+
+/** One page behind the last of 57-bit addresses. */
+const VPN_MAX = 2 ** 45;
+
+interface Room {
+  readonly mms: number;
+  readonly anonVmas: number;
+  readonly inodes: number;
+  readonly frames: number;
+  runPages: number;
+}
+type Fields = Readonly<Record<string, number | readonly number[]>>;
+/** Whether the event keeps to the room that is left. */
+type Check = (event: Fields, room: Room) => boolean;
+
+const below =
+  (field: string, limit: 'mms' | 'anonVmas' | 'inodes' | 'frames'): Check =>
+  (event, room) =>
+    isId(event[field]) && (event[field] as number) < room[limit];
+
+const isId = (value: unknown): boolean => Number.isInteger(value) && (value as number) >= 0;
+
+/** -1 stands for no CPU. */
+const cpu =
+  (field: string): Check =>
+  (event) =>
+    (event[field] as number) < CPUS_MAX && (event[field] as number) >= -1;
+
+/** Pages from `field` to `end`, which a reducer walks. */
+const walk =
+  (field: string, end: string): Check =>
+  (event) =>
+    isId(event[field]) && (event[end] as number) <= VPN_MAX;
+
+/** [.., n, ..]*: the count stands `at` numbers into each `stride`. */
+const runs =
+  (field: string, stride: number, at: number): Check =>
+  (event, room) => {
+    const list = event[field] as readonly number[];
+    for (let i = at; i < list.length; i += stride) {
+      const n = list[i] as number;
+      if (!(n <= room.runPages)) return false;
+      if (n > 0) room.runPages -= n;
+    }
+    return true;
+  };
+
+/** The runs in `field` end before `limit`; they begin `from` numbers into each `stride`, with the count last. */
+const runsBelow =
+  (field: string, stride: number, from: number, limit: (room: Room) => number): Check =>
+  (event, room) => {
+    const list = event[field] as readonly number[];
+    for (let i = 0; i + stride <= list.length; i += stride)
+      if (!isId(list[i + from]) || !((list[i + from] as number) + (list[i + stride - 1] as number) <= limit(room)))
+        return false;
+    return true;
+  };
+
+const RUN_KINDS: Partial<Record<FieldKind, readonly [stride: number, at: number]>> = {
+  pfnRuns: [2, 1],
+  vpnRuns: [2, 1],
+  pteRuns3: [3, 2],
+  pteRuns4: [4, 2],
+  pteRuns5: [5, 2],
+  cacheRuns: [3, 2],
+};
+
+/** Fields that make the state as wide as they say, and numbers whose kind does not tell that they are runs. */
+const WIDENING: Partial<Record<EventType, readonly Check[]>> = {
+  MmCreated: [below('mm', 'mms')],
+  AnonVmaCreated: [below('anonVma', 'anonVmas')],
+  InodeCreated: [below('inode', 'inodes')],
+  FolioAllocated: [below('pfn', 'frames')],
+  PageTablesFreed: [walk('vpn', 'vpnEnd')],
+  PtesMoved: [runs('runs', 2, 1)],
+  PageCacheAdded: [runsBelow('runs', 3, 1, (room) => room.frames), runsBelow('runs', 3, 0, () => FILE_INDEX_MAX)],
+  PageCacheRemoved: [runsBelow('runs', 3, 0, () => FILE_INDEX_MAX)],
+  PageCacheHolesForgotten: [runs('runs', 2, 1), runsBelow('runs', 2, 0, () => FILE_INDEX_MAX)],
+  PageCacheHolesNoted: [runs('runs', 2, 1), runsBelow('runs', 2, 0, () => FILE_INDEX_MAX)],
+};
+
+const checks = Object.fromEntries(
+  (Object.keys(SHAPES) as EventType[]).map((type) => {
+    const ofKinds = Object.entries(SHAPES[type].fields).flatMap(([field, kind]): Check[] => {
+      if (kind === 'cpu') return [cpu(field)];
+      const run = RUN_KINDS[kind];
+      return run === undefined ? [] : [runs(field, ...run)];
+    });
+    const all = [...ofKinds, ...(WIDENING[type] ?? [])];
+    return [type, all.length > 0 ? all : null];
+  }),
+) as Readonly<Record<EventType, readonly Check[] | null>>;
+
+/** Why `events`, a chunk of them, cannot be folded onto `state`; null if they can. */
+export function unfoldable(state: KernelView, events: readonly KernelEvent[]): string | null {
+  const room: Room = {
+    mms: state.mms.length + NEW_IDS_MAX,
+    anonVmas: state.anonVmas.length + NEW_IDS_MAX,
+    inodes: state.inodes.length + NEW_IDS_MAX,
+    frames: state.maxPfn + NEW_FRAMES_MAX,
+    runPages: RUN_PAGES_MAX,
+  };
+  for (const event of events) {
+    const ofType = checks[event.type];
+    if (ofType === null) continue;
+    for (const check of ofType)
+      if (!check(event as unknown as Fields, room)) return `${event.type} names more than any machine has`;
+  }
+  return null;
+}

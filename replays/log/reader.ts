@@ -1,0 +1,188 @@
+// Reads a log: header and footer at once, chunks and operations when they are asked for.
+import { CATALOGUE_VERSION, TYPE_BY_OPCODE } from '../../events/index.js';
+import type { KernelEvent } from '../../events/index.js';
+import type { ByteSource, ByteTools } from '../../src/lib/bytes.js';
+import { InputError } from '../../src/lib/errors.js';
+import type { Chunk, OperationRun } from './chunk.js';
+import { chunkOf, eventsOf } from './chunk.js';
+import { MalformedError } from './columns.js';
+import { EventDecoder } from './event-codec.js';
+import type { Frame, FrameIndexEntry, LogFooter, LogHeader } from './format.js';
+import { FORMAT_VERSION, FRAME_HEAD, FRAME_TAIL, FrameKind, MAGIC, frameData, magicAt, readFrame } from './format.js';
+import { footerOf, headerIn } from './summary.js';
+import type { LoggedOperation } from './operation-codec.js';
+import { decodeOperations } from './operation-codec.js';
+
+/** A chunk of a log; its events are decoded each time they are asked for. */
+export interface LogChunk {
+  /** Byte offset of its frame. */
+  readonly offset: number;
+  /** Number of its first event. */
+  readonly first: number;
+  readonly n: number;
+  /** Digest of the run before and after it. */
+  readonly before: string;
+  readonly after: string;
+  /** Which operation emitted which events, in order. */
+  readonly runs: readonly OperationRun[];
+  events(): KernelEvent[];
+}
+
+/** An event with its number. */
+export interface NumberedEvent {
+  readonly number: number;
+  readonly event: KernelEvent;
+}
+
+/** What `decode` makes of the data in a frame; what it finds malformed is told with the frame's offset. */
+export function decodeFrame<T>(source: ByteSource, frame: Frame, io: ByteTools, decode: (data: unknown) => T): T {
+  const data = frameData(source, frame, io);
+  return placed(source, frame.offset, () => decode(data));
+}
+
+function placed<T>(source: ByteSource, offset: number, action: () => T): T {
+  try {
+    return action();
+  } catch (error) {
+    if (error instanceof MalformedError) throw new InputError({ file: source.name, offset }, error.message);
+    throw error;
+  }
+}
+
+/** The header of the log in `source`. Throws InputError if it is none, or one that this version cannot read. */
+export function readHeader(source: ByteSource, io: ByteTools): { readonly header: LogHeader; readonly end: number } {
+  if (!magicAt(source, 0)) throw new InputError({ file: source.name, offset: 0 }, 'not a folioscope log');
+  const frame = readFrame(source, MAGIC.length, io);
+  if (frame.kind !== FrameKind.header)
+    throw new InputError({ file: source.name, offset: frame.offset }, 'the first frame is not a header');
+  const header = decodeFrame(source, frame, io, headerIn);
+  const problem = unreadable(header);
+  if (problem !== null) throw new InputError({ file: source.name, offset: frame.offset }, problem);
+  return { header, end: frame.end };
+}
+
+function unreadable(header: LogHeader): string | null {
+  const by = `written by ${header.tool}`;
+  if (header.format !== FORMAT_VERSION)
+    return `log format ${header.format}, ${by}; this version reads format ${FORMAT_VERSION}`;
+  if (header.catalogue !== CATALOGUE_VERSION)
+    return `event catalogue ${header.catalogue}, ${by}; this version reads catalogue ${CATALOGUE_VERSION}`;
+  for (let opcode = 0; opcode < header.types.length; opcode++)
+    if (header.types[opcode] !== (TYPE_BY_OPCODE[opcode] ?? ''))
+      return `event type '${header.types[opcode]}' (opcode ${opcode}), ${by}, is not known here`;
+  return null;
+}
+
+/** The footer, found from the end of the file. Throws InputError if the log has none that is sound. */
+export function readFooter(source: ByteSource, io: ByteTools): { readonly footer: LogFooter; readonly offset: number } {
+  const wrong = (problem: string, offset: number): InputError => new InputError({ file: source.name, offset }, problem);
+  const magic = source.size - MAGIC.length;
+  if (!magicAt(source, magic))
+    throw wrong('the log does not end as logs do: it is truncated, or something follows it', Math.max(magic, 0));
+  const tail = magic - FRAME_TAIL;
+  if (tail < 0) throw wrong('truncated: there is no footer', magic);
+  const bytes = source.read(tail, FRAME_TAIL);
+  const length = new DataView(bytes.buffer, bytes.byteOffset).getUint32(4, true);
+  const offset = tail - length - FRAME_HEAD;
+  if (offset < MAGIC.length) throw wrong('the footer has an impossible length', tail + 4);
+  const frame = readFrame(source, offset, io);
+  if (frame.kind !== FrameKind.footer || frame.end !== magic) throw wrong('the last frame is not a footer', offset);
+  return { footer: decodeFrame(source, frame, io, footerOf), offset };
+}
+
+/** A log that is open. All methods throw InputError with a byte offset where the log is damaged. */
+export class LogReader {
+  readonly source: ByteSource;
+  readonly header: LogHeader;
+  readonly footer: LogFooter;
+  readonly #io: ByteTools;
+  readonly #decoder = new EventDecoder();
+
+  /** Reads header and footer, nothing else. */
+  constructor(source: ByteSource, io: ByteTools) {
+    this.source = source;
+    this.#io = io;
+    this.header = readHeader(source, io).header;
+    this.footer = readFooter(source, io).footer;
+  }
+
+  /** Number of events; positions go from 0 to it. */
+  get eventCount(): number {
+    return this.footer.events;
+  }
+
+  /** The chunks that hold events from `from` on and before `to`. Reads each when it is reached. */
+  *chunks(from = 0, to: number = this.eventCount): Generator<LogChunk> {
+    const { chunks } = this.footer;
+    for (let i = entryOf(chunks, from); i < chunks.length && chunks[i]![1] < to; i++) yield this.#chunk(chunks[i]!);
+  }
+
+  /** The chunk that holds event `number`. */
+  chunkAt(number: number): LogChunk {
+    const entry = this.footer.chunks[entryOf(this.footer.chunks, number)];
+    if (entry === undefined || number < 0) throw new RangeError(`event ${number} of ${this.eventCount}`);
+    return this.#chunk(entry);
+  }
+
+  /** Events from number `from` on and before `to`. For bulk work chunks() is faster. */
+  *events(from = 0, to: number = this.eventCount): Generator<NumberedEvent> {
+    for (const chunk of this.chunks(from, to)) {
+      const events = chunk.events();
+      const end = Math.min(chunk.n, to - chunk.first);
+      for (let i = Math.max(0, from - chunk.first); i < end; i++)
+        yield { number: chunk.first + i, event: events[i] as KernelEvent };
+    }
+  }
+
+  /** Operations from id `from` on and before `to`. */
+  *operations(from = 0, to: number = this.footer.operations): Generator<LoggedOperation> {
+    const { operationFrames } = this.footer;
+    for (let i = entryOf(operationFrames, from); i < operationFrames.length; i++) {
+      const [offset, first, n] = operationFrames[i]!;
+      if (first >= to) return;
+      const operations = this.#decode([offset, first, n], FrameKind.operations, decodeOperations);
+      if (operations.length !== n || (n > 0 && operations[0]!.id !== first))
+        throw this.#wrong(offset, 'the frame holds other operations than the footer says');
+      for (const operation of operations) if (operation.id >= from && operation.id < to) yield operation;
+    }
+  }
+
+  /** The operation with that id. */
+  operation(id: number): LoggedOperation {
+    for (const operation of this.operations(id, id + 1)) return operation;
+    throw new RangeError(`operation ${id} of ${this.footer.operations}`);
+  }
+
+  #chunk(entry: FrameIndexEntry): LogChunk {
+    const [offset, first, n] = entry;
+    const chunk: Chunk = this.#decode(entry, FrameKind.events, chunkOf);
+    if (chunk.first !== first || chunk.n !== n)
+      throw this.#wrong(offset, 'the chunk holds other events than the footer says');
+    const { before, after, runs } = chunk;
+    const events = (): KernelEvent[] => placed(this.source, offset, () => eventsOf(this.#decoder, chunk));
+    return { offset, first, n, before, after, runs, events };
+  }
+
+  #decode<T>([offset]: FrameIndexEntry, kind: number, decode: (data: unknown) => T): T {
+    const frame = readFrame(this.source, offset, this.#io);
+    if (frame.kind !== kind) throw this.#wrong(offset, 'the frame is of another kind than the footer says');
+    return decodeFrame(this.source, frame, this.#io, decode);
+  }
+
+  #wrong(offset: number, problem: string): InputError {
+    return new InputError({ file: this.source.name, offset }, problem);
+  }
+}
+
+/** Index of the entry that holds `number`; the number of entries if none does. */
+function entryOf(entries: readonly FrameIndexEntry[], number: number): number {
+  let low = 0;
+  let high = entries.length;
+  while (low < high) {
+    const mid = (low + high) >>> 1;
+    const [, first, n] = entries[mid]!;
+    if (first + n > number) high = mid;
+    else low = mid + 1;
+  }
+  return low;
+}

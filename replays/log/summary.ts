@@ -1,0 +1,82 @@
+// Header and footer as they come out of a file: checked before anybody trusts them.
+import { MalformedError } from './columns.js';
+import { arrayOf, isCount } from './event-codec.js';
+import type { FrameIndexEntry, LogFooter, LogHeader, SourceInfo } from './format.js';
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function fieldsOf(value: unknown, what: string): Fields {
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new MalformedError(`${what} is not a set of fields`);
+  return value as Fields;
+}
+function textOf(value: unknown, what: string): string {
+  if (typeof value !== 'string') throw new MalformedError(`${what} is not a text`);
+  return value;
+}
+function countOf(value: unknown, what: string): number {
+  if (!isCount(value, Number.MAX_SAFE_INTEGER)) throw new MalformedError(`${what} is not a count`);
+  return value;
+}
+
+/** The header in a frame's data. Throws MalformedError. */
+export function headerIn(data: unknown): LogHeader {
+  const header = fieldsOf(data, 'the header');
+  const { recorded } = header;
+  if (typeof recorded !== 'boolean') throw new MalformedError('recorded is neither true nor false');
+  return {
+    format: countOf(header['format'], 'format'),
+    catalogue: countOf(header['catalogue'], 'catalogue'),
+    types: arrayOf(header['types'], 'types').map((type) => textOf(type, 'a type')),
+    tool: textOf(header['tool'], 'tool'),
+    kernel: textOf(header['kernel'], 'kernel'),
+    behaviours: fieldsOf(header['behaviours'], 'behaviours') as LogHeader['behaviours'],
+    machine: fieldsOf(header['machine'], 'machine'),
+    seed: countOf(header['seed'], 'seed'),
+    recorded,
+    sourceName: textOf(header['sourceName'], 'sourceName'),
+  };
+}
+
+/** An index whose entries follow each other, both in number and in the file. */
+function indexOf(value: unknown, total: number, what: string): FrameIndexEntry[] {
+  let next = 0;
+  let end = 0;
+  const index = arrayOf(value, what).map((item): FrameIndexEntry => {
+    const [offset, first, n] = arrayOf(item, what).map((part) => countOf(part, what)) as [number, number, number];
+    if (first !== next || n === 0 || n === undefined || offset < end)
+      throw new MalformedError(`${what} is out of order`);
+    next = first + n;
+    end = offset + 1;
+    return [offset, first, n];
+  });
+  if (next !== total) throw new MalformedError(`${what} leads to ${next} of ${total}`);
+  return index;
+}
+
+function sourceOf(value: unknown): SourceInfo {
+  const source = fieldsOf(value, 'source');
+  return {
+    bytes: countOf(source['bytes'], 'source.bytes'),
+    crc32: countOf(source['crc32'], 'source.crc32'),
+    lines: countOf(source['lines'], 'source.lines'),
+  };
+}
+
+/** The footer in a frame's data. Throws MalformedError. */
+export function footerOf(data: unknown): LogFooter {
+  const footer = fieldsOf(data, 'the footer');
+  const events = countOf(footer['events'], 'events');
+  const operations = countOf(footer['operations'], 'operations');
+  const counts = fieldsOf(footer['counts'], 'counts');
+  return {
+    events,
+    operations,
+    digest: textOf(footer['digest'], 'digest'),
+    chunks: indexOf(footer['chunks'], events, 'the index of chunks'),
+    operationFrames: indexOf(footer['operationFrames'], operations, 'the index of operations'),
+    counts: Object.fromEntries(Object.entries(counts).map(([type, n]) => [type, countOf(n, `counts.${type}`)])),
+    source: sourceOf(footer['source']),
+    summary: fieldsOf(footer['summary'], 'summary'),
+  };
+}
