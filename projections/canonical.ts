@@ -1,0 +1,158 @@
+// The canonical state: per process its VMAs, counters and non-empty entries, with frames numbered in order of (mm id, address).
+import { contentText } from '../reducers/content.js';
+import {
+  PTE_DIRTY,
+  PTE_PRESENT,
+  PTE_UFFD_WP,
+  forEachPte,
+  isZeroPte,
+  ptePfn,
+  ptePresent,
+  pteSpecial,
+  pteWrite,
+} from '../reducers/pte.js';
+import type { KernelView, MmView, PageView, VmaView } from '../reducers/state.js';
+import {
+  InodeKind,
+  MM_ANONPAGES,
+  MM_FILEPAGES,
+  MM_SHMEMPAGES,
+  MM_SWAPENTS,
+  PG_ANON,
+  PG_ANON_EXCLUSIVE,
+  PG_DIRTY,
+  pageAt,
+} from '../reducers/state.js';
+import { VM_EXEC, VM_GROWSDOWN, VM_LOCKED, VM_READ, VM_SHARED, VM_WRITE } from '../reducers/vma.js';
+
+/** One non-empty page-table entry. Fields that have no meaning for its kind are absent. */
+export interface CanonicalPage {
+  /** Bytes. */
+  readonly addr: number;
+  readonly kind: 'present' | 'zero' | 'special';
+  readonly level: 'pte';
+  /** Number in order of first appearance, `Z` for the zero page. */
+  readonly frame?: number | 'Z';
+  readonly order?: number;
+  readonly sub?: number;
+  readonly backing?: 'anon' | 'file' | 'shmem';
+  readonly anon_exclusive?: boolean;
+  /** Mapped exactly once: bit 56 of pagemap. */
+  readonly single_map?: boolean;
+  readonly writable: boolean;
+  /** PROT_NONE: there for the kernel, not for the program. */
+  readonly protnone?: boolean;
+  readonly dirty?: boolean;
+  readonly uffd_wp: boolean;
+  readonly mapcount?: number;
+  readonly refcount?: number;
+  readonly content?: string;
+}
+
+export interface CanonicalVma {
+  readonly start: number;
+  readonly end: number;
+  /** As /proc/PID/maps prints them: `rw-p`. */
+  readonly perms: string;
+  /** Pages. */
+  readonly pgoff: number;
+  /** `anon`, `[stack]`, or the file's name. */
+  readonly backing: string;
+  readonly locked: boolean;
+  readonly growsdown: boolean;
+  readonly anon_vma: number;
+}
+
+/** An address space with its tasks. */
+export interface CanonicalProcess {
+  readonly mm: number;
+  readonly pids: readonly number[];
+  /** Pages. */
+  readonly rss: { readonly anon: number; readonly file: number; readonly shmem: number; readonly swap: number };
+  readonly total_vm: number;
+  readonly locked_vm: number;
+  /** Bytes. */
+  readonly page_tables: number;
+  readonly vmas: readonly CanonicalVma[];
+  readonly pages: readonly CanonicalPage[];
+}
+
+const END_VPN = 2 ** 35;
+
+/** The state in its canonical form; with `pid`, only the address space of that task (frames keep their numbers). */
+export function canonicalState(state: KernelView, pid?: number): CanonicalProcess[] {
+  const frames = new Map<number, number>();
+  const processes: CanonicalProcess[] = [];
+  for (const mm of state.mms) {
+    if (!mm) continue;
+    const process = canonicalProcess(state, mm, frames);
+    if (pid === undefined || process.pids.includes(pid)) processes.push(process);
+  }
+  return processes;
+}
+
+function canonicalProcess(state: KernelView, mm: MmView, frames: Map<number, number>): CanonicalProcess {
+  const pages: CanonicalPage[] = [];
+  forEachPte(mm, 0, END_VPN, (vpn, entry) => pages.push(canonicalPage(state, vpn * 4096, entry, frames)));
+  const pids = Object.values(state.tasks)
+    .filter((task) => task.mm === mm.id)
+    .map((task) => task.tid);
+  const rss = (type: number): number => mm.rss[type] ?? 0;
+  return {
+    mm: mm.id,
+    pids,
+    rss: { anon: rss(MM_ANONPAGES), file: rss(MM_FILEPAGES), shmem: rss(MM_SHMEMPAGES), swap: rss(MM_SWAPENTS) },
+    total_vm: mm.totalVm,
+    locked_vm: mm.lockedVm,
+    page_tables: mm.tableBytes,
+    vmas: mm.vmas.map((vma) => canonicalVma(state, vma)),
+    pages,
+  };
+}
+
+function canonicalVma(state: KernelView, vma: VmaView): CanonicalVma {
+  const { start, end, flags, pgoff, inode, anonVma } = vma;
+  const has = (flag: number, letter: string): string => ((flags & flag) !== 0 ? letter : '-');
+  const growsdown = (flags & VM_GROWSDOWN) !== 0;
+  return {
+    start,
+    end,
+    perms: has(VM_READ, 'r') + has(VM_WRITE, 'w') + has(VM_EXEC, 'x') + ((flags & VM_SHARED) !== 0 ? 's' : 'p'),
+    pgoff,
+    backing: inode === 0 ? (growsdown ? '[stack]' : 'anon') : (state.inodes[inode]?.name ?? '?'),
+    locked: (flags & VM_LOCKED) !== 0,
+    growsdown,
+    anon_vma: anonVma,
+  };
+}
+
+function backingOf(state: KernelView, page: PageView): 'anon' | 'file' | 'shmem' {
+  if ((page.flags & PG_ANON) !== 0) return 'anon';
+  return state.inodes[page.mapping]?.kind === InodeKind.shmem ? 'shmem' : 'file';
+}
+
+function canonicalPage(state: KernelView, addr: number, entry: number, frames: Map<number, number>): CanonicalPage {
+  const common = { addr, level: 'pte' as const, writable: pteWrite(entry), uffd_wp: (entry & PTE_UFFD_WP) !== 0 };
+  if (isZeroPte(entry)) return { ...common, kind: 'zero', frame: 'Z' };
+  if (pteSpecial(entry) || !ptePresent(entry)) return { ...common, kind: 'special' };
+  const pfn = ptePfn(entry);
+  let frame = frames.get(pfn);
+  if (frame === undefined) frames.set(pfn, (frame = frames.size));
+  const page = pageAt(state, pfn);
+  const backing = backingOf(state, page);
+  return {
+    ...common,
+    kind: 'present',
+    frame,
+    order: 0,
+    sub: 0,
+    backing,
+    ...(backing === 'anon' ? { anon_exclusive: (page.flags & PG_ANON_EXCLUSIVE) !== 0 } : {}),
+    single_map: page.mapcount === 1,
+    ...((entry & PTE_PRESENT) === 0 ? { protnone: true } : {}),
+    dirty: (entry & PTE_DIRTY) !== 0 || (page.flags & PG_DIRTY) !== 0,
+    mapcount: page.mapcount,
+    refcount: page.ref,
+    content: contentText(page.content),
+  };
+}

@@ -1,0 +1,40 @@
+// folioscope info LOG
+import type { ExitCode } from '../../lib/errors.js';
+import { EXIT } from '../../lib/errors.js';
+import { openLog } from '../open-log.js';
+import { bold, count, flushOut, out, table } from '../output.js';
+
+/** Prints header, footer and size; reads nothing else, so it takes as long for any log. */
+export async function infoCommand(path: string, options: { readonly json: boolean }): Promise<ExitCode> {
+  const reader = openLog(path);
+  const { header, footer } = reader;
+  const bytes = reader.source.size;
+  if (options.json) {
+    const { chunks, operationFrames, ...rest } = footer;
+    out(
+      JSON.stringify({
+        log: path,
+        bytes,
+        header,
+        ...rest,
+        chunks: chunks.length,
+        operationFrames: operationFrames.length,
+      }),
+    );
+  } else {
+    out(bold(`${path}: run of ${header.sourceName} on kernel ${header.kernel}`));
+    const per = footer.events === 0 ? '' : ` (${(bytes / footer.events).toFixed(2)} bytes/event)`;
+    out(`  ${count(footer.events)} events, ${count(footer.operations)} operations in ${count(bytes)} bytes${per}`);
+    out(`  ${header.tool}, log format ${header.format}, event catalogue ${header.catalogue}, digest ${footer.digest}`);
+    out(
+      `  source ${count(footer.source.lines)} lines, ${count(footer.source.bytes)} bytes, CRC-32 ${footer.source.crc32.toString(16)}`,
+    );
+    const on = Object.entries(header.behaviours).filter(([, value]) => value !== false);
+    out(`  behaviours ${on.map(([name, value]) => (value === true ? name : `${name}=${value}`)).join(' ') || 'none'}`);
+    out('');
+    const rows = Object.entries(footer.counts).toSorted((a, b) => b[1] - a[1]);
+    for (const line of table(rows.map(([type, n]) => [type, count(n)]))) out(`  ${line}`);
+  }
+  flushOut();
+  return EXIT.ok;
+}

@@ -1,0 +1,151 @@
+// The command line: what there is, and where it is loaded from when called.
+import { Command, CommanderError, Option } from 'commander';
+import { EXIT, UserError } from '../lib/errors.js';
+import type { ExitCode } from '../lib/errors.js';
+import { TOOL } from '../../replays/log/format.js';
+
+const EXIT_TEXT = `
+Exit codes: 0 fine; 1 the answer is no (mismatch, damage); 2 bad usage or input; 3 done in part;
+            4 cannot run here (missing tool or rights); 5 reading or writing failed; 130 interrupted.`;
+
+const EXAMPLES = `
+Examples:
+  folioscope record -o ls.perf.txt.gz -- sh -c 'ls | wc'    record a program (root, perf)
+  folioscope run ls.perf.txt.gz                              run the recording, write ls.fsl
+  folioscope state ls.fsl --at 500 --pid 4711                memory after 500 events`;
+
+/** A command's work: returns the exit code. Loaded when called, so that --help stays quick. */
+type Action = (...args: never[]) => Promise<ExitCode>;
+
+let exitCode: ExitCode = EXIT.ok;
+const act =
+  (action: Action) =>
+  async (...args: unknown[]): Promise<void> => {
+    exitCode = await (action as (...all: unknown[]) => Promise<ExitCode>)(...args);
+  };
+
+const json = (): Option => new Option('--json', 'print one JSON object').default(false);
+const collect = (value: string, before: string[]): string[] => [...before, ...value.split(',')];
+
+/** The whole command tree. */
+export function program(): Command {
+  const root = new Command('folioscope')
+    .description(
+      'A time machine for Linux memory management: recordings and bug reports run on a page-exact model of mm/.',
+    )
+    .version(TOOL, '-V, --version')
+    .showSuggestionAfterError()
+    .enablePositionalOptions()
+    .addHelpText('after', `${EXAMPLES}\n${EXIT_TEXT}`);
+
+  root
+    .command('record')
+    .description('record a program with perf: faults, calls, page cache, LRU, and the counters that judge the run')
+    .argument('<command...>', 'the program and its arguments, after --')
+    .option('-o, --output <file>', 'recording to write; gzip if it ends in .gz (default: NAME.perf.txt.gz)')
+    .option('-q, --quiet', 'no progress', false)
+    .addOption(json())
+    .passThroughOptions()
+    .action(
+      act(async (command: string[], options: { output?: string; json: boolean; quiet: boolean }) => {
+        const { recordCommand } = await import('./commands/record.js');
+        const name = (command[0] ?? 'recording').replace(/^.*\//, '');
+        return recordCommand(command, { ...options, output: options.output ?? `${name}.perf.txt.gz` });
+      }),
+    );
+
+  root
+    .command('run')
+    .description('run a recording (perf script, strace) or a workload on the model and write its log')
+    .argument('<file>', 'input, gzip or not; - for standard input')
+    .option('-o, --output <log>', 'log to write (default: name of the input with .fsl, in this folder)')
+    .option('--no-log', 'write no log')
+    .option('--kernel <version>', 'kernel whose behaviour is modelled, 2.6.26 to 6.18', '6.18')
+    .option('--with <behaviour>', 'turn a behaviour on (repeat or separate by commas)', collect, [])
+    .option('--without <behaviour>', 'turn a behaviour off', collect, [])
+    .option('--lenient', 'count lines and calls that are not understood or not modelled instead of stopping', false)
+    .option('-q, --quiet', 'no progress', false)
+    .addOption(json())
+    .action(act(async (file: string, options: never) => (await import('./commands/run.js')).runCommand(file, options)));
+
+  root
+    .command('info')
+    .description('what a log holds: header, counts, size')
+    .argument('<log>')
+    .addOption(json())
+    .action(act(async (log: string, options: never) => (await import('./commands/info.js')).infoCommand(log, options)));
+
+  root
+    .command('cat')
+    .description('print the events of a log, one a line')
+    .argument('<log>')
+    .option('--from <n>', 'first event number', '0')
+    .option('--to <n>', 'event number to stop before')
+    .option('--type <type>', 'only events of this type (repeat or separate by commas)', collect, [])
+    .addOption(new Option('--json', 'one JSON object a line').default(false))
+    .action(act(async (log: string, options: never) => (await import('./commands/cat.js')).catCommand(log, options)));
+
+  root
+    .command('print')
+    .description('print the operations of a log as a workload that runs to the same events')
+    .argument('<log>')
+    .addOption(new Option('--json', 'one JSON object a line').default(false))
+    .action(
+      act(async (log: string, options: never) => (await import('./commands/print.js')).printCommand(log, options)),
+    );
+
+  root
+    .command('verify')
+    .description('check every byte of a log; --deep folds it and runs its operations again')
+    .argument('<log>')
+    .option('--deep', 'compare every digest and every event with a new run', false)
+    .addOption(json())
+    .action(
+      act(async (log: string, options: never) => (await import('./commands/verify.js')).verifyCommand(log, options)),
+    );
+
+  root
+    .command('state')
+    .description('memory at one moment: processes, mappings, page-table entries')
+    .argument('<log>')
+    .option('--at <position>', 'after event N, or op:N after operation N (default: the end)')
+    .option('--pid <pid>', 'only the address space of this task')
+    .addOption(json())
+    .action(
+      act(async (log: string, options: never) => (await import('./commands/state.js')).stateCommand(log, options)),
+    );
+
+  root
+    .command('behaviours')
+    .description('the switches by which kernel versions differ')
+    .option('--kernel <version>', 'version to show values for', '6.18')
+    .addOption(json())
+    .action(act(async (options: never) => (await import('./commands/behaviours.js')).behavioursCommand(options)));
+
+  const quietExit = (command: Command): void => {
+    command.exitOverride();
+    command.commands.forEach(quietExit);
+  };
+  quietExit(root);
+  return root;
+}
+
+/** A pipe that nobody reads any more ends the work, quietly. */
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(EXIT.ok);
+  process.stderr.write(`folioscope: ${error.message}\n`);
+  process.exit(EXIT.io);
+});
+
+try {
+  const tree = program();
+  if (process.argv.length <= 2) tree.outputHelp();
+  else await tree.parseAsync();
+  process.exitCode = exitCode;
+} catch (error) {
+  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.input;
+  else if (error instanceof UserError) {
+    process.stderr.write(`folioscope: ${error.message}\n`);
+    process.exitCode = error.exitCode;
+  } else throw error;
+}

@@ -1,0 +1,41 @@
+// Progress of long work, on standard error, where somebody watches.
+
+const EVERY_MS = 200;
+
+/** A line that says how far the input is read. Silent where stderr is no terminal, in CI, or when told to be. */
+export class Progress {
+  readonly #label: string;
+  readonly #shown: boolean;
+  #total = 0;
+  #done = 0;
+  #last = 0;
+  #drawn = false;
+
+  constructor(label: string, quiet = false) {
+    this.#label = label;
+    this.#shown = process.stderr.isTTY && !quiet && process.env['CI'] === undefined;
+  }
+
+  /** The work is `total` bytes; 0 for unknown. */
+  expect(total: number): void {
+    this.#total = total;
+  }
+
+  add(bytes: number): void {
+    this.#done += bytes;
+    if (!this.#shown) return;
+    const now = performance.now();
+    if (now - this.#last < EVERY_MS) return;
+    this.#last = now;
+    this.#drawn = true;
+    const share =
+      this.#total > 0 ? `${Math.floor((100 * this.#done) / this.#total)} %` : `${Math.round(this.#done / 1e6)} MB`;
+    process.stderr.write(`\r${this.#label} ${share} `);
+  }
+
+  /** Takes the line away. */
+  end(): void {
+    if (this.#drawn) process.stderr.write('\r\x1b[K');
+    this.#drawn = false;
+  }
+}
