@@ -40,7 +40,7 @@ export async function readLines(path: string, sink: LineSink, progress: Progress
 function openFile(path: string, progress: Progress): Readable {
   try {
     const stat = statSync(path);
-    if (stat.isDirectory()) throw new UserError(`${path}: is a directory`, EXIT.input);
+    if (stat.isDirectory()) throw new UserError(`${path}: is a directory`, EXIT.io);
     progress.expect(stat.size);
   } catch (error) {
     throw readError(error, path);
@@ -52,8 +52,8 @@ function readError(error: unknown, name: string): unknown {
   const { code, message } = error as NodeJS.ErrnoException;
   if (code === 'Z_BUF_ERROR') return new InputError({ file: name }, 'the gzip data is cut off');
   if (code?.startsWith('Z_') === true) return new InputError({ file: name }, `damaged gzip data (${message})`);
-  if (code === 'ENOENT') return new UserError(`${name}: no such file`, EXIT.input);
-  if (code === 'EACCES' || code === 'EPERM') return new UserError(`${name}: permission denied`, EXIT.input);
+  if (code === 'ENOENT') return new UserError(`${name}: no such file`, EXIT.io);
+  if (code === 'EACCES' || code === 'EPERM') return new UserError(`${name}: permission denied`, EXIT.io);
   if (code !== undefined && /^E[A-Z]+$/.test(code)) return new UserError(`${name}: ${message}`, EXIT.io);
   return error;
 }

@@ -44,7 +44,7 @@ export function fileArg(k: Kernel, call: Call, i: number): OpenFile | null {
   const file = k.view.files[tgid]?.[fd];
   if (file) return { inode: file.inode, flags: file.flags };
   if (!call.recorded || fd < 0) return null;
-  const inode = createInode(k, `fd ${fd} of ${tgid}, line ${call.operation.line}`, InodeKind.file, -1, 1);
+  const inode = createInode(k, `fd ${fd} of ${tgid}, file ${k.view.inodes.length}`, InodeKind.file, -1, 1);
   k.emit({ type: 'FdInstalled', tgid, fd, inode, flags: O_RDWR });
   return { inode, flags: O_RDWR };
 }
@@ -58,11 +58,11 @@ export function* installFd(k: Kernel, tid: number, inode: number, flags: number,
   return fd;
 }
 
-/** close(2). Descriptors of kinds that are not modelled close without a word in a recording. */
-export function closeFd(k: Kernel, call: Call): number {
+/** close(2). Null for a descriptor that a recording does not show the origin of: nothing can be said of it. */
+export function closeFd(k: Kernel, call: Call): number | null {
   const fd = intArg(call, 0) | 0;
   const { tgid } = currentTask(k, call.tid);
-  if (k.view.files[tgid]?.[fd] === undefined) return call.recorded ? 0 : -EBADF;
+  if (k.view.files[tgid]?.[fd] === undefined) return call.recorded ? null : -EBADF;
   k.emit({ type: 'FdClosed', tgid, fd });
   return 0;
 }

@@ -306,7 +306,8 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
     return { value: yield* installFd(k, call.tid, inode, 2) };
   },
   *close(k, call) {
-    return fromKernel(closeFd(k, call));
+    const result = closeFd(k, call);
+    return result === null ? null : fromKernel(result);
   },
   *dup(k, call) {
     return fromKernel(yield* dupFd(k, call, -1));
@@ -346,6 +347,36 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   },
   *pwrite64(k, call) {
     return yield* writeCall(k, call);
+  },
+
+  // The kernel remembers addresses that it writes to later; those writes show as faults of their own.
+  *set_tid_address() {
+    return null;
+  },
+  *set_robust_list() {
+    return null;
+  },
+  *rseq() {
+    return null;
+  },
+  *pipe() {
+    return null;
+  },
+  *pipe2() {
+    return null;
+  },
+  *prlimit64(_k, call) {
+    if (call.args[2] === null || call.args[2] === undefined) return null;
+    throw new NotModelledError('changing resource limits (prlimit64)');
+  },
+  *ioctl(_k, call) {
+    // Terminals and sockets are told by their command's name; the commands of userfaultfd are numbers.
+    const command = call.args[1];
+    if (command === undefined || command === null || typeof command === 'object') return null;
+    throw new NotModelledError('ioctl of userfaultfd or pagemap');
+  },
+  *lseek() {
+    return null;
   },
 
   *inode(k, call) {

@@ -70,8 +70,8 @@ export class RecordingJudge {
   /** Recorded pfn to the model's allocation that it stands for. */
   readonly #frameOf = new Map<number, number>();
   readonly #freed = new Set<number>();
-  /** Recorded frees whose frame the model has not freed yet: allocation to line. */
-  readonly #waiting = new Map<number, number>();
+  /** Recorded frees whose frame the model has not freed yet: allocation to line and task. */
+  readonly #waiting = new Map<number, { readonly line: number; readonly tid: number }>();
   #allocations = 0;
   #current: TaskWindow | null = null;
   #lostFrom: number | null = null;
@@ -198,16 +198,7 @@ export class RecordingJudge {
   }
 
   #recordedAlloc(record: PerfRecord): void {
-    const stands = this.#frameOf.get(record.a);
-    if (stands !== undefined) {
-      // Handed out again, so it was free: whoever waits for the model to see it so has waited in vain.
-      const line = this.#waiting.get(stands);
-      if (line !== undefined) {
-        this.#waiting.delete(stands);
-        this.#differ(line, 'freed', 'still in use', 'freed');
-      }
-      this.#frameOf.delete(record.a);
-    }
+    this.#frameOf.delete(record.a);
     if (record.text.startsWith('GFP_HIGHUSER_MOVABLE')) this.#window(record.tid).allocs.push(record);
   }
 
@@ -217,7 +208,7 @@ export class RecordingJudge {
     this.#frameOf.delete(record.a);
     this.#freedRecorded++;
     if (this.#freed.has(allocation)) this.#freedAgreed++;
-    else this.#waiting.set(allocation, record.line);
+    else this.#waiting.set(allocation, { line: record.line, tid: record.tid });
   }
 
   /** A page-cache event took the page just allocated: it was no user page of the fault. */
@@ -260,6 +251,15 @@ export class RecordingJudge {
     else this.#freed.add(allocation);
   }
 
+  /** What those tasks freed in what is over now, the model must have freed as well. */
+  #stillWaiting(of: (tid: number) => boolean): void {
+    for (const [allocation, { line, tid }] of this.#waiting) {
+      if (!of(tid)) continue;
+      this.#waiting.delete(allocation);
+      this.#differ(line, 'freed', 'still in use', 'freed');
+    }
+  }
+
   #window(tid: number): TaskWindow {
     let window = this.#windows.get(tid);
     if (window === undefined) {
@@ -286,6 +286,7 @@ export class RecordingJudge {
     const window = this.#windows.get(tid);
     if (window === undefined) return;
     this.#windows.delete(tid);
+    this.#stillWaiting((each) => each === tid);
     if (this.#current === window) this.#current = null;
     if (window.fault !== null) this.#judgeFrames(window, window.fault);
     this.#bindFrames(window);
@@ -316,8 +317,7 @@ export class RecordingJudge {
   /** The verdict. Call when all is run. */
   fidelity(): Fidelity {
     for (const tid of [...this.#windows.keys()]) this.boundary(tid);
-    for (const [, line] of this.#waiting) this.#differ(line, 'freed', 'still in use', 'freed');
-    this.#waiting.clear();
+    this.#stillWaiting(() => true);
     const run = this.#run as Run;
     for (const [reason, n] of run.notModelled) this.#skipped.set(reason, (this.#skipped.get(reason) ?? 0) + n);
     return {

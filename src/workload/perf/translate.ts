@@ -193,7 +193,8 @@ export class PerfParser implements LineParser {
       this.#sink.foreign(record);
       return null;
     }
-    if (task.dead) throw new InputError({ line: record.line }, `task ${record.tid} acts after its exit`);
+    const ended = task.dead || (task.exiting && record.kind === Kind.userFault);
+    if (ended) throw new InputError({ line: record.line }, `task ${record.tid} acts after its exit`);
     return task;
   }
 
@@ -417,8 +418,8 @@ export class PerfParser implements LineParser {
     // The kernel still writes to the task's memory (clear_child_tid, robust futexes) before it lets go of it.
     let last: PerfRecord | null = null;
     for (const next of following(record, 4096)) {
-      if (next.kind === Kind.userFault || next.kind === Kind.kernelFault) last = next;
-      if (next.kind === Kind.sysEnter || next.kind === Kind.exit) break;
+      if (next.kind === Kind.kernelFault) last = next;
+      if (next.kind === Kind.sysEnter || next.kind === Kind.userFault || next.kind === Kind.exit) break;
     }
     task.exitAfter = last;
     if (last === null) this.#exitMm(record, task);

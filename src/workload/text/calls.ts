@@ -34,12 +34,12 @@ export const CALLS: ReadonlyMap<string, Call> = new Map<string, Call>([
   ...named('machine', 'swap_out migrate ksm_scan khugepaged_scan reclaim drop_caches memory_failure numa_hint_scan'),
   ...named('machine', 'lru_add_drain fail_next split_huge_page drop_swap_cache swapon swapoff sysctl sysfs'),
   // Facts that a perf recording tells beside its system calls.
-  ...named('workload', 'bprm_mm_init begin_new_exec setup_arg_pages elf_map exec_brk kernel_fault unmap_vmas'),
-  ...named('workload', 'tlb_finish_mmu new_task reap'),
-  ...named('machine', 'inode cache_holes cache_remove'),
+  ...named('workload', 'bprm_mm_init begin_new_exec setup_arg_pages elf_map kernel_fault exit_mm'),
+  ...named('workload', 'free_bprm new_task reap'),
+  ...named('machine', 'inode inode_size cache_holes cache_add cache_remove tlb_finish_mmu'),
 ]);
 
-const FORK_CALLS: ReadonlySet<string> = new Set(['fork', 'vfork', 'clone', 'clone3']);
+const FORK_CALLS: ReadonlySet<string> = new Set(['fork', 'vfork', 'clone', 'clone3', 'new_task']);
 
 /** Whether a call makes a task and results in its number. */
 export const isForkCall = (name: string): boolean => FORK_CALLS.has(name);

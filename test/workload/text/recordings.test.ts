@@ -6,7 +6,9 @@ import { printOperation } from '../../../src/workload/text/print.js';
 import { parseRecording } from './support.js';
 
 const recording = (name: string): string =>
-  gunzipSync(readFileSync(new URL(`../../../examples/recordings/${name}.strace.txt.gz`, import.meta.url))).toString('latin1');
+  gunzipSync(readFileSync(new URL(`../../../examples/recordings/${name}.strace.txt.gz`, import.meta.url))).toString(
+    'latin1',
+  );
 
 describe.each([
   ['cow', 43, 2],
