@@ -1,1 +1,141 @@
-export {};
+// npm run bench: how fast, as ratios measured in one run. Prints a table and writes bench/results.json.
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { gunzipSync } from 'node:zlib';
+import { Packr } from 'msgpackr';
+import type { KernelEvent } from '../events/index.js';
+import { apply } from '../reducers/index.js';
+import { initialState } from '../reducers/state.js';
+import { foldLog } from '../replays/fold.js';
+import { LogReader } from '../replays/log/reader.js';
+import { fileSource, nodeTools } from '../src/cli/node-io.js';
+import { runInput } from '../src/cli/run-input.js';
+import { behavioursOf } from '../src/kernel/behaviours.js';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const LARGEST = join(root, 'examples/recordings/sort-compress.perf.txt.gz');
+const REPEATS = 5;
+
+interface Row {
+  readonly what: string;
+  readonly value: number;
+  readonly unit: string;
+  /** Against the floor measured in the same run, where there is one. */
+  readonly ratio?: number;
+  readonly target?: string;
+}
+
+/** Median of REPEATS timings of `work`, seconds; the first one warms up and does not count. */
+async function seconds(work: () => unknown): Promise<number> {
+  await work();
+  const times: number[] = [];
+  for (let i = 0; i < REPEATS; i++) {
+    const start = performance.now();
+    await work();
+    times.push((performance.now() - start) / 1000);
+  }
+  return times.toSorted((a, b) => a - b)[REPEATS >> 1] as number;
+}
+
+/** A forking program as a workload: `pages` fresh pages, then rounds of fork, copies, exit and reuse, about 4 faults a page. */
+function generated(pages: number): string {
+  const bytes = pages * 4096;
+  const half = bytes / 2;
+  return [
+    `1 mmap(NULL, ${bytes}, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS, -1, 0) = A`,
+    `1 store(A, 1, ${bytes})`,
+    '1 fork() = 2',
+    `1 store(A, 2, ${half})`,
+    `2 store(A+${half}, 3, ${half})`,
+    '2 exit_group(0)',
+    `1 store(A, 4, ${bytes})`,
+    `1 madvise(A, ${bytes}, MADV_DONTNEED) = 0`,
+    `1 load(A, ${bytes}) = 0`,
+    `1 store(A, 5, ${bytes})`,
+    `1 munmap(A, ${bytes}) = 0`,
+    '1 exit_group(0)',
+    '',
+  ].join('\n');
+}
+
+/** The same faults one line each: parsing and one operation a fault included. */
+function generatedLines(faults: number): string {
+  const lines = [`1 mmap(NULL, ${faults * 4096}, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS, -1, 0) = A`];
+  for (let i = 0; i < faults; i++) lines.push(`1 fault(A+${i * 4096}, W)`);
+  return `${lines.join('\n')}\n`;
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'folioscope-bench-'));
+const rows: Row[] = [];
+const options = { kernel: '6.18', behaviours: behavioursOf('6.18'), lenient: false, quiet: true };
+
+async function benchRun(name: string, path: string, target?: string): Promise<string> {
+  const log = join(folder, `${name}.fsl`);
+  let faults = 0;
+  let events = 0;
+  const time = await seconds(async () => ({ faults, events } = await runInput(path, { ...options, log })));
+  rows.push({
+    what: `run ${name} (log written)`,
+    value: faults / time,
+    unit: 'faults/s',
+    ...(target ? { target } : {}),
+  });
+  rows.push({ what: `run ${name} (log written)`, value: events / time, unit: 'events/s' });
+  rows.push({ what: `log of ${name}`, value: statSync(log).size / events, unit: 'bytes/event', target: '<= 3' });
+  return log;
+}
+
+async function benchFold(name: string, log: string): Promise<void> {
+  const reader = new LogReader(fileSource(log), nodeTools);
+  const events: KernelEvent[] = [];
+  for (const chunk of reader.chunks()) for (const event of chunk.events()) events.push(event);
+  const packr = new Packr({ useRecords: false });
+  const packed: Buffer[] = [];
+  for (let i = 0; i < events.length; i += 4096) packed.push(packr.pack(events.slice(i, i + 4096)));
+  const plain = await seconds(() => {
+    const state = initialState();
+    for (const event of events) apply(state, event);
+  });
+  const decode = await seconds(() => {
+    for (const chunk of packed) packr.unpack(chunk);
+  });
+  const fold = await seconds(() => foldLog(new LogReader(fileSource(log), nodeTools)));
+  const n = events.length;
+  rows.push({ what: `plain mutable fold of ${name}, events in memory`, value: n / plain, unit: 'events/s' });
+  rows.push({ what: `bare msgpack decode of ${name}`, value: n / decode, unit: 'events/s' });
+  rows.push({
+    what: `open and fold ${name}`,
+    value: n / fold,
+    unit: 'events/s',
+    ratio: plain / fold,
+    target: '>= 4,000,000',
+  });
+}
+
+const pages = 250_000;
+writeFileSync(join(folder, 'generated'), generated(pages));
+writeFileSync(join(folder, 'lines'), generatedLines(250_000));
+const trace = await benchRun('sort-compress', LARGEST);
+const big = await benchRun('1M faults', join(folder, 'generated'), '>= 500,000');
+await benchRun('250k faults, a line each', join(folder, 'lines'));
+await benchFold('sort-compress', trace);
+await benchFold('1M faults', big);
+
+const number = (value: number): string => (value < 100 ? value.toFixed(2) : Math.round(value).toLocaleString('en-US'));
+const width = Math.max(...rows.map((row) => row.what.length));
+for (const { what, value, unit, ratio, target } of rows) {
+  const extra = [
+    ratio === undefined ? '' : `${ratio.toFixed(2)} of the plain fold`,
+    target === undefined ? '' : `target ${target}`,
+  ];
+  process.stdout.write(
+    `${what.padEnd(width)}  ${number(value).padStart(12)} ${unit.padEnd(11)}  ${extra.filter(Boolean).join(', ')}\n`,
+  );
+}
+writeFileSync(
+  join(root, 'bench/results.json'),
+  `${JSON.stringify({ source: readFileSync(LARGEST).length, text: gunzipSync(readFileSync(LARGEST)).length, rows }, null, 1)}\n`,
+);
+rmSync(folder, { recursive: true, force: true });
