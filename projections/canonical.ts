@@ -93,7 +93,12 @@ export function canonicalState(state: KernelView, pid?: number): CanonicalProces
 
 function canonicalProcess(state: KernelView, mm: MmView, frames: Map<number, number>): CanonicalProcess {
   const pages: CanonicalPage[] = [];
-  forEachPte(mm, 0, END_VPN, (vpn, entry) => pages.push(canonicalPage(state, vpn * 4096, entry, frames)));
+  const frameOf = (pfn: number): number => {
+    let frame = frames.get(pfn);
+    if (frame === undefined) frames.set(pfn, (frame = frames.size));
+    return frame;
+  };
+  forEachPte(mm, 0, END_VPN, (vpn, entry) => pages.push(canonicalPage(state, vpn * 4096, entry, frameOf)));
   const pids = Object.values(state.tasks)
     .filter((task) => task.mm === mm.id)
     .map((task) => task.tid);
@@ -110,7 +115,8 @@ function canonicalProcess(state: KernelView, mm: MmView, frames: Map<number, num
   };
 }
 
-function canonicalVma(state: KernelView, vma: VmaView): CanonicalVma {
+/** One VMA as it is printed. */
+export function canonicalVma(state: KernelView, vma: VmaView): CanonicalVma {
   const { start, end, flags, pgoff, inode, anonVma } = vma;
   const has = (flag: number, letter: string): string => ((flags & flag) !== 0 ? letter : '-');
   const growsdown = (flags & VM_GROWSDOWN) !== 0;
@@ -131,19 +137,23 @@ function backingOf(state: KernelView, page: PageView): 'anon' | 'file' | 'shmem'
   return state.inodes[page.mapping]?.kind === InodeKind.shmem ? 'shmem' : 'file';
 }
 
-function canonicalPage(state: KernelView, addr: number, entry: number, frames: Map<number, number>): CanonicalPage {
+/** One entry, not empty, as it is printed; `frameOf` numbers frames. */
+export function canonicalPage(
+  state: KernelView,
+  addr: number,
+  entry: number,
+  frameOf: (pfn: number) => number,
+): CanonicalPage {
   const common = { addr, level: 'pte' as const, writable: pteWrite(entry), uffd_wp: (entry & PTE_UFFD_WP) !== 0 };
   if (isZeroPte(entry)) return { ...common, kind: 'zero', frame: 'Z' };
   if (pteSpecial(entry) || !ptePresent(entry)) return { ...common, kind: 'special' };
   const pfn = ptePfn(entry);
-  let frame = frames.get(pfn);
-  if (frame === undefined) frames.set(pfn, (frame = frames.size));
   const page = pageAt(state, pfn);
   const backing = backingOf(state, page);
   return {
     ...common,
     kind: 'present',
-    frame,
+    frame: frameOf(pfn),
     order: 0,
     sub: 0,
     backing,

@@ -5,6 +5,7 @@ import type { KernelEvent } from '../../events/index.js';
 import type { Activity } from '../../projections/activity.js';
 import { activity } from '../../projections/activity.js';
 import { project } from '../../projections/projection.js';
+import { check } from '../../projections/query/check.js';
 import { LogWriter } from '../../replays/log/writer.js';
 import type { Behaviours } from '../kernel/behaviours.js';
 import { DEFAULT_MACHINE } from '../kernel/kernel.js';
@@ -98,7 +99,7 @@ class InputRun {
     const { behaviours, kernel, lenient, log } = this.#options;
     const listeners: RunListener[] = [this.#stream];
     if (this.#format === 'perf') listeners.push(this.#judgeListener());
-    const run = new Run({ behaviours, machine: DEFAULT_MACHINE, recorded, lenient }, listeners);
+    const run = new Run({ behaviours, machine: DEFAULT_MACHINE, recorded, lenient, check }, listeners);
     this.#run = run;
     this.#judge.attach(run);
     if (log !== null) {

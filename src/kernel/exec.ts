@@ -17,7 +17,7 @@ import {
 import { assert } from '../lib/assert.js';
 import { mmput } from './exit.js';
 import type { Kernel, KernelThread } from './kernel.js';
-import { PAGE_SIZE, TASK_SIZE, currentTask } from './kernel.js';
+import { PAGE_SIZE, TASK_SIZE, currentTask, pageDown } from './kernel.js';
 import { handleMmFault } from './memory/fault.js';
 import { freePgtables } from './memory/zap.js';
 import { MAP_FIXED, MAP_PRIVATE, doMmap } from './mmap.js';
@@ -107,7 +107,7 @@ export function setupArgPages(k: Kernel, tid: number, start: number, length: num
       newPgoff: pgoff,
     });
     movePageTables(k, mm, oldStart, end - pages * PAGE_SIZE, pages * PAGE_SIZE);
-    freePgtables(k, mm, oldStart, oldEnd);
+    freePgtables(k, mm, oldStart);
   }
   const grown = length / PAGE_SIZE - pages;
   if (grown <= 0) return;
@@ -156,10 +156,31 @@ export function* elfMap(
   });
 }
 
-/** execve where nothing tells the layout: a stack of default size at the model's own place. */
-export function* execWithoutLayout(k: Kernel, tid: number, foreignLayout: boolean): KernelThread<void> {
-  yield* bprmMmInit(k, tid, 1, foreignLayout);
+/** Sizes of [vvar] with its clock pages, and of [vdso], in bytes. */
+const VVAR_SIZE = 6 * PAGE_SIZE;
+const VDSO_SIZE = 2 * PAGE_SIZE;
+
+/**
+ * execve where nothing tells the layout: a stack of default size at the model's own place and, unless the layout is `foreign` (a recording
+ * that does not show it), [vvar] and [vdso] below it. What the program's file maps is not known.
+ */
+export function* execWithoutLayout(k: Kernel, tid: number, foreign: boolean): KernelThread<void> {
+  yield* bprmMmInit(k, tid, 1, foreign);
   beginNewExec(k, tid);
   const length = STACK_EXPAND + PAGE_SIZE;
   setupArgPages(k, tid, STACK_TOP - length, length);
+  if (foreign) return;
+  const vdso = pageDown(k.machine.mmapBase) - VDSO_SIZE;
+  const vvar = vdso - VVAR_SIZE;
+  yield* elfMap(k, tid, vvar, VVAR_SIZE, 1, MAP_PRIVATE, specialInode(k, '[vvar]', InodeKind.vvar), 0);
+  yield* elfMap(k, tid, vdso, VDSO_SIZE, 5, MAP_PRIVATE, specialInode(k, '[vdso]', InodeKind.vdso), 0);
+}
+
+/** The kernel's own pages, known by the name of their mapping. */
+function specialInode(k: Kernel, name: string, kind: number): number {
+  const known = k.view.inodeByName[name];
+  if (known !== undefined) return known;
+  const inode = k.view.inodes.length;
+  k.emit({ type: 'InodeCreated', inode, name, kind, size: -1, resident: 1 });
+  return inode;
 }

@@ -9,8 +9,8 @@ import type { Kernel, KernelThread, MachineSettings, Step } from '../kernel/kern
 import { hasForeignLayout, isModelled, runCall } from '../kernel/syscall.js';
 import { assert } from '../lib/assert.js';
 import { InputError, NotModelledError } from '../lib/errors.js';
-import type { Operation, Result, Value } from '../workload/operation.js';
-import { isNameRef, isStruct } from '../workload/operation.js';
+import type { Operation, Result, Text, Value } from '../workload/operation.js';
+import { isNameRef, isStruct, isText } from '../workload/operation.js';
 
 /** Who wants to know. Called in the order in which things happen. */
 export interface RunListener {
@@ -35,6 +35,8 @@ export interface RunOptions {
   readonly recorded: boolean;
   /** Count what is not modelled instead of stopping. Always so in recordings. */
   readonly lenient: boolean;
+  /** Evaluates `check EXPR`: whether it holds, and what it is. Without it checks are not modelled. */
+  readonly check?: (expression: string, run: Run, pid: number) => { readonly holds: boolean; readonly value: string };
 }
 
 const PID_NAME = 1;
@@ -59,6 +61,7 @@ export class Run implements Kernel {
   /** Results and `check`s compared. */
   checked = 0;
 
+  readonly #options: RunOptions;
   readonly #lenient: boolean;
   readonly #listeners: readonly RunListener[];
   /** Names bound by results: `mmap(...) = A`. */
@@ -68,6 +71,7 @@ export class Run implements Kernel {
   #begun = false;
 
   constructor(options: RunOptions, listeners: readonly RunListener[] = []) {
+    this.#options = options;
     this.behaviours = options.behaviours;
     this.machine = options.machine;
     this.recorded = options.recorded;
@@ -120,13 +124,32 @@ export class Run implements Kernel {
     this.#mapEnd = name.endsWith('fault') && typeof mapEnd === 'number' ? mapEnd : -1;
     try {
       if (operation.unfinished === true && !isModelled(name)) return null;
-      if (name === 'check') throw new NotModelledError('check: expressions on state come with a later version');
+      if (name === 'check') return this.#check(operation);
       return this.#drive(runCall(this, call));
     } catch (error) {
       if (!(error instanceof NotModelledError) || !this.#lenient) throw located(error, operation);
       this.notModelled.set(error.what, (this.notModelled.get(error.what) ?? 0) + 1);
       return null;
     }
+  }
+
+  /** An expectation on the state: counted like a result that must be true. */
+  #check(operation: Operation): Got {
+    const [expression] = operation.args;
+    if (
+      this.#options.check === undefined ||
+      expression === undefined ||
+      expression === null ||
+      !isText(expression as Value)
+    )
+      throw new NotModelledError('check');
+    const { text } = expression as Text;
+    const pid = operation.pid ?? Math.min(...Object.keys(this.state.tasks).map(Number));
+    const { holds, value } = this.#options.check(text, this, pid);
+    this.checked++;
+    if (!holds)
+      this.mismatches.push({ line: operation.line, operation: `check ${text}`, expected: 'true', got: value });
+    return { value: holds ? 1 : 0 };
   }
 
   /** One task after the other: locks are free, preemption points idle, places are told by the recording or left to the model. */
@@ -244,8 +267,10 @@ export function gotText(got: Got): string {
   return got.signal === 7 ? 'SIGBUS' : 'SIGSEGV';
 }
 
+/** Errors of kernel code and expressions do not know the line they come from. */
 function located(error: unknown, operation: Operation): unknown {
-  if (error instanceof NotModelledError && !error.message.includes('line'))
-    return new NotModelledError(`${error.what} (line ${operation.line})`);
+  const { line } = operation;
+  if (error instanceof NotModelledError) return new NotModelledError(`${error.what} (line ${line})`);
+  if (error instanceof InputError && error.place.line === undefined) return new InputError({ line }, error.problem);
   return error;
 }

@@ -3,6 +3,7 @@ import type { KernelEvent } from '../../events/index.js';
 import { pteAt, ptePfn, pteSpecial } from '../../reducers/pte.js';
 import type { MmView, PageView, VmaView } from '../../reducers/state.js';
 import { PG_ANON_EXCLUSIVE, mmAt, pageAt } from '../../reducers/state.js';
+import { check } from '../../projections/query/check.js';
 import { behavioursOf, withBehaviours } from '../../src/kernel/behaviours.js';
 import type { Got } from '../../src/kernel/call.js';
 import { DEFAULT_MACHINE } from '../../src/kernel/kernel.js';
@@ -87,6 +88,7 @@ export function runWorkload(text: string, options: WorkloadOptions = {}): Ran {
       machine: { ...DEFAULT_MACHINE, ...options.machine },
       recorded: options.recorded ?? false,
       lenient: false,
+      check,
     },
     [{ event: (event) => events.push(event), endOperation: (_operation, got) => gots.push(got) }],
   );

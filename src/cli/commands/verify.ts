@@ -1,4 +1,5 @@
 // folioscope verify LOG
+import { check } from '../../../projections/query/check.js';
 import { verifyLog } from '../../../replays/log/verify.js';
 import type { ExitCode } from '../../lib/errors.js';
 import { EXIT } from '../../lib/errors.js';
@@ -17,7 +18,12 @@ export async function verifyCommand(
   const result = verifyLog(source, nodeTools, {
     deep: options.deep,
     reexecute: (operations, header) =>
-      reexecute(operations as Iterable<Operation>, { ...settingsOf(header), recorded: header.recorded, lenient: true }),
+      reexecute(operations as Iterable<Operation>, {
+        ...settingsOf(header),
+        recorded: header.recorded,
+        lenient: true,
+        check,
+      }),
   });
   source.close();
   if (options.json) out(JSON.stringify({ log: path, deep: options.deep, ...result }));

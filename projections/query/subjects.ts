@@ -1,0 +1,122 @@
+// What expressions can speak of: page(pid, addr), vma(pid, addr), mm(pid), task(pid), folio(pfn), meminfo.
+import { pteAt } from '../../reducers/pte.js';
+import type { KernelView, MmView } from '../../reducers/state.js';
+import { PG_FREE, PG_LRU, mmAt, pageAt, rssPages } from '../../reducers/state.js';
+import { vmaLookup } from '../../reducers/vma.js';
+import { InputError } from '../../src/lib/errors.js';
+import { canonicalPage, canonicalVma } from '../canonical.js';
+import type { QueryScope, QueryValue } from './evaluate.js';
+
+/** Something with fields. */
+export interface Subject {
+  /** How it is called in messages. */
+  readonly name: string;
+  readonly fields: Readonly<Record<string, QueryValue>>;
+  /** Fields that it could have and has not: they are none. */
+  readonly absent?: readonly string[];
+}
+
+type Finder = (scope: QueryScope, args: readonly number[], at: number) => QueryValue;
+
+const PAGE_FIELDS = [
+  'frame',
+  'order',
+  'sub',
+  'backing',
+  'anon_exclusive',
+  'single_map',
+  'dirty',
+  'mapcount',
+  'refcount',
+  'content',
+];
+
+/** Arguments of a subject: pid and address, or the address alone. */
+function pidAndAddr(scope: QueryScope, args: readonly number[], name: string, at: number): readonly [number, number] {
+  if (args.length === 1) return [scope.pid, args[0] as number];
+  if (args.length === 2) return [args[0] as number, args[1] as number];
+  throw new InputError({ column: at + 1 }, `${name} takes (pid, address) or (address)`);
+}
+
+function addressSpace(state: KernelView, pid: number, at: number): MmView {
+  const task = state.tasks[pid];
+  if (task === undefined) throw new InputError({ column: at + 1 }, `there is no task ${pid}`);
+  if (task.mm === 0) throw new InputError({ column: at + 1 }, `task ${pid} has exited`);
+  return mmAt(state, task.mm);
+}
+
+/** Finders by name. */
+export const SUBJECTS: Readonly<Record<string, Finder>> = {
+  page(scope, args, at) {
+    const [pid, addr] = pidAndAddr(scope, args, 'page', at);
+    const entry = pteAt(addressSpace(scope.state, pid, at), Math.floor(addr / 4096));
+    const name = `page(${pid}, 0x${addr.toString(16)})`;
+    if (entry === 0)
+      return { name, fields: { present: false, kind: 'none', writable: false, uffd_wp: false }, absent: PAGE_FIELDS };
+    const page = canonicalPage(scope.state, addr, entry, (pfn) => pfn);
+    return { name, fields: { present: page.kind === 'present', ...page } as Subject['fields'], absent: PAGE_FIELDS };
+  },
+  vma(scope, args, at) {
+    const [pid, addr] = pidAndAddr(scope, args, 'vma', at);
+    const vma = vmaLookup(addressSpace(scope.state, pid, at), addr);
+    if (vma === null) return null;
+    return { name: `vma(${pid}, 0x${addr.toString(16)})`, fields: { ...canonicalVma(scope.state, vma) } };
+  },
+  mm(scope, args, at) {
+    const pid = args[0] ?? scope.pid;
+    const mm = addressSpace(scope.state, pid, at);
+    const [file = 0, anon = 0, swap = 0, shmem = 0] = mm.rss;
+    return {
+      name: `mm(${pid})`,
+      fields: {
+        rss: rssPages(mm),
+        rss_file: file,
+        rss_anon: anon,
+        rss_shmem: shmem,
+        swap,
+        hiwater_rss: Math.max(mm.hiwaterRss, rssPages(mm)),
+        total_vm: mm.totalVm,
+        data_vm: mm.dataVm,
+        stack_vm: mm.stackVm,
+        exec_vm: mm.execVm,
+        locked_vm: mm.lockedVm,
+        page_tables: mm.tableBytes,
+        map_count: mm.vmas.length,
+        brk: mm.brk,
+        users: mm.users,
+      },
+    };
+  },
+  task(scope, args, at) {
+    const pid = args[0] ?? scope.pid;
+    const task = scope.state.tasks[pid];
+    if (task === undefined) throw new InputError({ column: at + 1 }, `there is no task ${pid}`);
+    const { tid, tgid, parent, cpu, exited, minFlt, majFlt } = task;
+    return {
+      name: `task(${pid})`,
+      fields: { tid, tgid, parent, cpu, exited: exited === 1, min_flt: minFlt, maj_flt: majFlt },
+    };
+  },
+  folio(scope, args, at) {
+    const [pfn] = args;
+    if (pfn === undefined || pfn >= scope.state.maxPfn)
+      throw new InputError({ column: at + 1 }, `there is no frame ${pfn ?? ''}`);
+    const page = pageAt(scope.state, pfn);
+    const { mapcount, ref } = page;
+    return {
+      name: `folio(${pfn})`,
+      fields: {
+        free: (page.flags & PG_FREE) !== 0,
+        mapcount,
+        refcount: ref,
+        lru: (page.flags & PG_LRU) !== 0,
+        batch_cpu: page.lruCpu,
+      },
+    };
+  },
+};
+
+/** `meminfo` and what else the machine as a whole has; null for a name that is none of it. Values as /proc/meminfo prints them. */
+export function machineSubject(state: KernelView, name: string): Subject | null {
+  return name === 'meminfo' ? { name, fields: { Committed_AS: state.committed * 4 } } : null;
+}
