@@ -70,12 +70,17 @@ export function missingTableBytes(mm: MmView, vpn: number): number {
 
 const emptyTable = <T>(fill: T): T[] => new Array<T>(512).fill(fill);
 
-/** Adds the tables that a walk to `vpn` needs. For reducers. */
-export function addTables(mm: Mm, vpn: number): PteTable {
+/** Adds the tables above the lowest level that a walk to `vpn` needs. For reducers. */
+export function addUpperTables(mm: Mm, vpn: number): PmdTable {
   const g = Math.floor(vpn / PGD_PAGES);
   const pud = (mm.pgd[g] ??= emptyTable<PmdTable | null>(null));
   const u = Math.floor(vpn / PUD_PAGES) % 512;
-  const pmd = (pud[u] ??= emptyTable<PteTable | null>(null));
+  return (pud[u] ??= emptyTable<PteTable | null>(null));
+}
+
+/** Adds the tables that a walk to `vpn` needs. For reducers. */
+export function addTables(mm: Mm, vpn: number): PteTable {
+  const pmd = addUpperTables(mm, vpn);
   const m = Math.floor(vpn / PMD_PAGES) % 512;
   return (pmd[m] ??= emptyTable(0));
 }

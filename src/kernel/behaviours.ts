@@ -20,6 +20,7 @@ export const BEHAVIOUR_NAMES = [
   'anon-exclusive',
   'mprotect-upgrades-exclusive',
   'merge-refuses-fork-child',
+  'mremap-moves-several',
 ] as const;
 export type BehaviourName = (typeof BEHAVIOUR_NAMES)[number];
 
@@ -61,6 +62,13 @@ export const BEHAVIOURS: Readonly<Record<BehaviourName, BehaviourDefinition>> = 
     since: '6.16',
     requires: [],
     aliases: ['T-12'],
+  },
+  'mremap-moves-several': {
+    description: 'mremap moves a range of several VMAs if it keeps its size; before, it was refused with EFAULT.',
+    commit: null,
+    since: '6.17',
+    requires: [],
+    aliases: ['T-18'],
   },
 };
 

@@ -47,7 +47,7 @@ function exitMmap(k: Kernel, mm: number): void {
     if ((flags & VM_ACCOUNT) !== 0) committed += pages;
     if ((flags & VM_LOCKED) !== 0) locked += pages;
   }
-  freePgtables(k, mm, 0, 0);
+  freePgtables(k, mm, 0);
   const { totalVm, dataVm, stackVm, execVm } = mmAt(k.view, mm);
   k.emit({
     type: 'VmAccounted',

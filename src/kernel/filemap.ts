@@ -27,6 +27,10 @@ export class PagesToMap {
     this.#inode = inode;
   }
 
+  get count(): number {
+    return this.#vpns.length;
+  }
+
   /** Takes page `index` for `vpn` if it is cached and inside the file. */
   consider(k: Kernel, vpn: number, index: number): void {
     const inode = k.view.inodes[this.#inode.id] as InodeView;

@@ -6,6 +6,7 @@ import type { Kernel } from './kernel.js';
 import { currentTask } from './kernel.js';
 import { copyPageRange, vmaNeedsCopy } from './memory/copy.js';
 import { anonVmaFork } from './rmap.js';
+import { vmaSums } from './vma.js';
 
 export const CLONE_VM = 0x100;
 export const CLONE_FILES = 0x400;
@@ -34,7 +35,11 @@ function dupMm(k: Kernel, parent: number): number {
   for (let i = 0; i < mmAt(k.view, parent).vmas.length; i++) {
     const vma = mmAt(k.view, parent).vmas[i] as VmaView;
     if ((vma.flags & VM_DONTCOPY) !== 0) {
-      sums.total -= vmaPages(vma);
+      const { total, data, stack, exec } = vmaSums(vma.flags, vmaPages(vma));
+      sums.total -= total;
+      sums.data -= data;
+      sums.stack -= stack;
+      sums.exec -= exec;
       continue;
     }
     if ((vma.flags & VM_ACCOUNT) !== 0) sums.committed += vmaPages(vma);

@@ -2,9 +2,9 @@
 import { mmAt } from '../../reducers/state.js';
 import {
   VM_ACCESS,
-  VM_EXEC,
   VM_PFNMAP,
   VM_IO,
+  VM_LOCKONFAULT,
   VM_READ,
   VM_SHARED,
   VM_WRITE,
@@ -46,7 +46,7 @@ export function* mmPopulate(k: Kernel, tid: number, start: number, end: number):
   return 0;
 }
 
-/** `populate_vma_page_range()`. -ENOMEM where the VMA cannot be accessed at all. */
+/** `populate_vma_page_range()`. -ENOMEM where the VMA cannot be accessed at all; nothing to do where pages are locked on fault. */
 export function* populateVmaPageRange(
   k: Kernel,
   tid: number,
@@ -55,6 +55,7 @@ export function* populateVmaPageRange(
   from: number,
   to: number,
 ): KernelThread<number> {
+  if ((flags & VM_LOCKONFAULT) !== 0) return 0;
   const write = (flags & (VM_WRITE | VM_SHARED)) === VM_WRITE;
   if ((flags & VM_ACCESS) === 0) return -ENOMEM;
   const access: Access = write ? 'write' : 'read';
@@ -78,8 +79,8 @@ export function* faultinPageRange(
     const now = mmAt(k.view, mm);
     const vma = now.vmas[findVmaIndex(now, addr)];
     if (vma === undefined || vma.start > addr) return -ENOMEM;
-    const readable = (vma.flags & (VM_READ | VM_EXEC | VM_WRITE)) !== 0;
-    if (write ? (vma.flags & VM_WRITE) === 0 : !readable) return -EINVAL;
+    // GUP goes by the VMA's flags, not by what hardware can tell apart: writable alone is not readable here.
+    if ((vma.flags & (write ? VM_WRITE : VM_READ)) === 0) return -EINVAL;
     if ((vma.flags & (VM_IO | VM_PFNMAP)) !== 0) return -EINVAL;
     const error = yield* faultinPage(k, tid, mm, addr / PAGE_SIZE, write ? 'write' : 'read');
     if (error !== 0) return error;

@@ -67,6 +67,11 @@ export const PAGE_SIZE = 4096;
 /** End of user addresses: `TASK_SIZE_MAX` without five-level tables. */
 export const TASK_SIZE = 0x7ffffffff000;
 export const pageAlign = (bytes: number): number => Math.ceil(bytes / PAGE_SIZE) * PAGE_SIZE;
+/** `PAGE_ALIGN()` of an unsigned long: the last 4095 values give 0. */
+export function pageAlignWrapped(bytes: number): number {
+  const aligned = pageAlign(bytes);
+  return aligned >= 2 ** 64 ? 0 : aligned;
+}
 export const pageDown = (bytes: number): number => Math.floor(bytes / PAGE_SIZE) * PAGE_SIZE;
 export const isPageAligned = (bytes: number): boolean => bytes % PAGE_SIZE === 0;
 
@@ -89,6 +94,7 @@ export const EAGAIN = 11;
 export const ENOMEM = 12;
 export const EACCES = 13;
 export const EFAULT = 14;
+export const EBUSY = 16;
 export const EEXIST = 17;
 export const ENODEV = 19;
 export const EINVAL = 22;

@@ -33,7 +33,7 @@ import {
 import { NotModelledError } from '../lib/errors.js';
 import { faultinPageRange } from './gup.js';
 import type { Kernel, KernelThread } from './kernel.js';
-import { EINVAL, ENOMEM, PAGE_SIZE, currentTask, isPageAligned, pageAlign } from './kernel.js';
+import { EINVAL, ENOMEM, PAGE_SIZE, currentTask, isPageAligned, pageAlignWrapped } from './kernel.js';
 import { append4, flushGather, updateHiwaterRss, zapPageRange } from './memory/zap.js';
 import { PAGEVEC_SIZE, drainLruLazyfree } from './swap.js';
 import { modifyVmas } from './vma.js';
@@ -103,8 +103,9 @@ export function* doMadvise(
   advice: number,
 ): KernelThread<number> {
   if (!KNOWN.has(advice) || !isPageAligned(start)) return -EINVAL;
-  const end = start + pageAlign(length);
-  if (end >= 2 ** 63) return -EINVAL;
+  const bytes = pageAlignWrapped(length);
+  const end = start + bytes;
+  if (end >= 2 ** 64 || (bytes === 0 && length !== 0)) return -EINVAL;
   if (end === start) return 0;
   const what = NOT_MODELLED[advice];
   if (what !== undefined) throw new NotModelledError(what);
@@ -176,10 +177,7 @@ function madviseVma(
   const [set, clear] = change;
   const wanted = (flags & ~clear) | set;
   if (wanted === flags) return 0;
-  const splits = (vma.start < from ? 1 : 0) + (vma.end > to ? 1 : 0);
-  if (mmAt(k.view, mm).vmas.length + splits > k.machine.maxMapCount) return -ENOMEM;
-  modifyVmas(k, mm, from, to, ({ start }) => k.emit({ type: 'VmaFlagsChanged', mm, start, flags: wanted }));
-  return 0;
+  return modifyVmas(k, mm, from, to, ({ start }) => k.emit({ type: 'VmaFlagsChanged', mm, start, flags: wanted }));
 }
 
 /**

@@ -4,7 +4,16 @@ import { mmAt } from '../../reducers/state.js';
 import { VM_LOCKED, VM_LOCKONFAULT, VM_SPECIAL, findVmaIndex, vmaPages, vmasIn } from '../../reducers/vma.js';
 import { mmPopulate, populateVmaPageRange } from './gup.js';
 import type { Kernel, KernelThread } from './kernel.js';
-import { EINVAL, ENOMEM, PAGE_SIZE, currentTask, isPageAligned, pageAlign, pageDown } from './kernel.js';
+import {
+  EINVAL,
+  ENOMEM,
+  PAGE_SIZE,
+  currentTask,
+  isPageAligned,
+  pageAlign,
+  pageAlignWrapped,
+  pageDown,
+} from './kernel.js';
 import { modifyVmas } from './vma.js';
 
 const MLOCK_ONFAULT = 1;
@@ -17,7 +26,7 @@ const LOCK_MASK = VM_LOCKED | VM_LOCKONFAULT;
 export function* doMlock(k: Kernel, tid: number, start: number, length: number, flags: number): KernelThread<number> {
   if ((flags & ~MLOCK_ONFAULT) !== 0) return -EINVAL;
   const from = pageDown(start);
-  const bytes = pageAlign(length + (start - from));
+  const bytes = pageAlignWrapped(length + (start - from));
   const mm = currentTask(k, tid).mm;
   const limit = k.machine.memlockLimit;
   if (limit >= 0 && mmAt(k.view, mm).lockedVm * PAGE_SIZE + bytes > limit) return -ENOMEM;
@@ -43,13 +52,13 @@ function* populateLocked(k: Kernel, tid: number, mm: number, start: number, end:
 /** munlock(2). */
 export function doMunlock(k: Kernel, tid: number, start: number, length: number): number {
   const from = pageDown(start);
-  return applyVmaLockFlags(k, currentTask(k, tid).mm, from, pageAlign(length + (start - from)), 0);
+  return applyVmaLockFlags(k, currentTask(k, tid).mm, from, pageAlignWrapped(length + (start - from)), 0);
 }
 
 /** `apply_vma_lock_flags()`: a hole stops it with -ENOMEM; what came before stays changed. */
 function applyVmaLockFlags(k: Kernel, mm: number, start: number, bytes: number, lock: number): number {
   const end = start + bytes;
-  if (end >= 2 ** 63) return -EINVAL;
+  if (end >= 2 ** 64) return -EINVAL;
   if (end === start) return 0;
   const first = mmAt(k.view, mm).vmas[findVmaIndex(mmAt(k.view, mm), start)];
   if (first === undefined || first.start > start) return -ENOMEM;
@@ -60,17 +69,18 @@ function applyVmaLockFlags(k: Kernel, mm: number, start: number, bytes: number, 
     const now = mmAt(k.view, mm);
     const vma = now.vmas[findVmaIndex(now, from)] as VmaView;
     const to = Math.min(vma.end, end);
-    mlockFixup(k, mm, vma, from, to, lock);
+    const error = mlockFixup(k, mm, vma, from, to, lock);
+    if (error !== 0) return error;
     next = to;
   }
   return next < end ? -ENOMEM : 0;
 }
 
 /** `mlock_fixup()`: special mappings are never locked. */
-function mlockFixup(k: Kernel, mm: number, vma: VmaView, from: number, to: number, lock: number): void {
+function mlockFixup(k: Kernel, mm: number, vma: VmaView, from: number, to: number, lock: number): number {
   const wanted = (vma.flags & ~LOCK_MASK) | lock;
-  if (wanted === vma.flags || (vma.flags & VM_SPECIAL) !== 0) return;
-  modifyVmas(k, mm, from, to, (each) => {
+  if (wanted === vma.flags || (vma.flags & VM_SPECIAL) !== 0) return 0;
+  return modifyVmas(k, mm, from, to, (each) => {
     const { start, flags } = each;
     const change = (lock !== 0 ? 1 : 0) - ((flags & VM_LOCKED) !== 0 ? 1 : 0);
     const pages = vmaPages(each);
@@ -124,13 +134,23 @@ const MS_ASYNC = 1;
 const MS_INVALIDATE = 2;
 const MS_SYNC = 4;
 
-/** msync(2): writes back in Linux; here only what it returns. */
+/** msync(2): writes back in Linux; here only what it returns. Locked pages cannot be invalidated. */
 export function doMsync(k: Kernel, tid: number, start: number, length: number, flags: number): number {
   if ((flags & ~(MS_ASYNC | MS_INVALIDATE | MS_SYNC)) !== 0 || !isPageAligned(start)) return -EINVAL;
   if ((flags & MS_ASYNC) !== 0 && (flags & MS_SYNC) !== 0) return -EINVAL;
-  const end = start + pageAlign(length);
-  if (end >= 2 ** 63) return -ENOMEM;
-  return end === start || isCovered(k, tid, start, end) ? 0 : -ENOMEM;
+  const end = start + pageAlignWrapped(length);
+  if (end >= 2 ** 64) return -ENOMEM;
+  let next = start;
+  let hole = false;
+  for (const vma of vmasIn(mmAt(k.view, currentTask(k, tid).mm), start, end)) {
+    if (vma.start > next) {
+      if (flags === MS_ASYNC) return -ENOMEM;
+      hole = true;
+    }
+    if ((flags & MS_INVALIDATE) !== 0 && (vma.flags & VM_LOCKED) !== 0) return -EBUSY;
+    next = vma.end;
+  }
+  return hole || next < end ? -ENOMEM : 0;
 }
 
 /** mincore(2), as far as errors go. */

@@ -163,6 +163,8 @@ export function* doMmap(k: Kernel, tid: number, call: MmapCall): KernelThread<nu
     vmFlags |= VM_ACCOUNT;
   }
 
+  // shmem_zero_setup() charges the object behind shared anonymous memory as a whole.
+  if (anonymous && shared && (flags & MAP_NORESERVE) === 0 && !enoughMemory(k, length / PAGE_SIZE)) return -ENOMEM;
   const inode = anonymous ? (shared ? createSharedAnonymous(k, length) : 0) : (file as OpenFile).inode;
   const unmapped = doMunmap(k, mm, addr, addr + length);
   if (unmapped < 0) return unmapped;

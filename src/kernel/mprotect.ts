@@ -29,11 +29,11 @@ import {
   vmasIn,
 } from '../../reducers/vma.js';
 import type { Kernel, KernelThread } from './kernel.js';
-import { EACCES, EINVAL, ENOMEM, PAGE_SIZE, currentTask, isPageAligned, pageAlign } from './kernel.js';
+import { EACCES, EINVAL, ENOMEM, PAGE_SIZE, currentTask, isPageAligned, pageAlignWrapped } from './kernel.js';
 import { append4 } from './memory/zap.js';
 import { PROT_KNOWN, enoughMemory, protToVm } from './mmap.js';
-import { mmPopulate } from './gup.js';
-import { accountVma, mergeVma, splitVma } from './vma.js';
+import { populateVmaPageRange } from './gup.js';
+import { accountVma, isolateRange, mergeVma } from './vma.js';
 
 const PROT_GROWSDOWN = 0x01000000;
 const PROT_GROWSUP = 0x02000000;
@@ -44,8 +44,9 @@ export function* doMprotect(k: Kernel, tid: number, start: number, length: numbe
   if (grows === (PROT_GROWSDOWN | PROT_GROWSUP)) return -EINVAL;
   if (!isPageAligned(start)) return -EINVAL;
   if (length === 0) return 0;
-  const end = start + pageAlign(length);
-  if (end >= 2 ** 63) return -ENOMEM;
+  const bytes = pageAlignWrapped(length);
+  const end = start + bytes;
+  if (bytes === 0 || end >= 2 ** 64) return -ENOMEM;
   if ((prot & ~PROT_KNOWN) !== 0) return -EINVAL;
   const mm = currentTask(k, tid).mm;
   const now = mmAt(k.view, mm);
@@ -68,11 +69,11 @@ export function* doMprotect(k: Kernel, tid: number, start: number, length: numbe
     const flags = (vma.flags & ~VM_ACCESS) | protToVm(prot);
     // The rights a mapping may ever get stand four bits above those it has.
     if ((flags & ~(flags >> 4) & VM_ACCESS) !== 0) return -EACCES;
+    // A locked private mapping that becomes writable gets its pages at once.
+    const populates = (vma.flags & (VM_LOCKED | VM_SHARED | VM_WRITE)) === VM_LOCKED && (flags & VM_WRITE) !== 0;
     const error = mprotectFixup(k, mm, next, to, flags);
     if (error !== 0) return error;
-    const locked =
-      (flags & (VM_LOCKED | VM_SHARED | VM_WRITE)) === (VM_LOCKED | VM_WRITE) && (vma.flags & VM_WRITE) === 0;
-    if (locked) yield* mmPopulate(k, tid, next, to);
+    if (populates) yield* populateVmaPageRange(k, tid, mm, flags, next, to);
     next = to;
   }
   return next < end ? -ENOMEM : 0;
@@ -92,10 +93,8 @@ function mprotectFixup(k: Kernel, mm: number, start: number, end: number, wanted
       flags |= VM_ACCOUNT;
     }
   } else if ((old & VM_ACCOUNT) !== 0 && vmaIsAnonymous(vma) && vma.anonVma === 0) flags &= ~VM_ACCOUNT;
-  const splits = (vma.start < start ? 1 : 0) + (vma.end > end ? 1 : 0);
-  if (now.vmas.length + splits > k.machine.maxMapCount) return -ENOMEM;
-  splitVma(k, mm, start);
-  splitVma(k, mm, end);
+  const error = isolateRange(k, mm, start, end);
+  if (error !== 0) return error;
   now = mmAt(k.view, mm);
   vma = now.vmas[findVmaIndex(now, start)] as VmaView;
   const count = vmaPages(vma);

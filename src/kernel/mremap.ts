@@ -1,19 +1,20 @@
 // mremap(2): mm/mremap.c. mmap_lock held for write.
-import { nextTable, pteTable, tableEnd, PTRS_PER_PTE, missingTableBytes } from '../../reducers/pte.js';
+import { PTRS_PER_PTE, TABLE_BYTES, missingTableBytes, nextTable, pteTable, tableEnd } from '../../reducers/pte.js';
 import type { VmaView } from '../../reducers/state.js';
 import { mmAt } from '../../reducers/state.js';
 import {
   VM_ACCOUNT,
   VM_DONTEXPAND,
   VM_LOCKED,
+  VM_LOCKONFAULT,
   VM_MAYSHARE,
   VM_PFNMAP,
   VM_SHARED,
+  findVmaIndex,
   vmaIsAnonymous,
   vmaLookup,
   vmasIn,
 } from '../../reducers/vma.js';
-import { NotModelledError } from '../lib/errors.js';
 import { mmPopulate } from './gup.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import {
@@ -25,10 +26,12 @@ import {
   TASK_SIZE,
   currentTask,
   isPageAligned,
-  pageAlign,
+  pageAlignWrapped,
 } from './kernel.js';
+import { pteAlloc } from './memory/tables.js';
 import { enoughMemory, getUnmappedArea, lockLimitError, spaceLimitError } from './mmap.js';
-import { accountVma, anonPgoff, doMunmap, insertVma, mergeVma } from './vma.js';
+import { unlinkAnonVmas } from './rmap.js';
+import { accountVma, anonPgoff, doMunmap, insertVma, mergeWithFollowing } from './vma.js';
 
 const MREMAP_MAYMOVE = 1;
 const MREMAP_FIXED = 2;
@@ -43,73 +46,159 @@ export interface MremapCall {
   readonly newAddr: number;
 }
 
+/** A mremap under way: `struct vma_remap_struct`, aligned lengths. */
+interface Remap {
+  readonly addr: number;
+  readonly oldLength: number;
+  readonly newLength: number;
+  readonly newAddr: number;
+  readonly fixed: boolean;
+  readonly dontUnmap: boolean;
+  readonly mayMove: boolean;
+}
+
+/** The caller names the place: `vrm_implies_new_addr()`. */
+const impliesNewAddr = (remap: Remap): boolean => remap.fixed || remap.dontUnmap;
+
 /** `do_mremap()`. Returns the new address or a negative errno. */
 export function* doMremap(k: Kernel, tid: number, call: MremapCall): KernelThread<number> {
-  const { addr, flags } = call;
-  const oldLength = pageAlign(call.oldLength);
-  const newLength = pageAlign(call.newLength);
-  const fixed = (flags & MREMAP_FIXED) !== 0;
-  const dontUnmap = (flags & MREMAP_DONTUNMAP) !== 0;
-  const mayMove = (flags & MREMAP_MAYMOVE) !== 0;
+  const { flags } = call;
   if ((flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP)) !== 0) return -EINVAL;
-  if (!isPageAligned(addr) || newLength === 0) return -EINVAL;
-  if (newLength > TASK_SIZE) return -EINVAL;
-  if ((fixed || dontUnmap) && !mayMove) return -EINVAL;
-  if (dontUnmap && oldLength !== newLength) return -EINVAL;
-  if (fixed) {
-    if (!isPageAligned(call.newAddr) || call.newAddr > TASK_SIZE - newLength) return -EINVAL;
-    if (addr + oldLength > call.newAddr && call.newAddr + newLength > addr) return -EINVAL;
-  }
-  const mm = currentTask(k, tid).mm;
+  const remap: Remap = {
+    addr: call.addr,
+    oldLength: pageAlignWrapped(call.oldLength),
+    newLength: pageAlignWrapped(call.newLength),
+    newAddr: call.newAddr,
+    fixed: (flags & MREMAP_FIXED) !== 0,
+    dontUnmap: (flags & MREMAP_DONTUNMAP) !== 0,
+    mayMove: (flags & MREMAP_MAYMOVE) !== 0,
+  };
+  const { mm } = currentTask(k, tid);
+  const error = paramsError(k, mm, remap);
+  if (error !== 0) return error;
+  if (remap.fixed && remap.oldLength === remap.newLength) return yield* remapMove(k, mm, remap);
+  const invalid = prepError(k, mm, remap);
+  if (invalid !== 0) return invalid;
+  const { flags: vmFlags } = vmaLookup(mmAt(k.view, mm), remap.addr) as VmaView;
+  const to = impliesNewAddr(remap) ? yield* mremapTo(k, mm, remap) : yield* mremapAt(k, mm, remap);
+  const grows = remap.newLength > remap.oldLength;
+  if (to >= 0 && grows && (vmFlags & VM_LOCKED) !== 0)
+    yield* mmPopulate(k, tid, to + remap.oldLength, to + remap.newLength);
+  return to;
+}
+
+/** `check_mremap_params()`: what is wrong whatever is mapped. */
+function paramsError(k: Kernel, mm: number, remap: Remap): number {
+  const { addr, oldLength, newLength, newAddr } = remap;
+  if (!isPageAligned(addr) || newLength === 0 || newLength > TASK_SIZE) return -EINVAL;
+  if (!impliesNewAddr(remap)) return 0;
+  if (!isPageAligned(newAddr) || newAddr > TASK_SIZE - newLength) return -EINVAL;
+  if (!remap.mayMove || (remap.dontUnmap && oldLength !== newLength)) return -EINVAL;
+  if (addr + oldLength > newAddr && newAddr + newLength > addr) return -EINVAL;
+  return mmAt(k.view, mm).vmas.length + 2 >= k.machine.maxMapCount - 3 ? -ENOMEM : 0;
+}
+
+/** `check_prep_vma()`: may what is mapped at `addr` be moved or grown? Only the start need be mapped where it merely shrinks. */
+function prepError(k: Kernel, mm: number, remap: Remap): number {
+  const { addr, oldLength, newLength } = remap;
   const vma = vmaLookup(mmAt(k.view, mm), addr);
   if (vma === null) return -EFAULT;
+  if (!impliesNewAddr(remap) && newLength <= oldLength) return 0;
   if (oldLength === 0 && (vma.flags & (VM_SHARED | VM_MAYSHARE)) === 0) return -EINVAL;
-  if (dontUnmap && (vma.flags & (VM_DONTEXPAND | VM_PFNMAP)) !== 0) return -EINVAL;
-  const crosses = oldLength > vma.end - addr;
-  const moveOnly = (fixed || dontUnmap) && oldLength === newLength;
-  if (crosses && moveOnly) throw new NotModelledError('mremap of several VMAs at once');
+  const unmovable = (vma.flags & (VM_DONTEXPAND | VM_PFNMAP)) !== 0;
+  if (remap.dontUnmap && unmovable) return -EINVAL;
+  // What a shrinking move leaves behind may reach beyond the VMA.
+  if (Math.min(oldLength, newLength) > vma.end - addr) return -EFAULT;
+  if (newLength <= oldLength) return 0;
+  if (unmovable) return -EFAULT;
+  const delta = Math.abs(newLength - oldLength);
+  if (lockLimitError(k, mm, vma.flags, delta) !== 0) return -EAGAIN;
+  return spaceLimitError(k, mm, delta) !== 0 ? -ENOMEM : 0;
+}
 
-  if (!fixed && !dontUnmap && newLength < oldLength) {
-    const error = doMunmap(k, mm, addr + newLength, addr + oldLength);
-    return error < 0 ? error : addr;
+/**
+ * `remap_move()`: a move to a given place without a change of size takes along every VMA of the range, and the gaps between them (6.17; before, more than
+ * one was -EFAULT). It stops at the first that cannot move; those before it have moved.
+ */
+function* remapMove(k: Kernel, mm: number, remap: Remap): KernelThread<number> {
+  const { addr: start, oldLength } = remap;
+  const end = start + oldLength;
+  let target = remap.newAddr;
+  let lastEnd = -1;
+  let result = -EFAULT;
+  for (let at = start; ;) {
+    const now = mmAt(k.view, mm);
+    const vma = now.vmas[findVmaIndex(now, at)];
+    if (vma === undefined || at >= end || vma.start >= end) return result;
+    if (lastEnd < 0 && vma.start > start) return -EFAULT;
+    if (lastEnd < 0 && vma.end < end && !k.behaviours['mremap-moves-several']) return -EFAULT;
+    const { end: vmaEnd } = vma;
+    const addr = Math.max(vma.start, start);
+    const length = Math.min(end, vmaEnd) - addr;
+    const newAddr = target + (lastEnd < 0 ? 0 : vma.start - lastEnd);
+    const part: Remap = { ...remap, addr, newAddr, oldLength: length, newLength: length };
+    const error = prepError(k, mm, part);
+    if (error !== 0) return error;
+    const moved = yield* mremapTo(k, mm, part);
+    if (moved < 0) return moved;
+    if (lastEnd < 0) result = moved;
+    lastEnd = vmaEnd;
+    target = moved + length;
+    at = addr + length;
   }
-  if (!fixed && !dontUnmap && newLength === oldLength) return crosses ? -EFAULT : addr;
+}
+
+/** `mremap_to()`: the target is unmapped first, then the source shrunk if it is to, then moved. */
+function* mremapTo(k: Kernel, mm: number, remap: Remap): KernelThread<number> {
+  const { addr, oldLength, newLength, newAddr } = remap;
+  if (remap.fixed) {
+    const error = doMunmap(k, mm, newAddr, newAddr + newLength);
+    if (error < 0) return error;
+    if (vmaLookup(mmAt(k.view, mm), addr) === null) return -EFAULT;
+  }
   let length = oldLength;
-  if (fixed && newLength < oldLength) {
-    const error = doMunmap(k, mm, addr + newLength, addr + oldLength);
+  if (newLength < oldLength) {
+    const error = shrink(k, mm, remap);
     if (error < 0) return error;
     length = newLength;
   }
-  const grown = newLength - length;
-  if (crosses && grown >= 0 && length > vma.end - addr) return -EFAULT;
-  if (grown > 0) {
-    if ((vma.flags & (VM_DONTEXPAND | VM_PFNMAP)) !== 0) return -EFAULT;
-    if (lockLimitError(k, mm, vma.flags, grown) !== 0) return -EAGAIN;
-    if (spaceLimitError(k, mm, grown) !== 0) return -ENOMEM;
-  }
-  const locked = (vma.flags & VM_LOCKED) !== 0;
-  if (!fixed && !dontUnmap && length === vma.end - addr && canExpand(k, mm, vma.end, grown)) {
-    if ((vma.flags & VM_ACCOUNT) !== 0 && !enoughMemory(k, grown / PAGE_SIZE)) return -ENOMEM;
-    const { start, end, pgoff, flags: vmFlags } = vma;
-    k.emit({ type: 'VmaResized', mm, start, newStart: start, newEnd: end + grown, newPgoff: pgoff });
-    accountVma(k, mm, vmFlags, grown / PAGE_SIZE, 1);
-    mergeVma(k, mm, start);
-    if (locked) yield* mmPopulate(k, tid, end, end + grown);
-    return addr;
-  }
-  if (!mayMove) return -ENOMEM;
-  let target = call.newAddr;
-  if (fixed) {
-    const error = doMunmap(k, mm, target, target + newLength);
-    if (error < 0) return error;
-  } else {
-    target = yield* getUnmappedArea(k, mm, dontUnmap ? call.newAddr : 0, newLength, 'mremap');
+  if (remap.dontUnmap && spaceLimitError(k, mm, oldLength) !== 0) return -ENOMEM;
+  let target = newAddr;
+  if (!remap.fixed) {
+    target = yield* getUnmappedArea(k, mm, newAddr, newLength, 'mremap');
     if (target < 0) return target;
   }
-  const error = moveVma(k, mm, addr, length, target, newLength, dontUnmap);
-  if (error < 0) return error;
-  if (locked && grown > 0) yield* mmPopulate(k, tid, target + length, target + newLength);
-  return target;
+  return moveVma(k, mm, { ...remap, oldLength: length, newAddr: target });
+}
+
+/** `mremap_at()`: the size changes in place if it can. */
+function* mremapAt(k: Kernel, mm: number, remap: Remap): KernelThread<number> {
+  const { addr, oldLength, newLength } = remap;
+  if (newLength === oldLength) return addr;
+  if (newLength < oldLength) {
+    const error = shrink(k, mm, remap);
+    return error < 0 ? error : addr;
+  }
+  const vma = vmaLookup(mmAt(k.view, mm), addr) as VmaView;
+  const grown = newLength - oldLength;
+  if (oldLength === vma.end - addr && canExpand(k, mm, vma.end, grown)) {
+    const { start, end, pgoff, flags } = vma;
+    if ((flags & VM_ACCOUNT) !== 0 && !enoughMemory(k, grown / PAGE_SIZE)) return -ENOMEM;
+    k.emit({ type: 'VmaResized', mm, start, newStart: start, newEnd: end + grown, newPgoff: pgoff });
+    accountVma(k, mm, flags, grown / PAGE_SIZE, 1);
+    mergeWithFollowing(k, mm, start);
+    return addr;
+  }
+  if (!remap.mayMove) return -ENOMEM;
+  const target = yield* getUnmappedArea(k, mm, 0, newLength, 'mremap');
+  return target < 0 ? target : moveVma(k, mm, { ...remap, newAddr: target });
+}
+
+/** `shrink_vma()`: what is beyond the new length goes, whatever is mapped there. */
+function shrink(k: Kernel, mm: number, { addr, oldLength, newLength }: Remap): number {
+  const start = addr + newLength;
+  if (oldLength - newLength > TASK_SIZE - start) return -EINVAL;
+  return doMunmap(k, mm, start, addr + oldLength);
 }
 
 /** `vma_expandable()`: nothing behind the VMA for `grown` bytes. */
@@ -118,35 +207,50 @@ function canExpand(k: Kernel, mm: number, end: number, grown: number): boolean {
 }
 
 /**
- * `move_vma()`: a copy of the VMA at `target`, entries moved as they are, the old range unmapped (or left empty: DONTUNMAP).
+ * `move_vma()`: a copy of the VMA at the new address, entries moved as they are, the old range unmapped (or left empty: DONTUNMAP).
  * The copy keeps its page offset, so that anonymous pages keep their index, unless nothing was ever faulted.
  */
-function moveVma(
-  k: Kernel,
-  mm: number,
-  addr: number,
-  length: number,
-  target: number,
-  newLength: number,
-  keep: boolean,
-): number {
+function moveVma(k: Kernel, mm: number, remap: Remap): number {
+  const { addr, oldLength, newLength, newAddr, dontUnmap } = remap;
   const vma = vmaLookup(mmAt(k.view, mm), addr) as VmaView;
   const { flags, inode, anonVma } = vma;
   const chain = [...vma.chain];
   const neverFaulted = vmaIsAnonymous(vma) && anonVma === 0;
-  const pgoff = neverFaulted ? anonPgoff(target) : vma.pgoff + (addr - vma.start) / PAGE_SIZE;
+  const pgoff = neverFaulted ? anonPgoff(newAddr) : vma.pgoff + (addr - vma.start) / PAGE_SIZE;
   if (mmAt(k.view, mm).vmas.length >= k.machine.maxMapCount - 3) return -ENOMEM;
-  if ((flags & VM_ACCOUNT) !== 0 && !enoughMemory(k, newLength / PAGE_SIZE)) return -ENOMEM;
-  insertVma(k, mm, { start: target, end: target + newLength, flags, pgoff, inode, anonVma, chain });
+  const charged = dontUnmap ? newLength : newLength - oldLength;
+  if ((flags & VM_ACCOUNT) !== 0 && !enoughMemory(k, charged / PAGE_SIZE)) return -ENOMEM;
+  const end = newAddr + newLength;
+  insertVma(k, mm, { start: newAddr, end, flags, pgoff, inode, anonVma, chain });
   accountVma(k, mm, flags, newLength / PAGE_SIZE, 1);
-  movePageTables(k, mm, addr, target, length);
-  if (length === 0) return 0;
-  if (!keep) return doMunmap(k, mm, addr, addr + length);
-  // DONTUNMAP: the source stays mapped, empty, and no longer locked.
-  return 0;
+  movePageTables(k, mm, addr, newAddr, oldLength);
+  if (oldLength === 0) return newAddr;
+  if (!dontUnmap) {
+    const error = doMunmap(k, mm, addr, addr + oldLength);
+    return error < 0 ? error : newAddr;
+  }
+  completeDontUnmap(k, mm, addr, oldLength);
+  return newAddr;
 }
 
-/** `move_page_tables()`: entries of [from, from + length) bytes go to `to`, one event for each source table. */
+/**
+ * `dontunmap_complete()`: the source stays mapped, empty. It is no longer locked, all of it, even if only a part has moved, and if it
+ * has moved as a whole no page belongs to it any more, so it loses its anon_vma.
+ */
+function completeDontUnmap(k: Kernel, mm: number, addr: number, length: number): void {
+  const vma = vmaLookup(mmAt(k.view, mm), addr) as VmaView;
+  const { start, end, flags, anonVma, chain } = vma;
+  const locked = VM_LOCKED | VM_LOCKONFAULT;
+  if ((flags & locked) !== 0) k.emit({ type: 'VmaFlagsChanged', mm, start, flags: flags & ~locked });
+  if (start !== addr || end !== addr + length || anonVma === 0) return;
+  k.emit({ type: 'VmaAnonVmaSet', mm, start, anonVma: 0, chain: [] });
+  unlinkAnonVmas(k, anonVma, chain);
+}
+
+/**
+ * `move_page_tables()`: entries of [from, from + length) bytes go to `to`, one event for each source table. A table moves along with a
+ * source table even if that has nothing present; one that moves as a whole to an empty place is taken over, not copied.
+ */
 export function movePageTables(k: Kernel, mm: number, from: number, to: number, length: number): void {
   const last = (from + length) / PAGE_SIZE;
   const delta = (to - from) / PAGE_SIZE;
@@ -162,13 +266,12 @@ export function movePageTables(k: Kernel, mm: number, from: number, to: number, 
         runs[lastRun + 1] = (runs[lastRun + 1] as number) + 1;
       else runs.push(offset, 1);
     }
-    if (runs.length > 0) {
-      for (const end of [vpn, stop - 1]) {
-        const bytes = missingTableBytes(mmAt(k.view, mm), end + delta);
-        if (bytes > 0) k.emit({ type: 'PageTableAllocated', mm, vpn: end + delta, bytes });
-      }
-      k.emit({ type: 'PtesMoved', mm, vpn, newVpn: vpn + delta, runs });
-    }
+    const whole = stop - vpn === PTRS_PER_PTE && delta % PTRS_PER_PTE === 0;
+    const takenOver = whole && missingTableBytes(mmAt(k.view, mm), vpn + delta) > 0;
+    pteAlloc(k, mm, vpn + delta);
+    pteAlloc(k, mm, stop - 1 + delta);
+    if (runs.length > 0) k.emit({ type: 'PtesMoved', mm, vpn, newVpn: vpn + delta, runs });
+    if (takenOver) k.emit({ type: 'PageTablesFreed', mm, vpn, vpnEnd: stop, bytes: TABLE_BYTES });
     vpn = nextTable(mmAt(k.view, mm), stop, last);
   }
 }

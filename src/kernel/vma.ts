@@ -30,17 +30,23 @@ export interface NewVma {
   readonly chain: readonly number[];
 }
 
+/** Which sums `pages` pages with these flags count in: `vm_stat_account()`. */
+export function vmaSums(flags: number, pages: number): { total: number; exec: number; stack: number; data: number } {
+  return {
+    total: pages,
+    exec: (flags & (VM_EXEC | VM_WRITE | VM_GROWSDOWN)) === VM_EXEC ? pages : 0,
+    stack: (flags & VM_GROWSDOWN) !== 0 ? pages : 0,
+    data: (flags & (VM_WRITE | VM_SHARED | VM_GROWSDOWN)) === VM_WRITE ? pages : 0,
+  };
+}
+
 /** `vm_stat_account()` and `vm_acct_memory()`: `sign` 1 for a mapping that came, -1 for one that went; in pages. */
 export function accountVma(k: Kernel, mm: number, flags: number, pages: number, sign: 1 | -1): void {
   const n = sign * pages;
-  const isStack = (flags & VM_GROWSDOWN) !== 0;
   k.emit({
     type: 'VmAccounted',
     mm,
-    total: n,
-    exec: (flags & (VM_EXEC | VM_WRITE | VM_GROWSDOWN)) === VM_EXEC ? n : 0,
-    stack: isStack ? n : 0,
-    data: (flags & (VM_WRITE | VM_SHARED | VM_GROWSDOWN)) === VM_WRITE ? n : 0,
+    ...vmaSums(flags, n),
     locked: (flags & VM_LOCKED) !== 0 ? n : 0,
     committed: (flags & VM_ACCOUNT) !== 0 ? n : 0,
   });
@@ -58,16 +64,19 @@ function sameMapping(low: NewVma | VmaView, high: NewVma | VmaView): boolean {
 }
 
 /**
- * `is_mergeable_anon_vma()`: may `target` take in `other`? Equal anon_vmas may; with only one side set, it must not have come by fork
- * (6.16); before, both sides' chains had to be single.
+ * `is_mergeable_anon_vma()`: may `target`, which stays, take in `other`? Equal anon_vmas may. With only one side set that one must not
+ * have come by fork (6.16); before, it had to be the target's own.
  */
 function anonVmasMerge(k: Kernel, target: NewVma | VmaView, other: NewVma | VmaView): boolean {
   if (target.anonVma === other.anonVma) return true;
   if (target.anonVma !== 0 && other.anonVma !== 0) return false;
-  const owner = target.anonVma !== 0 ? target : other;
-  if (k.behaviours['merge-refuses-fork-child']) return owner.chain.length <= 1;
-  return owner === target || owner.chain.length <= 1;
+  if (!k.behaviours['merge-refuses-fork-child']) return target.chain.length === 1;
+  return (target.anonVma !== 0 ? target : other).chain.length <= 1;
 }
+
+/** `are_anon_vmas_compatible()`: what may join on both sides need not fit together. */
+const bothMerge = (prev: VmaView, next: VmaView): boolean =>
+  prev.anonVma === next.anonVma || prev.anonVma === 0 || next.anonVma === 0;
 
 /** `vma_merge_new_range()` and `vma_link()`: the mapping joins its neighbours where it may, or becomes a VMA. */
 export function insertVma(k: Kernel, mm: number, wanted: NewVma): void {
@@ -78,18 +87,26 @@ export function insertVma(k: Kernel, mm: number, wanted: NewVma): void {
   const left = prev !== undefined && sameMapping(prev, wanted) && anonVmasMerge(k, prev, wanted);
   const right = next !== undefined && sameMapping(wanted, next) && anonVmasMerge(k, next, wanted);
   if (left) {
-    const { start, pgoff } = prev;
-    const bridge = right && (prev.anonVma === next.anonVma || prev.anonVma === 0 || next.anonVma === 0);
-    const absorbed = bridge ? next.start : 0;
+    const { start, pgoff, anonVma } = prev;
+    const absorbed = right && bothMerge(prev, next) ? next.start : -1;
+    const adopts = wanted.anonVma !== 0 && anonVma === 0 && (absorbed < 0 || next?.anonVma === 0);
     k.emit({ type: 'VmaResized', mm, start, newStart: start, newEnd: wanted.end, newPgoff: pgoff });
-    if (bridge) mergeWithNext(k, mm, start, absorbed);
+    if (absorbed >= 0) mergeWithNext(k, mm, start, absorbed);
+    if (adopts) adoptAnonVma(k, mm, start, wanted);
   } else if (right) {
-    const { start, end } = next;
+    const { start, end, anonVma } = next;
     k.emit({ type: 'VmaResized', mm, start, newStart: wanted.start, newEnd: end, newPgoff: wanted.pgoff });
+    if (wanted.anonVma !== 0 && anonVma === 0) adoptAnonVma(k, mm, wanted.start, wanted);
   } else {
     k.emit({ type: 'VmaInserted', mm, ...wanted });
     if (wanted.anonVma !== 0) anonVmaClone(k, wanted.anonVma, wanted.chain);
   }
+}
+
+/** `dup_anon_vma()`: the VMA at `start`, never faulted, took in one that was. */
+function adoptAnonVma(k: Kernel, mm: number, start: number, from: NewVma): void {
+  k.emit({ type: 'VmaAnonVmaSet', mm, start, anonVma: from.anonVma, chain: [...from.chain] });
+  anonVmaClone(k, from.anonVma, from.chain);
 }
 
 /** `commit_merge()` of the VMA at `start` with the one behind it. */
@@ -107,22 +124,33 @@ function mergeWithNext(k: Kernel, mm: number, start: number, absorbed: number): 
   if (goneAnonVma !== 0) unlinkAnonVmas(k, goneAnonVma, goneChain);
 }
 
-/** `vma_merge_existing_range()` after flags changed: the VMA at `start` joins its neighbours where it may. Returns its start then. */
+/**
+ * `vma_merge_existing_range()` after flags changed: the VMA at `start` joins its neighbours where it may, the one before it first if
+ * they do not fit together. Returns its start then.
+ */
 export function mergeVma(k: Kernel, mm: number, start: number): number {
-  let now = mmAt(k.view, mm);
-  let at = findVmaIndex(now, start);
+  const now = mmAt(k.view, mm);
+  const at = findVmaIndex(now, start);
+  const prev = now.vmas[at - 1];
   const vma = now.vmas[at] as VmaView;
   const next = now.vmas[at + 1];
-  if (next !== undefined && sameMapping(vma, next) && anonVmasMerge(k, vma, next))
-    mergeWithNext(k, mm, start, next.start);
-  now = mmAt(k.view, mm);
-  at = findVmaIndex(now, start);
-  const prev = now.vmas[at - 1];
-  const self = now.vmas[at] as VmaView;
-  if (prev === undefined || !sameMapping(prev, self) || !anonVmasMerge(k, prev, self)) return start;
-  const { start: merged } = prev;
-  mergeWithNext(k, mm, merged, start);
+  const left = prev !== undefined && sameMapping(prev, vma) && anonVmasMerge(k, prev, vma);
+  const right =
+    next !== undefined && sameMapping(vma, next) && anonVmasMerge(k, next, vma) && (!left || bothMerge(prev, next));
+  const merged = left ? prev.start : start;
+  if (right) mergeWithNext(k, mm, start, next.start);
+  if (left) mergeWithNext(k, mm, merged, start);
   return merged;
+}
+
+/** `vma_merge_extend()`: the VMA at `start`, which just grew, joins the one behind it where it may. */
+export function mergeWithFollowing(k: Kernel, mm: number, start: number): void {
+  const now = mmAt(k.view, mm);
+  const at = findVmaIndex(now, start);
+  const vma = now.vmas[at] as VmaView;
+  const next = now.vmas[at + 1];
+  if (next !== undefined && sameMapping(vma, next) && anonVmasMerge(k, next, vma))
+    mergeWithNext(k, mm, start, next.start);
 }
 
 /** `__split_vma()`: the VMA containing `at` (bytes) ends there, a second one begins. */
@@ -135,19 +163,34 @@ export function splitVma(k: Kernel, mm: number, at: number): void {
   if (anonVma !== 0) anonVmaClone(k, anonVma, chain);
 }
 
+/** `split_vma()`: splits unless vm.max_map_count is reached. Returns 0 or -ENOMEM. */
+function trySplitVma(k: Kernel, mm: number, at: number): number {
+  const now = mmAt(k.view, mm);
+  const vma = now.vmas[findVmaIndex(now, at)];
+  if (vma === undefined || vma.start >= at) return 0;
+  if (now.vmas.length >= k.machine.maxMapCount) return -ENOMEM;
+  splitVma(k, mm, at);
+  return 0;
+}
+
+/** Splits a VMA at both borders of [start, end), first the lower one, which stays if the second is refused. Returns 0 or -ENOMEM. */
+export const isolateRange = (k: Kernel, mm: number, start: number, end: number): number =>
+  trySplitVma(k, mm, start) || trySplitVma(k, mm, end);
+
 /**
  * Splits at the borders of [start, end), then lets `change` work on each VMA inside, given its start, and merges each with its
- * neighbours: `vma_modify()` for every VMA of a range.
+ * neighbours: `vma_modify()` for every VMA of a range. Returns 0, or -ENOMEM if a split would exceed vm.max_map_count.
  */
-export function modifyVmas(k: Kernel, mm: number, start: number, end: number, change: (vma: VmaView) => void): void {
-  splitVma(k, mm, start);
-  splitVma(k, mm, end);
+export function modifyVmas(k: Kernel, mm: number, start: number, end: number, change: (vma: VmaView) => void): number {
+  const error = isolateRange(k, mm, start, end);
+  if (error !== 0) return error;
   for (const { start: each } of [...vmasIn(mmAt(k.view, mm), start, end)]) {
     const now = mmAt(k.view, mm);
     const vma = now.vmas[findVmaIndex(now, each)] as VmaView;
     change(vma);
     mergeVma(k, mm, each);
   }
+  return 0;
 }
 
 /** Would unmapping [start, end) leave more VMAs than vm.max_map_count allows? Only a hole in the middle of one adds any. */
@@ -173,7 +216,7 @@ export function doMunmap(k: Kernel, mm: number, start: number, end: number): num
     k.emit({ type: 'VmaRemoved', mm, start: vma.start });
     if (vma.anonVma !== 0) unlinkAnonVmas(k, vma.anonVma, vma.chain);
   }
-  freePgtables(k, mm, start, end);
+  freePgtables(k, mm, start);
   flushGather(k, mm);
   for (const vma of gone) accountVma(k, mm, vma.flags, vmaPages(vma), -1);
   return 0;

@@ -9,6 +9,7 @@ import { allocPage, putPage } from '../page-alloc.js';
 import { anonVmaPrepare } from '../rmap.js';
 import { lruBatchAdded } from '../swap.js';
 import type { Fault, FaultResult } from './fault.js';
+import { pteAlloc } from './tables.js';
 
 /** Entry of the shared zero page: present, never writable, no page counted. */
 export const ZERO_PTE = mkPte(0, PTE_PRESENT | PTE_SPECIAL | PTE_ZERO);
@@ -34,12 +35,14 @@ export function* doAnonymousPage(k: Kernel, fault: Fault): KernelThread<FaultRes
     if (block >= vma.start && block + HUGE_PAGE <= vma.end)
       throw new NotModelledError('a fault that may map a transparent huge page (MADV_HUGEPAGE)');
   }
+  pteAlloc(k, mmId, vpn);
   if (fault.access !== 'write') {
     if (k.interleaved) yield { op: 'acquire', lock: `ptl(${mmId},${vpn})` };
     if (pteAt(mmAt(k.view, mmId), vpn) === 0) k.emit({ type: 'ZeroPageMapped', mm: mmId, vpn, entry: ZERO_PTE });
     return 'done';
   }
   if (k.interleaved) yield { op: 'preempt', at: 'fault:F3' };
+  mm = mmAt(k.view, mmId);
   const anonVma = anonVmaPrepare(k, mm, vma);
   const pfn = allocPage(k);
   if (k.interleaved) yield { op: 'acquire', lock: `ptl(${mmId},${vpn})` };

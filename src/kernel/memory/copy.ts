@@ -4,7 +4,6 @@ import {
   PTE_DIRTY,
   PTE_WRITE,
   PTRS_PER_PTE,
-  missingTableBytes,
   nextTable,
   pteFlags,
   ptePfn,
@@ -17,6 +16,7 @@ import { InodeKind, PG_ANON, mmAt, pageAt } from '../../../reducers/state.js';
 import { VM_PFNMAP, VM_SHARED, isCowMapping } from '../../../reducers/vma.js';
 import type { Kernel } from '../kernel.js';
 import { PAGE_SIZE } from '../kernel.js';
+import { pteAlloc } from './tables.js';
 
 /** `vma_needs_copy()`: does the child need this VMA's entries, or will its own faults do? */
 export const vmaNeedsCopy = (vma: VmaView): boolean => vma.anonVma !== 0 || (vma.flags & VM_PFNMAP) !== 0;
@@ -27,9 +27,8 @@ export function copyPageRange(k: Kernel, parent: number, child: number, vma: Vma
   const last = end / PAGE_SIZE;
   for (let vpn = nextTable(mmAt(k.view, parent), start / PAGE_SIZE, last); vpn >= 0;) {
     const stop = Math.min(tableEnd(vpn), last);
-    const bytes = missingTableBytes(mmAt(k.view, child), vpn);
     // The child gets a table for every table of the parent, even if nothing in this VMA's part of it is present.
-    if (bytes > 0) k.emit({ type: 'PageTableAllocated', mm: child, vpn, bytes });
+    pteAlloc(k, child, vpn);
     for (let from = vpn; from < stop; from += k.batchMax)
       copyPteRange(k, parent, child, flags, vma.inode, from, Math.min(from + k.batchMax, stop));
     vpn = nextTable(mmAt(k.view, parent), stop, last);

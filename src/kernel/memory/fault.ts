@@ -2,7 +2,7 @@
 //
 // Lock order: mmap_lock > VMA lock > folio lock > i_mmap_rwsem > anon_vma root > page-table lock > LRU lock.
 // User faults run under the VMA's read lock, kernel faults under mmap_lock for read; entries change under the table's lock.
-import { PTE_DIRTY, missingTableBytes, pteAt, ptePresent, pteWrite, withFlags } from '../../../reducers/pte.js';
+import { PTE_DIRTY, pteAt, ptePresent, pteWrite, withFlags } from '../../../reducers/pte.js';
 import type { MmView, VmaView } from '../../../reducers/state.js';
 import { mmAt } from '../../../reducers/state.js';
 import {
@@ -31,6 +31,7 @@ import {
 import { expandDownwards } from '../vma.js';
 import { doAnonymousPage } from './anonymous.js';
 import { doFault } from './file.js';
+import { pmdAlloc } from './tables.js';
 import { doWpPage } from './wp.js';
 
 /** What an access wants. `unshare` is FAULT_FLAG_UNSHARE: a private copy, but no write. */
@@ -123,12 +124,11 @@ function* handleException(k: Kernel, tid: number, addr: number, access: Access):
 }
 
 /**
- * `handle_mm_fault()`, `__handle_mm_fault()`: adds the tables the walk needs, then handles the entry.
+ * `handle_mm_fault()`, `__handle_mm_fault()`: adds the upper tables the walk needs, then handles the entry.
  * Enter and return with the VMA or mmap_lock held for read.
  */
 export function* handleMmFault(k: Kernel, fault: Fault): KernelThread<FaultResult> {
-  const bytes = missingTableBytes(mmAt(k.view, fault.mm), fault.vpn);
-  if (bytes > 0) k.emit({ type: 'PageTableAllocated', mm: fault.mm, vpn: fault.vpn, bytes });
+  pmdAlloc(k, fault.mm, fault.vpn);
   return yield* handlePteFault(k, fault);
 }
 

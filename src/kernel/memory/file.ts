@@ -10,6 +10,7 @@ import { allocPage } from '../page-alloc.js';
 import { anonVmaPrepare } from '../rmap.js';
 import { mapFreshPage } from './anonymous.js';
 import type { Fault, FaultResult } from './fault.js';
+import { pteAlloc } from './tables.js';
 
 /** The file behind a VMA that has one. */
 export const inodeOf = (k: Kernel, vma: VmaView): InodeView => k.view.inodes[vma.inode] as InodeView;
@@ -22,6 +23,7 @@ export function* doFault(k: Kernel, fault: Fault): KernelThread<FaultResult> {
   const vma = vmaLookup(mmAt(k.view, fault.mm), fault.addr) as VmaView;
   if (inodeOf(k, vma).kind === InodeKind.vvar) {
     // Raw pfns: special_mapping_fault() inserts them without page, reference or counter.
+    pteAlloc(k, fault.mm, fault.vpn);
     k.emit({
       type: 'SpecialPfnMapped',
       mm: fault.mm,
@@ -79,6 +81,8 @@ function doFaultAround(k: Kernel, fault: Fault, vma: VmaView, told: number): voi
     const vpn = base + i;
     if (pteAt(mm, vpn) === 0) pages.consider(k, vpn, linearPageIndex(vma, vpn * PAGE_SIZE));
   }
+  if (pages.count === 0) return;
+  pteAlloc(k, fault.mm, fault.vpn);
   pages.commit(k, fault.mm, readFlags(k, vma));
 }
 
@@ -91,6 +95,7 @@ function* doCowFault(k: Kernel, fault: Fault): KernelThread<FaultResult> {
   if (found === 'beyond-eof') return 'sigbus';
   const pfn = allocPage(k);
   k.emit({ type: 'PageCopied', pfn, from: found.pfn });
+  pteAlloc(k, fault.mm, fault.vpn);
   if (k.interleaved) yield { op: 'acquire', lock: `ptl(${fault.mm},${fault.vpn})` };
   vma = vmaLookup(mmAt(k.view, fault.mm), fault.addr) as VmaView;
   if (pteAt(mmAt(k.view, fault.mm), fault.vpn) === 0) mapFreshPage(k, fault, vma, pfn, anonVma);
@@ -111,6 +116,7 @@ function* doSharedFault(k: Kernel, fault: Fault): KernelThread<FaultResult> {
 
 /** `finish_fault()` for one page of the cache. */
 function mapFilePage(k: Kernel, fault: Fault, vma: VmaView, pfn: number, flags: number): void {
+  pteAlloc(k, fault.mm, fault.vpn);
   const shmem = inodeOf(k, vma).kind === InodeKind.shmem ? 1 : 0;
   k.emit({
     type: 'FilePagesMapped',

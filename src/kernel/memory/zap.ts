@@ -16,6 +16,7 @@ import {
 } from '../../../reducers/pte.js';
 import type { MmView } from '../../../reducers/state.js';
 import { InodeKind, PG_ANON, mmAt, pageAt, rssPages } from '../../../reducers/state.js';
+import { findVmaIndex } from '../../../reducers/vma.js';
 import type { Kernel } from '../kernel.js';
 import { PAGE_SIZE, TASK_SIZE } from '../kernel.js';
 import { appendRun } from '../page-alloc.js';
@@ -118,18 +119,12 @@ export function flushGather(k: Kernel, mm: number): void {
   k.emit({ type: 'GatherFlushed', mm, ref: -1, runs, freed });
 }
 
-/** `free_pgtables()` after [start, end) was unmapped: tables that no VMA reaches any more, found between the neighbours left. */
-export function freePgtables(k: Kernel, mm: number, start: number, end: number): void {
+/** `free_pgtables()` after a range from `start` on was unmapped: tables that no VMA reaches any more, between the neighbours left. */
+export function freePgtables(k: Kernel, mm: number, start: number): void {
   const now: MmView = mmAt(k.view, mm);
-  let floor = 0;
-  let ceiling = TASK_SIZE;
-  for (const vma of now.vmas) {
-    if (vma.end <= start) floor = vma.end;
-    else if (vma.start >= end) {
-      ceiling = vma.start;
-      break;
-    }
-  }
+  const at = findVmaIndex(now, start);
+  const floor = now.vmas[at - 1]?.end ?? 0;
+  const ceiling = now.vmas[at]?.start ?? TASK_SIZE;
   const vpn = Math.ceil(floor / PAGE_SIZE);
   const vpnEnd = ceiling === TASK_SIZE ? 2 ** 35 : Math.floor(ceiling / PAGE_SIZE);
   const bytes = droppableTableBytes(now, vpn, vpnEnd);

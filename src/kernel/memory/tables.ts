@@ -1,0 +1,16 @@
+// Page tables on the way to an entry: p4d_alloc() to pte_alloc() of mm/memory.c.
+import { TABLE_BYTES, missingTableBytes } from '../../../reducers/pte.js';
+import { mmAt } from '../../../reducers/state.js';
+import type { Kernel } from '../kernel.js';
+
+/** `pte_alloc()`: adds every table that is missing on the way to `vpn`. */
+export function pteAlloc(k: Kernel, mm: number, vpn: number): void {
+  const bytes = missingTableBytes(mmAt(k.view, mm), vpn);
+  if (bytes > 0) k.emit({ type: 'PageTableAllocated', mm, vpn, bytes });
+}
+
+/** `pmd_alloc()`: adds what is missing above the lowest level. */
+export function pmdAlloc(k: Kernel, mm: number, vpn: number): void {
+  const bytes = missingTableBytes(mmAt(k.view, mm), vpn) - TABLE_BYTES;
+  if (bytes > 0) k.emit({ type: 'PageTableAllocated', mm, vpn, bytes });
+}
