@@ -127,7 +127,7 @@ const DECODERS: Readonly<Record<string, (payload: string, line: number) => Decod
     a: num(field(payload, 'pfn='), line),
     b: num(field(payload, 'order='), line),
   }),
-  'pagemap:mm_lru_insertion': () => ({ kind: Kind.lruInsertion }),
+  'pagemap:mm_lru_insertion': (payload, line) => ({ kind: Kind.lruInsertion, a: num(field(payload, 'pfn='), line) }),
   'filemap:mm_filemap_map_pages': (payload, line) => {
     const [from, to] = field(payload, 'ofs=').split('-');
     const [major, minor] = field(payload, 'dev=').split(':');
