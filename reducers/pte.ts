@@ -1,7 +1,7 @@
 // Page-table entries and the radix tree that holds them.
 //
 // An entry is a number: payload * 1024 + flags, as hardware packs it, so that a table of 512 is a flat array of numbers.
-// Zero is an empty entry. Payload is the frame number of a present entry. Vpns exceed 32 bits: divide, never shift.
+// Zero is an empty entry. Payload is the frame number of a present entry. Vpns exceed 32 bits: divide before you shift.
 import type { Mm, MmView } from './state.js';
 
 /** Hardware would let the access through to the page. */
@@ -20,6 +20,8 @@ export const PTE_PROTNONE = 128;
 const FLAGS = 1024;
 /** Entries in one table. */
 export const PTRS_PER_PTE = 512;
+/** Pages below one entry of a level-3 table: a vpn is split here into two halves that fit in 32 bits and can be shifted. */
+const HALF = 2 ** 18;
 const PMD_PAGES = PTRS_PER_PTE;
 const PUD_PAGES = PMD_PAGES * 512;
 const PGD_PAGES = PUD_PAGES * 512;
@@ -46,26 +48,38 @@ export type PgdTable = (PudTable | null)[];
 
 /** The table holding `vpn`'s entry, or null. */
 export function pteTable(mm: MmView, vpn: number): readonly number[] | null {
-  const pud = mm.pgd[Math.floor(vpn / PGD_PAGES)];
+  const high = Math.floor(vpn / HALF);
+  const low = vpn - high * HALF;
+  const pud = mm.pgd[high >> 9];
   if (!pud) return null;
-  const pmd = pud[Math.floor(vpn / PUD_PAGES) % 512];
+  const pmd = pud[high & 511];
   if (!pmd) return null;
-  return pmd[Math.floor(vpn / PMD_PAGES) % 512] ?? null;
+  return pmd[low >> 9] ?? null;
 }
+
+/** Index of `vpn`'s entry in its table. */
+export const pteIndex = (vpn: number): number => vpn - Math.floor(vpn / PTRS_PER_PTE) * PTRS_PER_PTE;
 
 /** The entry at `vpn`, 0 where nothing is. */
 export function pteAt(mm: MmView, vpn: number): number {
-  const table = pteTable(mm, vpn);
-  return table === null ? 0 : (table[vpn % PTRS_PER_PTE] as number);
+  const high = Math.floor(vpn / HALF);
+  const low = vpn - high * HALF;
+  const pud = mm.pgd[high >> 9];
+  if (!pud) return 0;
+  const pmd = pud[high & 511];
+  if (!pmd) return 0;
+  const table = pmd[low >> 9];
+  return table ? (table[low & 511] as number) : 0;
 }
 
 /** Bytes of tables that a walk to `vpn` would have to add (the top level belongs to the mm). */
 export function missingTableBytes(mm: MmView, vpn: number): number {
-  const pud = mm.pgd[Math.floor(vpn / PGD_PAGES)];
+  const high = Math.floor(vpn / HALF);
+  const pud = mm.pgd[high >> 9];
   if (!pud) return 3 * TABLE_BYTES;
-  const pmd = pud[Math.floor(vpn / PUD_PAGES) % 512];
+  const pmd = pud[high & 511];
   if (!pmd) return 2 * TABLE_BYTES;
-  return pmd[Math.floor(vpn / PMD_PAGES) % 512] ? 0 : TABLE_BYTES;
+  return pmd[(vpn - high * HALF) >> 9] ? 0 : TABLE_BYTES;
 }
 
 const emptyTable = <T>(fill: T): T[] => new Array<T>(512).fill(fill);
@@ -87,10 +101,11 @@ export function addTables(mm: Mm, vpn: number): PteTable {
 
 /** Writes one entry, adding tables if an event did not. For reducers, which never throw. */
 export function setPte(mm: Mm, vpn: number, entry: number): void {
-  const pud = mm.pgd[Math.floor(vpn / PGD_PAGES)];
-  const pmd = pud?.[Math.floor(vpn / PUD_PAGES) % 512];
-  const table = pmd?.[Math.floor(vpn / PMD_PAGES) % 512] ?? addTables(mm, vpn);
-  table[vpn % PTRS_PER_PTE] = entry;
+  const high = Math.floor(vpn / HALF);
+  const low = vpn - high * HALF;
+  const pmd = mm.pgd[high >> 9]?.[high & 511];
+  const table = pmd?.[low >> 9] ?? addTables(mm, vpn);
+  table[low & 511] = entry;
 }
 
 /** Where the table of `vpn` ends: first vpn of the next one. */
@@ -122,8 +137,8 @@ export function forEachPte(mm: MmView, from: number, to: number, visit: (vpn: nu
   while (vpn >= 0) {
     const table = pteTable(mm, vpn) as readonly number[];
     const end = Math.min(tableEnd(vpn), to);
-    for (; vpn < end; vpn++) {
-      const entry = table[vpn % PTRS_PER_PTE] as number;
+    for (let i = pteIndex(vpn); vpn < end; vpn++, i++) {
+      const entry = table[i] as number;
       if (entry !== 0) visit(vpn, entry);
     }
     vpn = nextTable(mm, end, to);

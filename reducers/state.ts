@@ -176,6 +176,8 @@ export type InodeView = DeepReadonly<Inode>;
 
 /** Frames in one section of the memory map. */
 export const SECTION = 256;
+/** Frame numbers stay below 2^31 (8 TiB), so these may be shifted. */
+const SECTION_SHIFT = 8;
 
 /** The state before the first event. */
 export function initialState(): KernelState {
@@ -201,12 +203,12 @@ export function own(state: KernelView): KernelState {
 
 /** The frame `pfn`; it must have been allocated once. */
 export function pageAt(state: KernelView, pfn: number): PageView {
-  return (state.memMap[Math.floor(pfn / SECTION)] as readonly PageView[])[pfn % SECTION] as PageView;
+  return (state.memMap[pfn >>> SECTION_SHIFT] as readonly PageView[])[pfn & (SECTION - 1)] as PageView;
 }
 
 /** The frame `pfn`, for reducers; undefined if an event names one that never was. */
 export function pageOf(state: KernelState, pfn: number): Page | undefined {
-  return state.memMap[Math.floor(pfn / SECTION)]?.[pfn % SECTION];
+  return state.memMap[pfn >>> SECTION_SHIFT]?.[pfn & (SECTION - 1)];
 }
 
 /** The frame that `folio_alloc()` gives next. */

@@ -4,7 +4,7 @@ import {
   PTE_PRESENT,
   PTE_PROTNONE,
   PTE_WRITE,
-  PTRS_PER_PTE,
+  pteIndex,
   nextTable,
   pteFlags,
   ptePfn,
@@ -120,8 +120,9 @@ function changeProtection(k: Kernel, mm: number, start: number, end: number, fla
 function changePteRange(k: Kernel, mm: number, from: number, to: number, vmFlags: number, inode: number): void {
   const table = pteTable(mmAt(k.view, mm), from) as readonly number[];
   const runs: number[] = [];
+  const base = from - pteIndex(from);
   for (let vpn = from; vpn < to; vpn++) {
-    const entry = table[vpn % PTRS_PER_PTE] as number;
+    const entry = table[vpn - base] as number;
     if (!ptePresent(entry)) continue;
     const old = pteFlags(entry);
     const kept = old & ~(PTE_PRESENT | PTE_PROTNONE | PTE_WRITE);

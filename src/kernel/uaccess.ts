@@ -1,13 +1,26 @@
 // What programs and the kernel do to user memory byte by byte: loads, stores, instruction fetches, copy_to_user.
 import { PTE_DIRTY, isZeroPte, pteAt, ptePfn, pteSpecial, withFlags } from '../../reducers/pte.js';
 import { uniformByte } from '../../reducers/content.js';
-import { pageAt } from '../../reducers/state.js';
+import { mmAt, pageAt } from '../../reducers/state.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { PAGE_SIZE, currentMm, currentTask } from './kernel.js';
 import type { Access, AccessResult } from './memory/fault.js';
 import { accessPermitted, userFault } from './memory/fault.js';
 
 const DONE: AccessResult = { kind: 'done' };
+
+/** Would hardware raise an exception? */
+function faults(k: Kernel, tid: number, addr: number, access: Access): boolean {
+  return addr >= 2 ** 47 || !accessPermitted(currentMm(k, tid), Math.floor(addr / PAGE_SIZE), access);
+}
+
+/** What hardware notes of a store: the entry is dirty. */
+function setDirty(k: Kernel, tid: number, addr: number): void {
+  const { mm } = currentTask(k, tid);
+  const vpn = Math.floor(addr / PAGE_SIZE);
+  const entry = pteAt(mmAt(k.view, mm), vpn);
+  if ((entry & PTE_DIRTY) === 0) k.emit({ type: 'PteFlagsSet', mm, vpn, entry: withFlags(entry, PTE_DIRTY, 0) });
+}
 
 /** Makes `addr` accessible to the task, faulting as often as hardware would. */
 export function* touch(
@@ -17,30 +30,17 @@ export function* touch(
   access: Access,
   user: boolean,
 ): KernelThread<AccessResult> {
-  const vpn = Math.floor(addr / PAGE_SIZE);
   // An instruction fetch from a readable page first maps it, then faults again on the NX bit.
-  while (addr >= 2 ** 47 || !accessPermitted(currentMm(k, tid), vpn, access)) {
+  while (faults(k, tid, addr, access)) {
     const result = yield* userFault(k, tid, addr, access, user);
     if (result.kind === 'signal') return result;
   }
-  if (access === 'write') {
-    const mm = currentMm(k, tid);
-    const entry = pteAt(mm, vpn);
-    if ((entry & PTE_DIRTY) === 0)
-      k.emit({ type: 'PteFlagsSet', mm: currentTask(k, tid).mm, vpn, entry: withFlags(entry, PTE_DIRTY, 0) });
-  }
+  if (access === 'write') setDirty(k, tid, addr);
   return DONE;
 }
 
-/** Pages of [addr, addr + length) with the part of each that lies inside. */
-function* pieces(addr: number, length: number): Generator<{ addr: number; length: number }> {
-  const end = addr + Math.max(length, 1);
-  for (let at = addr; at < end;) {
-    const stop = Math.min(end, (Math.floor(at / PAGE_SIZE) + 1) * PAGE_SIZE);
-    yield { addr: at, length: stop - at };
-    at = stop;
-  }
-}
+/** End of the piece of [addr, end) that lies in `addr`'s page. */
+const pieceEnd = (addr: number, end: number): number => Math.min(end, (Math.floor(addr / PAGE_SIZE) + 1) * PAGE_SIZE);
 
 /** Stores `byte` (-1: bytes not known) to [addr, addr + length), page by page in ascending order. */
 export function* storeUser(
@@ -51,12 +51,18 @@ export function* storeUser(
   length: number,
   user = true,
 ): KernelThread<AccessResult> {
-  for (const piece of pieces(addr, length)) {
-    const result = yield* touch(k, tid, piece.addr, 'write', user);
-    if (result.kind === 'signal') return result;
-    const entry = pteAt(currentMm(k, tid), Math.floor(piece.addr / PAGE_SIZE));
-    if (pteSpecial(entry)) continue;
-    k.emit({ type: 'PageWritten', pfn: ptePfn(entry), offset: piece.addr % PAGE_SIZE, length: piece.length, byte });
+  const end = addr + Math.max(length, 1);
+  for (let at = addr; at < end;) {
+    const stop = pieceEnd(at, end);
+    while (faults(k, tid, at, 'write')) {
+      const result = yield* userFault(k, tid, at, 'write', user);
+      if (result.kind === 'signal') return result;
+    }
+    setDirty(k, tid, at);
+    const entry = pteAt(currentMm(k, tid), Math.floor(at / PAGE_SIZE));
+    if (!pteSpecial(entry))
+      k.emit({ type: 'PageWritten', pfn: ptePfn(entry), offset: at % PAGE_SIZE, length: stop - at, byte });
+    at = stop;
   }
   return DONE;
 }
@@ -67,16 +73,22 @@ export type Loaded = { readonly kind: 'byte'; readonly byte: number } | Exclude<
 /** Reads [addr, addr + length). */
 export function* loadUser(k: Kernel, tid: number, addr: number, length: number, user = true): KernelThread<Loaded> {
   let seen: number | null = null;
-  for (const piece of pieces(addr, length)) {
-    const result = yield* touch(k, tid, piece.addr, 'read', user);
-    if (result.kind === 'signal') return result;
-    const entry = pteAt(currentMm(k, tid), Math.floor(piece.addr / PAGE_SIZE));
-    const byte = isZeroPte(entry)
-      ? 0
-      : pteSpecial(entry)
-        ? -1
-        : uniformByte(pageAt(k.view, ptePfn(entry)).content, piece.addr % PAGE_SIZE, piece.length);
+  const end = addr + Math.max(length, 1);
+  for (let at = addr; at < end;) {
+    const stop = pieceEnd(at, end);
+    while (faults(k, tid, at, 'read')) {
+      const result = yield* userFault(k, tid, at, 'read', user);
+      if (result.kind === 'signal') return result;
+    }
+    const byte = loadedByte(k, pteAt(currentMm(k, tid), Math.floor(at / PAGE_SIZE)), at % PAGE_SIZE, stop - at);
     seen = seen === null || seen === byte ? byte : -2;
+    at = stop;
   }
   return { kind: 'byte', byte: seen ?? -1 };
+}
+
+/** The one byte that `length` bytes at `offset` of the mapped page hold; -1 unknown, -2 if they differ. */
+function loadedByte(k: Kernel, entry: number, offset: number, length: number): number {
+  if (isZeroPte(entry)) return 0;
+  return pteSpecial(entry) ? -1 : uniformByte(pageAt(k.view, ptePfn(entry)).content, offset, length);
 }

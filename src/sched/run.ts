@@ -87,7 +87,8 @@ export class Run implements Kernel {
   emit(event: KernelEvent): void {
     apply(this.state, event);
     this.events++;
-    for (const listener of this.#listeners) listener.event?.(event);
+    const listeners = this.#listeners;
+    for (let i = 0; i < listeners.length; i++) listeners[i]?.event?.(event);
   }
 
   /**

@@ -3,7 +3,7 @@
 import {
   PTE_DIRTY,
   PTE_WRITE,
-  PTRS_PER_PTE,
+  pteIndex,
   nextTable,
   pteFlags,
   ptePfn,
@@ -56,8 +56,9 @@ function copyPteRange(
   const special: number[] = [];
   let anonPages = 0;
   let filePages = 0;
+  const base = from - pteIndex(from);
   for (let vpn = from; vpn < to; vpn++) {
-    const entry = table[vpn % PTRS_PER_PTE] as number;
+    const entry = table[vpn - base] as number;
     if (entry === 0) continue;
     const old = pteFlags(entry);
     const parentFlags = cow ? old & ~PTE_WRITE : old;

@@ -76,6 +76,12 @@ export function accessError(vma: VmaView, access: Access, present: boolean): boo
   return (vma.flags & VM_ACCESS) === 0;
 }
 
+/** What a task gets instead of the access; sent to it if it made the access itself. */
+function refused(k: Kernel, tid: number, user: boolean, signal: number, code: number, addr: number): AccessResult {
+  if (user) k.emit({ type: 'SignalSent', tid, signal, code, addr });
+  return { kind: 'signal', signal, code, addr };
+}
+
 /**
  * An exception by task `tid` at `addr`: `do_user_addr_fault()`. With `user` false it was the kernel that touched user memory, which gets
  * no signal but a fixup (the result still says what a program would have got).
@@ -87,53 +93,41 @@ export function* userFault(
   access: Access,
   user: boolean,
 ): KernelThread<AccessResult> {
-  const result = yield* handleException(k, tid, addr, access);
-  if (result.kind === 'signal' && user)
-    k.emit({ type: 'SignalSent', tid, signal: result.signal, code: result.code, addr: result.addr });
-  return result;
-}
-
-function* handleException(k: Kernel, tid: number, addr: number, access: Access): KernelThread<AccessResult> {
-  const task = currentTask(k, tid);
-  const segv = (code: number): AccessResult => ({ kind: 'signal', signal: SIGSEGV, code, addr });
+  const { mm: mmId, cpu } = currentTask(k, tid);
   if (addr >= TASK_SIZE) {
     // Non-canonical addresses raise #GP, without an address; the kernel's half is just not mapped for users.
     const canonical = addr < 0x800000000000 || addr >= 2 ** 64 - 0x800000000000;
-    return canonical ? segv(SEGV_MAPERR) : { kind: 'signal', signal: SIGSEGV, code: SI_KERNEL, addr: 0 };
+    if (!canonical) return refused(k, tid, user, SIGSEGV, SI_KERNEL, 0);
+    return refused(k, tid, user, SIGSEGV, SEGV_MAPERR, addr);
   }
-  const mmId = task.mm;
   if (k.interleaved) yield { op: 'acquire', lock: `vma(${mmId},${addr}):read` };
   let mm = mmAt(k.view, mmId);
   let vma = vmaLookup(mm, addr);
   if (vma === null) {
     const above = mm.vmas[findVmaIndex(mm, addr)];
-    if (above === undefined || (above.flags & VM_GROWSDOWN) === 0) return segv(SEGV_MAPERR);
-    if (!expandDownwards(k, mm, above, pageDown(addr))) return segv(SEGV_MAPERR);
+    const grows = above !== undefined && (above.flags & VM_GROWSDOWN) !== 0;
+    if (!grows || !expandDownwards(k, mm, above, pageDown(addr)))
+      return refused(k, tid, user, SIGSEGV, SEGV_MAPERR, addr);
     mm = mmAt(k.view, mmId);
     vma = vmaLookup(mm, addr) as VmaView;
   }
   const vpn = Math.floor(addr / PAGE_SIZE);
   if (accessError(vma, access, (pteAt(mm, vpn) & 1) !== 0 && !accessPermitted(mm, vpn, access)))
-    return segv(SEGV_ACCERR);
-  const fault: Fault = { tid, cpu: task.cpu, mm: mmId, addr, vpn, access };
-  const result = yield* handleMmFault(k, fault);
-  if (result === 'sigsegv') return segv(SEGV_MAPERR);
-  if (result === 'sigbus') return { kind: 'signal', signal: SIGBUS, code: BUS_ADRERR, addr };
+    return refused(k, tid, user, SIGSEGV, SEGV_ACCERR, addr);
+  const result = yield* handleMmFault(k, { tid, cpu, mm: mmId, addr, vpn, access });
+  if (result === 'sigsegv') return refused(k, tid, user, SIGSEGV, SEGV_MAPERR, addr);
+  if (result === 'sigbus') return refused(k, tid, user, SIGBUS, BUS_ADRERR, addr);
   k.emit({ type: 'FaultAccounted', tid, major: result === 'major' ? 1 : 0 });
   return DONE;
 }
 
 /**
- * `handle_mm_fault()`, `__handle_mm_fault()`: adds the upper tables the walk needs, then handles the entry.
- * Enter and return with the VMA or mmap_lock held for read.
+ * `handle_mm_fault()`, `__handle_mm_fault()`, `handle_pte_fault()`: adds the upper tables the walk needs, then handles the entry.
+ * Enter and return with the VMA or mmap_lock held for read. The entry is read without the table's lock; every handler rechecks it
+ * under the lock.
  */
 export function* handleMmFault(k: Kernel, fault: Fault): KernelThread<FaultResult> {
   pmdAlloc(k, fault.mm, fault.vpn);
-  return yield* handlePteFault(k, fault);
-}
-
-/** `handle_pte_fault()`. The entry is read without the table's lock; every handler rechecks it under the lock. */
-function* handlePteFault(k: Kernel, fault: Fault): KernelThread<FaultResult> {
   if (k.interleaved) yield { op: 'preempt', at: 'fault:F2' };
   const mm = mmAt(k.view, fault.mm);
   const entry = pteAt(mm, fault.vpn);

@@ -5,7 +5,7 @@
 // reference, and copies where it could have reused.
 import {
   PTE_DIRTY,
-  PTRS_PER_PTE,
+  pteIndex,
   droppableTableBytes,
   nextTable,
   pteFlags,
@@ -54,8 +54,9 @@ function zapPteRange(k: Kernel, mm: number, from: number, to: number): void {
   let file = 0;
   let anon = 0;
   let shmem = 0;
+  const base = from - pteIndex(from);
   for (let vpn = from; vpn < to; vpn++) {
-    const entry = table[vpn % PTRS_PER_PTE] as number;
+    const entry = table[vpn - base] as number;
     if (entry === 0) continue;
     const flags = pteFlags(entry);
     const pfn = ptePfn(entry);
