@@ -16,7 +16,7 @@ export function writtenContent(content: Bytes, offset: number, length: number, b
     if (at >= to) return;
     const last = runs.length - 3;
     // Neighbours with the same byte become one run, so that equal bytes have one form.
-    if (last >= 0 && runs[last]! + runs[last + 1]! === at && runs[last + 2] === value) runs[last + 1]! += to - at;
+    if (last >= 0 && at === runs[last]! + runs[last + 1]! && runs[last + 2] === value) runs[last + 1]! += to - at;
     else runs.push(at, to - at, value);
   };
   let placed = false;

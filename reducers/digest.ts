@@ -5,7 +5,7 @@ import { SHAPES } from '../events/index.js';
 import { compile, property } from '../src/lib/compile.js';
 import { Hash64 } from '../src/lib/hash.js';
 import { missingTableBytes, pteTable } from './pte.js';
-import type { KernelView, PageView } from './state.js';
+import type { KernelView } from './state.js';
 import { SECTION, cachedPfn, initialState } from './state.js';
 import { vmaLookup } from './vma.js';
 
@@ -130,7 +130,7 @@ export class SubjectHash {
     hash.number(pfn);
     if (!(pfn >= 0 && pfn < this.#state.maxPfn) || this.#framesSeen[pfn] === this.#batch) return;
     this.#framesSeen[pfn] = this.#batch;
-    const page = this.#state.memMap[Math.floor(pfn / SECTION)]?.[pfn % SECTION] as PageView | undefined;
+    const page = this.#state.memMap[Math.floor(pfn / SECTION)]?.[pfn % SECTION];
     if (!page) return hash.pair(ABSENT, 6);
     hash.pair(page.flags, page.ref);
     hash.pair(page.mapcount, page.lruCpu);

@@ -54,7 +54,7 @@ export const SUBJECTS: Readonly<Record<string, Finder>> = {
     if (entry === 0)
       return { name, fields: { present: false, kind: 'none', writable: false, uffd_wp: false }, absent: PAGE_FIELDS };
     const page = canonicalPage(scope.state, addr, entry, (pfn) => pfn);
-    return { name, fields: { present: page.kind === 'present', ...page } as Subject['fields'], absent: PAGE_FIELDS };
+    return { name, fields: { present: page.kind === 'present', ...page }, absent: PAGE_FIELDS };
   },
   vma(scope, args, at) {
     const [pid, addr] = pidAndAddr(scope, args, 'vma', at);

@@ -56,7 +56,7 @@ export function textArg(call: Call, i: number): string {
 /** Argument `i` as a list of numbers. */
 export function listArg(call: Call, i: number): readonly number[] {
   const value = call.args[i];
-  if (Array.isArray(value) && value.every((each) => typeof each === 'number')) return value as readonly number[];
+  if (Array.isArray(value) && value.every((each) => typeof each === 'number')) return value;
   throw badArgument(call, i, 'a list of numbers');
 }
 

@@ -9,7 +9,7 @@ import type { Kernel, KernelThread, MachineSettings, Step } from '../kernel/kern
 import { hasForeignLayout, isModelled, runCall } from '../kernel/syscall.js';
 import { assert } from '../lib/assert.js';
 import { InputError, NotModelledError } from '../lib/errors.js';
-import type { Operation, Result, Text, Value } from '../workload/operation.js';
+import type { Operation, Result, Value } from '../workload/operation.js';
 import { isNameRef, isStruct, isText } from '../workload/operation.js';
 
 /** Who wants to know. Called in the order in which things happen. */
@@ -141,10 +141,10 @@ export class Run implements Kernel {
       this.#options.check === undefined ||
       expression === undefined ||
       expression === null ||
-      !isText(expression as Value)
+      !isText(expression)
     )
       throw new NotModelledError('check');
-    const { text } = expression as Text;
+    const { text } = expression;
     const pid = operation.pid ?? Math.min(...Object.keys(this.state.tasks).map(Number));
     const { holds, value } = this.#options.check(text, this, pid);
     this.checked++;

@@ -111,7 +111,7 @@ describe('a log', () => {
   it('ends a chunk early where range events are long', () => {
     const runs = Array.from({ length: 3000 }, (_, i) => [i * 2, 1]).flat();
     const long: KernelEvent = { type: 'GatherFlushed', mm: 1, ref: -1, runs, freed: [] };
-    const reader = readerOf(logOfEvents(new Array<KernelEvent>(100).fill(long)));
+    const reader = readerOf(logOfEvents(Array.from({ length: 100 }, () => long)));
     expect(reader.footer.chunks.map(([, , n]) => n)).toEqual([44, 44, 12]);
     expect([...reader.events()].every(({ event }) => (event as typeof long).runs.length === 6000)).toBe(true);
   });
