@@ -116,6 +116,8 @@ export class TreeCutter {
       case Kind.cacheDelete:
         this.#cacheChanged(record);
         return true;
+      case Kind.cacheTouch:
+        return true;
       case Kind.mmap2:
         if (ours) this.#mapped(record);
         return ours;
@@ -141,12 +143,17 @@ export class TreeCutter {
   }
 }
 
-/** Is a kept line about the page cache of a file that was never mapped? */
-export function isForeignCacheLine(text: string, mapped: ReadonlySet<string>): boolean {
+/**
+ * Is a kept line about the page cache of a file that was never mapped, or about a look at one that has no readahead marks? `mapped`
+ * and `marked` hold "MAJOR:MINOR:INODE", decimal.
+ */
+export function isIdleCacheLine(text: string, mapped: ReadonlySet<string>, marked: ReadonlySet<string>): boolean {
   const at = text.indexOf('filemap:mm_filemap_');
   if (at < 0 || text.startsWith('map_pages', at + 19)) return false;
-  const match = /dev (\d+):(\d+) ino ([0-9a-f]+) /.exec(text);
-  return match !== null && !mapped.has(`${match[1]}:${match[2]}:${parseInt(match[3] as string, 16)}`);
+  const match = /dev[ =](\d+):(\d+) ino[ =]([0-9a-f]+) /.exec(text);
+  if (match === null) return false;
+  const key = `${match[1]}:${match[2]}:${parseInt(match[3] as string, 16)}`;
+  return !(/^(fault|get_pages)/.test(text.slice(at + 19)) ? marked : mapped).has(key);
 }
 
 function lostEvents(text: string): number {

@@ -37,6 +37,8 @@ export const WANTED_EVENTS: readonly WantedEvent[] = [
   event('filemap:mm_filemap_map_pages', 'how far fault-around reached'),
   event('filemap:mm_filemap_add_to_page_cache', 'which file pages were read while recording'),
   event('filemap:mm_filemap_delete_from_page_cache', 'which file pages were dropped while recording', false, false),
+  event('filemap:mm_filemap_fault', 'which faults cleared a readahead mark'),
+  event('filemap:mm_filemap_get_pages', 'which reads cleared a readahead mark'),
   event('kmem:rss_stat', 'a judge of memory counters'),
   event('kmem:mm_page_alloc', 'a judge of frames taken'),
   event('kmem:mm_page_free', 'a judge of frames freed', false, false),

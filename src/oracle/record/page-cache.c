@@ -3,8 +3,8 @@
  *
  *   page-cache marked           prints the page frames that carry the mark, as lines "PFN COUNT"
  *   page-cache files MARKED     reads lines "MAJOR:MINOR INODE PATH" (hexadecimal device) and prints for each file that still is the
- *                               one named "MAJOR:MINOR INODE SIZE [absent] [marked before] [marked now]", lists of "index,n"; MARKED
- *                               is the output of `page-cache marked` of an earlier time
+ *                               one named "MAJOR:MINOR INODE SIZE [absent] [marked before] [marked now]", lists of "index,n", one for
+ *                               each folio where marks are concerned; MARKED is the output of `page-cache marked` of an earlier time
  *
  * Fault-around passes over a folio that carries PG_readahead. The flag shares its bit with PG_reclaim, which /proc/kpageflags shows.
  * Looking must not change it: a mapping with MADV_RANDOM starts no readahead, and only pages already cached are touched.
@@ -27,6 +27,7 @@
 #define KPF_LRU (1ULL << 5)
 #define KPF_RECLAIM (1ULL << 9)
 #define KPF_ANON (1ULL << 12)
+#define KPF_COMPOUND_TAIL (1ULL << 16)
 #define PM_PRESENT (1ULL << 63)
 #define PM_PFN ((1ULL << 55) - 1)
 #define PAGE 4096ULL
@@ -140,6 +141,14 @@ static void append(struct list *list, uint64_t index)
 	list->count = 1;
 }
 
+/* The mark belongs to the folio, so folios are kept apart. */
+static void append_folio(struct list *list, uint64_t index, uint64_t flags)
+{
+	if (!(flags & KPF_COMPOUND_TAIL))
+		flush(list);
+	append(list, index);
+}
+
 static void look_at_flags(char *base, uint64_t from, uint64_t pages, const unsigned char *cached, struct list *before,
 			  struct list *now)
 {
@@ -163,10 +172,12 @@ static void look_at_flags(char *base, uint64_t from, uint64_t pages, const unsig
 
 		if (!(entries[i] & PM_PRESENT) || pfn == 0)
 			continue;
+		if (pread(kpageflags, &flags, 8, pfn * 8) != 8)
+			continue;
 		if (was_marked(pfn))
-			append(before, from + i);
-		if (pread(kpageflags, &flags, 8, pfn * 8) == 8 && is_mark(flags))
-			append(now, from + i);
+			append_folio(before, from + i, flags);
+		if (is_mark(flags))
+			append_folio(now, from + i, flags);
 	}
 }
 

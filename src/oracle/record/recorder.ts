@@ -19,7 +19,8 @@ import type { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 import { EXIT, UserError } from '../../lib/errors.js';
-import { TreeCutter, isForeignCacheLine } from './cutter.js';
+import { RECORDING_HEAD } from '../../workload/perf/record.js';
+import { TreeCutter, isIdleCacheLine } from './cutter.js';
 import { PerfRecording, examinePerf, printRecording } from './perf.js';
 import { preparePageCacheProbe, residencyLines } from './residency.js';
 
@@ -91,7 +92,7 @@ export async function record(command: readonly string[], output: string, hooks: 
     if (residency !== null && residency.unknown > 0)
       missing.push(`residency of ${residency.unknown} mapped files that are gone, replaced or out of reach`);
     const head = [
-      `# folioscope recording 1: Linux ${release()}, ${ability.version}`,
+      `${RECORDING_HEAD}1: Linux ${release()}, ${ability.version}`,
       `# command: ${command.map(quoted).join(' ')}`,
       ...missing.map((each) => `# not recorded: ${each}`),
       ...(residency?.lines ?? []),
@@ -217,6 +218,7 @@ async function compose(
   signal: AbortSignal,
 ): Promise<number> {
   const mapped = new Set(cutter.files.map(({ major, minor, inode }) => `${major}:${minor}:${inode}`));
+  const marked = new Set(head.flatMap((line) => markedFile(line) ?? []));
   let lines = 0;
   async function* text(): AsyncGenerator<Buffer> {
     yield Buffer.from(head.map((line) => `${line}\n`).join(''), 'latin1');
@@ -224,7 +226,7 @@ async function compose(
     for await (const part of createReadStream(kept, { highWaterMark: CHUNK })) {
       const all = (rest + (part as Buffer).toString('latin1')).split('\n');
       rest = all.pop() as string;
-      const chosen = all.filter((line) => !isForeignCacheLine(line, mapped));
+      const chosen = all.filter((line) => !isIdleCacheLine(line, mapped, marked));
       lines += chosen.length;
       if (chosen.length > 0) yield Buffer.from(`${chosen.join('\n')}\n`, 'latin1');
     }
@@ -233,6 +235,12 @@ async function compose(
   const from = Readable.from(text());
   await (gzip ? pipeline(from, createGzip({ level: 9 }), file, { signal }) : pipeline(from, file, { signal }));
   return lines;
+}
+
+/** The file of a readahead line, as the events name it. */
+function markedFile(line: string): string | null {
+  const match = /^# folioscope readahead ([0-9a-f]+):([0-9a-f]+) (\d+) /.exec(line);
+  return match && `${parseInt(match[1] as string, 16)}:${parseInt(match[2] as string, 16)}:${match[3]}`;
 }
 
 function quoted(word: string): string {

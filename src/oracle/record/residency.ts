@@ -85,36 +85,54 @@ export async function residencyLines(
     const match = seen.get(keyOf(file));
     if (match === undefined) continue;
     const changed = changes(file);
-    const holes = holesBefore(rangesOf(match[3] as string), rangesOf(match[4] as string), changed);
+    const holes = holesBefore(pagesOf(rangesOf(match[3] as string)), changed);
     lines.push(`# folioscope residency ${keyOf(file)} ${match[2]} [${pairs(holes)}] ${file.path}`);
-    // Added while recording and marked since then: fault-around passed over them.
-    const marked = [...rangesOf(match[5] as string)].filter((index) => changed.get(index) === true);
-    if (marked.length > 0) lines.push(`# folioscope readahead ${keyOf(file)} [${pairs(marked)}] ${file.path}`);
+    const marked = marksDuring(rangesOf(match[4] as string), rangesOf(match[5] as string), changed);
+    if (marked.length > 0)
+      lines.push(`# folioscope readahead ${keyOf(file)} [${marked.map(String).join(' ')}] ${file.path}`);
   }
   return { lines, unknown: files.length - seen.size };
 }
 
 const keyOf = ({ major, minor, inode }: MappedFile): string => `${major.toString(16)}:${minor.toString(16)} ${inode}`;
 
-/** Page indices that fault-around could not map when recording began, ascending. */
-export function holesBefore(
-  absentAfter: Iterable<number>,
-  markedBefore: Iterable<number>,
-  changes: ReadonlyMap<number, boolean>,
-): number[] {
+/** Page indices that were not cached when recording began, ascending: what is so now, and what changed first. */
+export function holesBefore(absentAfter: Iterable<number>, changes: ReadonlyMap<number, boolean>): number[] {
   const holes = new Set(absentAfter);
   for (const [index, added] of changes)
     if (added) holes.add(index);
     else holes.delete(index);
-  // A frame tells of its page only if the page stayed in it.
-  for (const index of markedBefore) if (!changes.has(index)) holes.add(index);
   return [...holes].toSorted((a, b) => a - b);
 }
 
-function* rangesOf(text: string): Generator<number> {
+/** First page and number of pages of a range. */
+type PageRange = readonly [number, number];
+
+/**
+ * Folios that fault-around passed over until somebody looked them up: marked when recording began (known by their frames, so only
+ * if they stayed), or read while recording and marked ever since.
+ */
+export function marksDuring(
+  before: readonly PageRange[],
+  after: readonly PageRange[],
+  changes: ReadonlyMap<number, boolean>,
+): PageRange[] {
+  const marked = [
+    ...before.filter(([index]) => !changes.has(index)),
+    ...after.filter(([index]) => changes.get(index) === true),
+  ];
+  return marked.toSorted(([a], [b]) => a - b);
+}
+
+function rangesOf(text: string): PageRange[] {
   const numbers = text.split(/[ ,]/).filter(Boolean).map(Number);
-  for (let i = 0; i + 1 < numbers.length; i += 2)
-    for (let j = 0; j < (numbers[i + 1] as number); j++) yield (numbers[i] as number) + j;
+  const ranges: PageRange[] = [];
+  for (let i = 0; i + 1 < numbers.length; i += 2) ranges.push([numbers[i] as number, numbers[i + 1] as number]);
+  return ranges;
+}
+
+function* pagesOf(ranges: readonly PageRange[]): Generator<number> {
+  for (const [first, n] of ranges) for (let index = first; index < first + n; index++) yield index;
 }
 
 /** Ascending indices as `index,n index,n`. */

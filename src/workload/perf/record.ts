@@ -21,6 +21,8 @@ export const Kind = {
   mmap2: 15,
   commExec: 16,
   lost: 17,
+  /** A page of the cache was looked up, which clears a readahead mark. */
+  cacheTouch: 18,
 } as const;
 
 /** A line, decoded. Which fields carry what depends on `kind`; all records have the same shape, which keeps reading fast. */
@@ -84,8 +86,12 @@ function num(text: string, line: number): number {
   return value;
 }
 
+/** How the recordings of `record` begin; many comment lines follow. */
+export const RECORDING_HEAD = '# folioscope recording ';
+
 /** Does the text begin as `perf script` output does? */
 export function looksLikePerf(head: string): boolean {
+  if (head.startsWith(RECORDING_HEAD)) return true;
   let seen = 0;
   for (const line of head.split('\n', 200)) {
     const match = LINE.exec(line);
@@ -128,17 +134,9 @@ const DECODERS: Readonly<Record<string, (payload: string, line: number) => Decod
     b: num(field(payload, 'order='), line),
   }),
   'pagemap:mm_lru_insertion': (payload, line) => ({ kind: Kind.lruInsertion, a: num(field(payload, 'pfn='), line) }),
-  'filemap:mm_filemap_map_pages': (payload, line) => {
-    const [from, to] = field(payload, 'ofs=').split('-');
-    const [major, minor] = field(payload, 'dev=').split(':');
-    return {
-      kind: Kind.mapPages,
-      a: parseInt(field(payload, 'ino='), 16),
-      b: Math.floor(num(from ?? '', line) / PAGE_SHIFT_BYTES),
-      c: Math.floor(num(to ?? '', line) / PAGE_SHIFT_BYTES),
-      d: device(num(major ?? '', line), num(minor ?? '', line)),
-    };
-  },
+  'filemap:mm_filemap_map_pages': (payload, line) => pageRange(Kind.mapPages, payload, line),
+  'filemap:mm_filemap_fault': (payload, line) => pageRange(Kind.cacheTouch, payload, line),
+  'filemap:mm_filemap_get_pages': (payload, line) => pageRange(Kind.cacheTouch, payload, line),
   'filemap:mm_filemap_add_to_page_cache': (payload, line) => cacheEvent(Kind.cacheAdd, payload, line),
   'filemap:mm_filemap_delete_from_page_cache': (payload, line) => cacheEvent(Kind.cacheDelete, payload, line),
   'task:task_newtask': (payload, line) => ({
@@ -198,6 +196,19 @@ function fault(kind: number, payload: string, line: number): Decoded {
     a: num(field(payload, 'address='), line),
     b: ip.startsWith('0x') ? Number(ip) : 0,
     c: num(field(payload, 'error_code='), line),
+  };
+}
+
+/** Pages of a file, told by the byte offsets of the first one and of the end of the last one, or of one page. */
+function pageRange(kind: number, payload: string, line: number): Decoded {
+  const [from, to] = field(payload, 'ofs=').split('-');
+  const [major, minor] = field(payload, 'dev=').split(':');
+  return {
+    kind,
+    a: parseInt(field(payload, 'ino='), 16),
+    b: Math.floor(num(from ?? '', line) / PAGE_SHIFT_BYTES),
+    c: Math.floor(num(to ?? from ?? '', line) / PAGE_SHIFT_BYTES),
+    d: device(num(major ?? '', line), num(minor ?? '', line)),
   };
 }
 

@@ -117,8 +117,8 @@ export class PerfParser implements LineParser {
   }
 
   line(text: string, number: number): void {
-    if (text.startsWith('# folioscope residency ')) {
-      this.#files.residency(text, number);
+    if (text.startsWith('# folioscope residency ') || text.startsWith('# folioscope readahead ')) {
+      this.#files.told(text, number);
       return;
     }
     if (text.startsWith('#')) return;
@@ -150,6 +150,10 @@ export class PerfParser implements LineParser {
       return;
     }
     this.#schedule.runUntil(record.time);
+    if (kind === Kind.cacheTouch) {
+      this.#files.cacheTouched(record);
+      return;
+    }
     if (kind === Kind.lruInsertion) {
       const again = this.#lastToldKind === kind && this.#lastToldCpu === record.cpu;
       if (this.#root !== 0 && !again) this.#machine(record, 'lru_add_drain', [record.cpu]);
@@ -454,7 +458,8 @@ const ARGUMENTS: Readonly<Record<string, number>> = {
 
 /** The task's next line that tells (not judges), LRU lines aside. */
 function nextTold(record: PerfRecord): PerfRecord | null {
-  for (const next of following(record)) if (!JUDGES.has(next.kind) && next.kind !== Kind.lruInsertion) return next;
+  for (const next of following(record))
+    if (!JUDGES.has(next.kind) && next.kind !== Kind.lruInsertion && next.kind !== Kind.cacheTouch) return next;
   return null;
 }
 
