@@ -216,7 +216,10 @@ export async function runInput(path: string, options: RunInputOptions): Promise<
   process.once('SIGINT', interrupted);
   process.once('SIGTERM', interrupted);
   try {
-    return run.finish(await readLines(path, run, progress));
+    const source = await readLines(path, run, progress);
+    // An interruption that came during long work is heard before the log is finished.
+    await new Promise((heard) => setImmediate(heard));
+    return run.finish(source);
   } catch (error) {
     run.abort();
     throw named(error, path === '-' ? '<stdin>' : path);
