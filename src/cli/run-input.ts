@@ -217,8 +217,7 @@ export async function runInput(path: string, options: RunInputOptions): Promise<
   process.once('SIGTERM', interrupted);
   try {
     const source = await readLines(path, run, progress);
-    // An interruption that came during long work is heard before the log is finished.
-    await new Promise((heard) => setImmediate(heard));
+    await pendingSignals();
     return run.finish(source);
   } catch (error) {
     run.abort();
@@ -228,6 +227,11 @@ export async function runInput(path: string, options: RunInputOptions): Promise<
     process.removeListener('SIGTERM', interrupted);
     progress.end();
   }
+}
+
+/** Signals that came during long work are heard before the log is finished: two turns of the event loop have a poll between them. */
+async function pendingSignals(): Promise<void> {
+  for (let turn = 0; turn < 2; turn++) await new Promise((heard) => setImmediate(heard));
 }
 
 /** Errors of parsers and kernel code know the line; here the file comes to it. */
