@@ -35,6 +35,8 @@ export class TreeCutter {
   /** Lines since an execve of the root that may be the one; null before the first and once it is decided. */
   #held: { readonly text: string; readonly record: PerfRecord }[] | null = null;
   #begun = false;
+  /** Nanoseconds. */
+  #beginning = 0;
   #number = 0;
   lines = 0;
   lost = 0;
@@ -62,6 +64,13 @@ export class TreeCutter {
     return this.#cache.get(`${file.major * MINORS + file.minor}:${file.inode}`) ?? new Map();
   }
 
+  /** A line of the recording that watched the page cache alone and for longer. */
+  laterCacheLine(text: string): void {
+    const record = parseRecord(text, ++this.#number);
+    if (record === null || record.time < this.#beginning) return;
+    if (record.kind === Kind.cacheAdd || record.kind === Kind.cacheDelete) this.#cacheChanged(record);
+  }
+
   line(text: string): void {
     const record = parseRecord(text, ++this.#number);
     if (record === null) return;
@@ -76,6 +85,7 @@ export class TreeCutter {
     if (this.#held.length < HELD_LINES_MAX) this.#held.push({ text, record });
     if (record.tid !== this.#root || record.kind !== Kind.commExec) return;
     this.#begun = true;
+    this.#beginning = this.#held[0]?.record.time ?? record.time;
     this.#follow(this.#root);
     for (const held of this.#held) this.#cut(held.text, held.record);
     this.#held = null;

@@ -59,3 +59,7 @@ export function chooseEvents(available: ReadonlySet<string>): {
 export function eventArguments(events: readonly WantedEvent[]): string[] {
   return events.flatMap(({ name, withoutPerf }) => ['-e', name, ...(withoutPerf ? ['--exclude-perf'] : [])]);
 }
+
+/** Changes of the page cache alone: they are watched until the cache has been looked at, which is after everything else. */
+export const cacheEventsOf = (events: readonly WantedEvent[]): readonly WantedEvent[] =>
+  events.filter(({ name }) => /mm_filemap_(add_to|delete_from)_page_cache$/.test(name));

@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import type { Duplex, Readable } from 'node:stream';
 import { EXIT, UserError } from '../../lib/errors.js';
-import { chooseEvents, eventArguments } from './events.js';
+import { cacheEventsOf, chooseEvents, eventArguments } from './events.js';
 
 const READY_MS_MAX = 60_000;
 /** Buffers of all CPUs together, MiB; each gets 64 where that fits. */
@@ -18,16 +18,18 @@ const unable = (message: string): UserError => new UserError(message, EXIT.unabl
 /** What this machine's perf can record. */
 export interface PerfAbility {
   readonly version: string;
-  readonly events: readonly string[];
-  /** Names of events that this kernel lacks, and what a recording loses by it. */
+  /** Events that this kernel lacks, and what a recording loses by it. */
   readonly missing: readonly string[];
+  /** perf's arguments for all events, and for those of the page cache. */
+  readonly arguments: readonly string[];
+  readonly cacheArguments: readonly string[];
 }
 
 /**
  * Looks whether perf is installed, allowed, and knows the events.
  * @throws UserError with exit code 4 and what to do, where recording is impossible.
  */
-export function examinePerf(): PerfAbility & { readonly arguments: readonly string[] } {
+export function examinePerf(): PerfAbility {
   if (process.platform !== 'linux') throw unable('recording needs Linux and its perf');
   const version = spawnSync('perf', ['--version'], { env: C_LOCALE, encoding: 'utf8' });
   if (version.error || version.status !== 0)
@@ -53,9 +55,9 @@ export function examinePerf(): PerfAbility & { readonly arguments: readonly stri
     );
   return {
     version: version.stdout.trim(),
-    events: chosen.map(({ name }) => name),
     missing: missing.map(({ name, lost }) => `${name}: ${lost}`),
     arguments: eventArguments(chosen),
+    cacheArguments: eventArguments(cacheEventsOf(chosen)),
   };
 }
 
@@ -67,8 +69,8 @@ function paranoid(): number {
   }
 }
 
-function bufferSize(): string {
-  let mib = 64;
+function bufferSize(most: number): string {
+  let mib = most;
   while (mib > 1 && mib * cpus().length > BUFFERS_MIB_MAX) mib /= 2;
   return `${mib}M`;
 }
@@ -80,9 +82,9 @@ export class PerfRecording {
   #said = '';
   #over = false;
 
-  /** Starts perf, which writes to `data`; nothing is recorded before `begin()`. */
-  constructor(data: string, events: readonly string[]) {
-    const args = ['record', '-a', '-d', '-c', '1', '-m', bufferSize(), '-k', 'CLOCK_MONOTONIC', '-B', '-N'];
+  /** Starts perf, which writes to `data` and gets `mib` MiB for each CPU at the most; nothing is recorded before `begin()`. */
+  constructor(data: string, events: readonly string[], mib = 64) {
+    const args = ['record', '-a', '-d', '-c', '1', '-m', bufferSize(mib), '-k', 'CLOCK_MONOTONIC', '-B', '-N'];
     args.push('-D', '-1', '--control', 'fd:3,4', '-o', data, ...events);
     // Its own session: Ctrl-C is for the command, and perf is stopped when that has ended.
     this.#child = spawn('perf', args, {

@@ -22,7 +22,8 @@ import { EXIT, UserError } from '../../lib/errors.js';
 import { RECORDING_HEAD } from '../../workload/perf/record.js';
 import { TreeCutter, isIdleCacheLine } from './cutter.js';
 import { PerfRecording, examinePerf, printRecording } from './perf.js';
-import { preparePageCacheProbe, residencyLines } from './residency.js';
+import type { ResidencyLines } from './residency.js';
+import { lookAtFiles, preparePageCacheProbe, residencyLines } from './residency.js';
 
 /** What a recording became. */
 export interface Recorded {
@@ -65,30 +66,43 @@ export async function record(command: readonly string[], output: string, hooks: 
   const missing = [...ability.missing];
   try {
     directory = await scratchDirectory();
-    const data = join(directory, 'perf.data');
-    const perf = new PerfRecording(data, ability.arguments);
-    const last = (): void => perf.killNow();
-    process.once('exit', last);
-    let pid = 0;
-    let exitStatus = 0;
     const probe = await preparePageCacheProbe(directory);
     if (typeof probe === 'string') missing.push(probe);
+    const files = {
+      data: join(directory, 'perf.data'),
+      cache: join(directory, 'cache.data'),
+      kept: join(directory, 'kept'),
+    };
+    const perf = new PerfRecording(files.data, ability.arguments);
+    // The files to look at are known only when all is read, and the kernel may drop pages until then.
+    const unwatched = typeof probe === 'string' || ability.cacheArguments.length === 0;
+    const watch = unwatched ? null : new PerfRecording(files.cache, ability.cacheArguments, CACHE_MIB);
+    const last = (): void => [perf, watch].forEach((each) => each?.killNow());
+    process.once('exit', last);
+    let cutter: TreeCutter;
+    let residency: ResidencyLines | null = null;
+    let exitStatus = 0;
     try {
+      await watch?.begin();
       await perf.begin();
-      ({ pid, exitStatus } = await runCommand(command, hooks));
+      const ran = await runCommand(command, hooks);
+      ({ exitStatus } = ran);
       await perf.stop();
+      hooks.note('reading the recording');
+      cutter = await cut(files.data, files.kept, ran.pid, hooks.signal);
+      if (!cutter.begun)
+        throw new UserError(`${command[0]} was never started: its execve is not in the recording`, EXIT.partial);
+      await rm(files.data, { force: true });
+      if (typeof probe !== 'string') {
+        const found = await lookAtFiles(probe, cutter.files);
+        await watch?.stop();
+        if (watch) await printRecording(files.cache, (line) => cutter.laterCacheLine(line), hooks.signal);
+        residency = residencyLines(cutter.files, found, (file) => cutter.cacheChanges(file));
+      }
     } finally {
-      await perf.kill();
+      await Promise.all([perf.kill(), watch?.kill()]);
       process.removeListener('exit', last);
     }
-    hooks.note('reading the recording');
-    const kept = join(directory, 'kept');
-    const cutter = await cut(data, kept, pid, hooks.signal);
-    if (!cutter.begun)
-      throw new UserError(`${command[0]} was never started: its execve is not in the recording`, EXIT.partial);
-    await rm(data, { force: true });
-    const residency =
-      typeof probe === 'string' ? null : await residencyLines(probe, cutter.files, (file) => cutter.cacheChanges(file));
     if (residency !== null && residency.unknown > 0)
       missing.push(`residency of ${residency.unknown} mapped files that are gone, replaced or out of reach`);
     const head = [
@@ -97,7 +111,7 @@ export async function record(command: readonly string[], output: string, hooks: 
       ...missing.map((each) => `# not recorded: ${each}`),
       ...(residency?.lines ?? []),
     ];
-    const lines = await compose(head, kept, partial, output.endsWith('.gz'), cutter, hooks.signal);
+    const lines = await compose(head, files.kept, partial, output.endsWith('.gz'), cutter, hooks.signal);
     await rename(partial, output);
     return { file: output, lines, tasks: cutter.tasks, lost: cutter.lost, exitStatus, missing };
   } catch (error) {
@@ -184,6 +198,8 @@ function runCommand(command: readonly string[], hooks: RecordHooks): Promise<{ p
   });
 }
 
+/** Buffer of each CPU for the page cache's changes. */
+const CACHE_MIB = 8;
 /** Bytes collected before they are written. */
 const CHUNK = 1 << 20;
 

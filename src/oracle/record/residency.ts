@@ -65,24 +65,32 @@ export interface ResidencyLines {
   readonly unknown: number;
 }
 
-/** What `# folioscope residency` tells of each of `files`, which are looked at now. */
-export async function residencyLines(
-  probe: PageCacheProbe,
-  files: readonly MappedFile[],
-  changes: (file: MappedFile) => ReadonlyMap<number, boolean>,
-): Promise<ResidencyLines> {
+/** What was found out about files: fields of the probe's answer, by file. */
+export type FilesFound = ReadonlyMap<string, RegExpExecArray>;
+
+/** Looks at the page cache of `files` as it is now. */
+export async function lookAtFiles(probe: PageCacheProbe, files: readonly MappedFile[]): Promise<FilesFound> {
   // eslint-disable-next-line no-control-regex
   const askable = files.filter(({ path }) => !/[\x00-\x1f]/.test(path));
   const question = askable.map((file) => `${keyOf(file)} ${file.path}\n`).join('');
   const { stdout } = await runTool(probe.program, ['files', probe.marked], question, LOOK_MS_MAX);
-  const seen = new Map<string, RegExpExecArray>();
+  const found = new Map<string, RegExpExecArray>();
   for (const line of stdout.split('\n')) {
     const match = /^(\S+ \d+) (\d+) \[([^\]]*)\] \[([^\]]*)\] \[([^\]]*)\]$/.exec(line);
-    if (match) seen.set(match[1] as string, match);
+    if (match) found.set(match[1] as string, match);
   }
+  return found;
+}
+
+/** What `# folioscope residency` tells of each of `files`: what was found, with everything since the beginning taken back. */
+export function residencyLines(
+  files: readonly MappedFile[],
+  found: FilesFound,
+  changes: (file: MappedFile) => ReadonlyMap<number, boolean>,
+): ResidencyLines {
   const lines: string[] = [];
-  for (const file of askable) {
-    const match = seen.get(keyOf(file));
+  for (const file of files) {
+    const match = found.get(keyOf(file));
     if (match === undefined) continue;
     const changed = changes(file);
     const holes = holesBefore(pagesOf(rangesOf(match[3] as string)), changed);
@@ -91,7 +99,7 @@ export async function residencyLines(
     if (marked.length > 0)
       lines.push(`# folioscope readahead ${keyOf(file)} [${marked.map(String).join(' ')}] ${file.path}`);
   }
-  return { lines, unknown: files.length - seen.size };
+  return { lines, unknown: files.length - found.size };
 }
 
 const keyOf = ({ major, minor, inode }: MappedFile): string => `${major.toString(16)}:${minor.toString(16)} ${inode}`;
