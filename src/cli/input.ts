@@ -4,7 +4,8 @@ import type { Readable } from 'node:stream';
 import { crc32, createGunzip } from 'node:zlib';
 import type { SourceInfo } from '../../replays/log/format.js';
 import { EXIT, InputError, UserError } from '../lib/errors.js';
-import { Progress } from './progress.js';
+import type { Progress } from './progress.js';
+import { Breather } from './progress.js';
 
 /** A longer line is no line of any format that is read here. */
 export const MAX_LINE = 1024 * 1024;
@@ -30,11 +31,17 @@ export async function readLines(path: string, sink: LineSink, progress: Progress
   const input = path === '-' ? process.stdin : openFile(path, progress);
   const state = new LineFeeder(name, sink);
   try {
-    for await (const chunk of await plain(input, progress, name)) state.chunk(chunk as Buffer);
+    const breather = new Breather();
+    const feed = async (lines: Iterable<void>): Promise<void> => {
+      for (const _line of lines) if (breather.due()) await breather.breathe();
+    };
+    for await (const chunk of await plain(input, progress, name)) await feed(state.chunk(chunk as Buffer));
+    await feed(state.end());
+    await breather.breathe();
   } catch (error) {
     throw readError(error, name);
   }
-  return state.end();
+  return state.info();
 }
 
 function openFile(path: string, progress: Progress): Readable {
@@ -91,7 +98,7 @@ async function pump(
   }
 }
 
-/** Cuts chunks into lines. */
+/** Cuts chunks into lines. What takes lines is a generator that yields after each, so that its caller can pause. */
 class LineFeeder {
   readonly #name: string;
   readonly #sink: LineSink;
@@ -107,7 +114,7 @@ class LineFeeder {
     this.#sink = sink;
   }
 
-  chunk(bytes: Buffer): void {
+  *chunk(bytes: Buffer): Generator<void> {
     this.#bytes += bytes.length;
     this.#crc = crc32(bytes, this.#crc);
     const text = this.#rest + this.#decoder.decode(bytes, { stream: true });
@@ -116,15 +123,18 @@ class LineFeeder {
       return;
     }
     this.#begin(text);
-    this.#deliver(text);
+    yield* this.#deliver(text);
   }
 
-  end(): SourceInfo {
+  *end(): Generator<void> {
     const text = this.#rest + this.#decoder.decode();
     this.#rest = '';
     this.#begin(text);
-    this.#deliver(text);
+    yield* this.#deliver(text);
     if (this.#rest !== '') this.#line(this.#rest);
+  }
+
+  info(): SourceInfo {
     return { bytes: this.#bytes, crc32: this.#crc, lines: this.#lines };
   }
 
@@ -140,11 +150,12 @@ class LineFeeder {
     this.#sink.begin(head);
   }
 
-  #deliver(text: string): void {
+  *#deliver(text: string): Generator<void> {
     let from = 0;
     for (let to = text.indexOf('\n'); to >= 0; to = text.indexOf('\n', from)) {
       this.#line(text.slice(from, to));
       from = to + 1;
+      yield;
     }
     this.#rest = from === 0 ? text : text.slice(from);
     if (this.#rest.length > MAX_LINE) throw this.#tooLong();

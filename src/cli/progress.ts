@@ -39,3 +39,22 @@ export class Progress {
     this.#drawn = false;
   }
 }
+
+/** Work without a pause, at the most. */
+const BREATH_MS = 100;
+
+/** Lets the event loop turn now and then during long work, so that Ctrl-C is heard. */
+export class Breather {
+  #last = performance.now();
+
+  /** Is it time for a pause? */
+  due(): boolean {
+    return performance.now() - this.#last > BREATH_MS;
+  }
+
+  /** The pause: two turns of the loop, which have a poll for signals between them. */
+  async breathe(): Promise<void> {
+    for (let turn = 0; turn < 2; turn++) await new Promise((heard) => setImmediate(heard));
+    this.#last = performance.now();
+  }
+}

@@ -217,7 +217,6 @@ export async function runInput(path: string, options: RunInputOptions): Promise<
   process.once('SIGTERM', interrupted);
   try {
     const source = await readLines(path, run, progress);
-    await pendingSignals();
     return run.finish(source);
   } catch (error) {
     run.abort();
@@ -227,11 +226,6 @@ export async function runInput(path: string, options: RunInputOptions): Promise<
     process.removeListener('SIGTERM', interrupted);
     progress.end();
   }
-}
-
-/** Signals that came during long work are heard before the log is finished: two turns of the event loop have a poll between them. */
-async function pendingSignals(): Promise<void> {
-  for (let turn = 0; turn < 2; turn++) await new Promise((heard) => setImmediate(heard));
 }
 
 /** Errors of parsers and kernel code know the line; here the file comes to it. */

@@ -1,4 +1,4 @@
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -96,8 +96,10 @@ describe('reading a log', () => {
   it('tells what it holds', () => {
     const { code, out } = folioscope(['info', 'cow.fsl', '--json']);
     expect(code).toBe(0);
+    const { events, operations } = JSON.parse(folioscope(['run', COW, '--json', '--no-log']).out);
     expect(JSON.parse(out)).toMatchObject({
-      events: 1149,
+      events,
+      operations,
       header: { kernel: '6.18', sourceName: 'cow.perf.txt.gz', recorded: true },
     });
   });
@@ -209,5 +211,20 @@ describe('pipes', () => {
   it('a gzip made by another program is read', () => {
     file('own.gz', gzipSync(recordingText('cow.strace.txt.gz')));
     expect(JSON.parse(folioscope(['run', 'own.gz', '--json', '--no-log']).out).format).toBe('strace');
+  });
+});
+
+describe('an interrupted run', () => {
+  it('ends with 130 and leaves no log', async () => {
+    const pages = 100_000 * 4096;
+    const lines = [`1 mmap(NULL, ${pages}, RW, PRIV|ANON, -1, 0) = A`];
+    for (let round = 0; round < 40; round++)
+      lines.push(`1 store(A, ${round}, ${pages})`, `1 madvise(A, ${pages}, MADV_DONTNEED) = 0`);
+    file('long.fsw', lines.join('\n'));
+    const child = spawn(process.execPath, [tool, 'run', 'long.fsw', '-o', 'long.fsl'], { cwd: folder });
+    await new Promise((begun) => setTimeout(begun, 1500));
+    child.kill('SIGINT');
+    expect(await new Promise((ended) => child.on('exit', (code) => ended(code)))).toBe(130);
+    expect(readdirSync(folder).filter((name) => name.startsWith('long.fsl'))).toEqual([]);
   });
 });
