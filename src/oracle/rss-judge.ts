@@ -25,12 +25,13 @@ export function addressSpaceOf(view: KernelView, record: PerfRecord, ids: Map<nu
   const task = view.tasks[record.tid];
   if (task === undefined) return 0;
   const followed = (mm: number): number => (view.mms[mm]?.foreignLayout === 1 ? 0 : mm);
+  // Also before curr=1: the moment at which an execve changes the task's address space is an estimate.
+  const bound = ids.get(record.a);
+  if (bound !== undefined) return followed(bound);
   if (record.d === 1) {
     ids.set(record.a, task.mm);
     return followed(task.mm);
   }
-  const bound = ids.get(record.a);
-  if (bound !== undefined) return followed(bound);
   let mm = -1;
   if (task.execMm !== 0) mm = [...ids.values()].includes(task.execMm) ? task.mm : task.execMm;
   else if (task.exited === 1) mm = task.exitMm;
