@@ -1,5 +1,5 @@
 // Bundles the command line, the library and the benchmark into dist/. Commands stay separate chunks, loaded when called.
-import { rmSync } from 'node:fs';
+import { copyFileSync, rmSync } from 'node:fs';
 import { spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
@@ -30,6 +30,9 @@ await build({
   banner,
   external: ['msgpackr-extract'],
 });
+
+// Compiled by `record` where it runs.
+copyFileSync(`${root}src/oracle/record/page-cache.c`, `${dist}/page-cache.c`);
 
 // Declarations for users of the library.
 const tsc = createRequire(import.meta.url)
