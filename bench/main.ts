@@ -10,9 +10,15 @@ import { apply } from '../reducers/index.js';
 import { initialState } from '../reducers/state.js';
 import { foldLog } from '../replays/fold.js';
 import { LogReader } from '../replays/log/reader.js';
-import { fileSource, nodeTools } from '../src/cli/node-io.js';
+import { LogWriter } from '../replays/log/writer.js';
+import { fileSink, fileSource, nodeTools } from '../src/cli/node-io.js';
 import { runInput } from '../src/cli/run-input.js';
 import { behavioursOf } from '../src/kernel/behaviours.js';
+import { DEFAULT_MACHINE } from '../src/kernel/kernel.js';
+import type { RunListener } from '../src/sched/run.js';
+import { Run } from '../src/sched/run.js';
+import type { Operation } from '../src/workload/operation.js';
+import { PerfParser } from '../src/workload/perf/translate.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const LARGEST = join(root, 'examples/recordings/sort-compress.perf.txt.gz');
@@ -87,6 +93,44 @@ async function benchRun(name: string, path: string, target?: string): Promise<st
   return log;
 }
 
+/** The model, its reducers and the log alone: operations of the recording parsed beforehand. */
+async function benchModel(name: string, path: string): Promise<void> {
+  const operations: Operation[] = [];
+  const ignore = (): void => {};
+  const parser = new PerfParser(
+    {
+      operation: (operation) => operations.push(operation),
+      skipped: ignore,
+      boundary: ignore,
+      fault: ignore,
+      fact: ignore,
+      lost: ignore,
+      foreign: ignore,
+    },
+    { lenient: false },
+  );
+  gunzipSync(readFileSync(path))
+    .toString()
+    .split('\n')
+    .forEach((line, i) => parser.line(line, i + 1));
+  parser.end();
+  const faults = operations.filter(({ name: call }) => call.endsWith('fault')).length;
+  const time = await seconds(() => {
+    const listeners: RunListener[] = [];
+    const run = new Run({ ...options, machine: DEFAULT_MACHINE, recorded: true }, listeners);
+    const description = { kernel: '6.18', behaviours: {}, machine: {}, seed: 0, recorded: true, sourceName: name };
+    const writer = new LogWriter(fileSink(join(folder, 'model.fsl')), nodeTools, description, run.state);
+    listeners.push({
+      beginOperation: (operation) => void writer.beginOperation(operation),
+      event: (event) => writer.event(event),
+      endOperation: (_operation, got) => writer.endOperation(got),
+    });
+    for (const operation of operations) run.execute(operation);
+    writer.close({}, { bytes: 0, crc32: 0, lines: 0 });
+  });
+  rows.push({ what: `model, reducers and log of ${name}, parsed before`, value: faults / time, unit: 'faults/s' });
+}
+
 async function benchFold(name: string, log: string): Promise<void> {
   const reader = new LogReader(fileSource(log), nodeTools);
   const events: KernelEvent[] = [];
@@ -120,6 +164,7 @@ writeFileSync(join(folder, 'lines'), generatedLines(250_000));
 const trace = await benchRun('sort-compress', LARGEST);
 const big = await benchRun('1M faults', join(folder, 'generated'), '>= 500,000');
 await benchRun('250k faults, a line each', join(folder, 'lines'));
+await benchModel('sort-compress', LARGEST);
 await benchFold('sort-compress', trace);
 await benchFold('1M faults', big);
 

@@ -77,7 +77,7 @@ export type Behaviours = Readonly<Record<BehaviourName, boolean>>;
 
 /** The version modelled unless told otherwise: what the machines this was measured on run. */
 export const DEFAULT_KERNEL = '6.18';
-const OLDEST: readonly [number, number] = [2, 6];
+const OLDEST: readonly [number, number, number] = [2, 6, 26];
 
 function parseVersion(text: string): readonly [number, number, number] {
   const match = /^(\d+)\.(\d+)(?:\.(\d+))?$/.exec(text);
@@ -95,8 +95,10 @@ function compare(a: readonly [number, number, number], b: readonly [number, numb
  */
 export function behavioursOf(version: string): Behaviours {
   const wanted = parseVersion(version);
-  if (compare(wanted, [...OLDEST, 26]) < 0 || (compare(wanted, parseVersion(DEFAULT_KERNEL)) > 0 && wanted[1] !== 18))
-    throw new UserError(`kernel ${version} is not modelled; 2.6.26 to ${DEFAULT_KERNEL} are`, EXIT.input);
+  const newest = parseVersion(DEFAULT_KERNEL);
+  // Stable updates (6.18.44) count as their mainline version.
+  const known = compare(wanted, OLDEST) >= 0 && compare([wanted[0], wanted[1], 0], newest) <= 0;
+  if (!known) throw new UserError(`kernel ${version} is not modelled; 2.6.26 to ${DEFAULT_KERNEL} are`, EXIT.input);
   const entries = BEHAVIOUR_NAMES.map((name) => [name, compare(wanted, parseVersion(BEHAVIOURS[name].since)) >= 0]);
   return Object.fromEntries(entries) as Behaviours;
 }
