@@ -1,5 +1,5 @@
 // Descriptors and files, as far as memory management sees them: open, close, dup, memfd_create, sizes.
-import type { OpenFile } from '../../reducers/state.js';
+import type { InodeView, OpenFile } from '../../reducers/state.js';
 import { InodeKind, PG_ANON, cachedPfn, mmAt, nextFreePfn, pageAt } from '../../reducers/state.js';
 import { forEachPte, ptePfn, pteSpecial } from '../../reducers/pte.js';
 import { vmaPages } from '../../reducers/vma.js';
@@ -83,7 +83,10 @@ export function* dupFd(k: Kernel, call: Call, target: number, atLeast = 0): Kern
   return target;
 }
 
-/** ftruncate(2), as `i_size_write()` and `truncate_pagecache()`: mappings and cached pages beyond the new size go. */
+/**
+ * ftruncate(2), as `i_size_write()` and `truncate_pagecache()`: mappings and cached pages beyond the new size go, the rest of the last
+ * page becomes zeros.
+ */
 export function truncateInode(k: Kernel, inode: number, size: number): void {
   const now = k.view.inodes[inode];
   if (!now) return;
@@ -93,6 +96,9 @@ export function truncateInode(k: Kernel, inode: number, size: number): void {
   const firstGone = Math.ceil(size / PAGE_SIZE);
   unmapMappingRange(k, inode, firstGone, Number.MAX_SAFE_INTEGER, true);
   removeCachedPages(k, inode, firstGone, Number.MAX_SAFE_INTEGER);
+  const offset = size % PAGE_SIZE;
+  const pfn = offset === 0 ? -1 : cachedPfn(k.view.inodes[inode] as InodeView, firstGone - 1);
+  if (pfn >= 0) k.emit({ type: 'PageWritten', pfn, offset, length: PAGE_SIZE - offset, byte: 0 });
 }
 
 /** `unmap_mapping_pages()`: every mapping of pages [first, last) of the file; with `evenCows` private copies as well. */

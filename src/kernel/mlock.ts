@@ -5,6 +5,7 @@ import { VM_LOCKED, VM_LOCKONFAULT, VM_SPECIAL, findVmaIndex, vmaPages, vmasIn }
 import { mmPopulate, populateVmaPageRange } from './gup.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import {
+  EBUSY,
   EINVAL,
   ENOMEM,
   PAGE_SIZE,

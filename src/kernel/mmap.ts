@@ -34,7 +34,7 @@ import {
   pageAlign,
 } from './kernel.js';
 import { mmPopulate } from './gup.js';
-import { accountVma, anonPgoff, doMunmap, insertVma } from './vma.js';
+import { accountVma, anonPgoff, doMunmap, insertVma, splitExceedsMapCount, splitVma } from './vma.js';
 
 export const PROT_READ = 1;
 export const PROT_WRITE = 2;
@@ -156,24 +156,35 @@ export function* doMmap(k: Kernel, tid: number, call: MmapCall): KernelThread<nu
     vmFlags &= ~(VM_SHARED | VM_MAYWRITE);
   }
   if ((flags & MAP_NORESERVE) !== 0) vmFlags |= VM_NORESERVE;
-  const error = lockLimitError(k, mm, vmFlags, length) || spaceLimitError(k, mm, length);
-  if (error !== 0) return -error;
-  if (isAccountable(vmFlags)) {
-    if (!enoughMemory(k, length / PAGE_SIZE)) return -ENOMEM;
-    vmFlags |= VM_ACCOUNT;
+  if (lockLimitError(k, mm, vmFlags, length) !== 0) return -EAGAIN;
+  if (isAccountable(vmFlags)) vmFlags |= VM_ACCOUNT;
+  if (splitExceedsMapCount(k, mm, addr, addr + length)) return -ENOMEM;
+  if (!mayMap(k, mm, addr, length, vmFlags)) {
+    // What is to be replaced has been cut off by then, and stays so.
+    splitVma(k, mm, addr);
+    splitVma(k, mm, addr + length);
+    return -ENOMEM;
   }
-
-  // shmem_zero_setup() charges the object behind shared anonymous memory as a whole.
-  if (anonymous && shared && (flags & MAP_NORESERVE) === 0 && !enoughMemory(k, length / PAGE_SIZE)) return -ENOMEM;
-  const inode = anonymous ? (shared ? createSharedAnonymous(k, length) : 0) : (file as OpenFile).inode;
   const unmapped = doMunmap(k, mm, addr, addr + length);
   if (unmapped < 0) return unmapped;
+  // shmem_zero_setup() charges the object behind shared anonymous memory as a whole; what was mapped before is gone already.
+  if (anonymous && shared && (flags & MAP_NORESERVE) === 0 && !enoughMemory(k, length / PAGE_SIZE)) return -ENOMEM;
+  const inode = anonymous ? (shared ? createSharedAnonymous(k, length) : 0) : (file as OpenFile).inode;
   const pgoff = anonymous ? (shared ? 0 : anonPgoff(addr)) : call.offset / PAGE_SIZE;
   insertVma(k, mm, { start: addr, end: addr + length, flags: vmFlags, pgoff, inode, anonVma: 0, chain: [] });
   accountVma(k, mm, vmFlags, length / PAGE_SIZE, 1);
   const populate = (flags & (MAP_POPULATE | MAP_NONBLOCK)) === MAP_POPULATE || (vmFlags & VM_LOCKED) !== 0;
   if (populate) yield* mmPopulate(k, tid, addr, addr + length);
   return addr;
+}
+
+/** Do the address space limit, less what is replaced, and the commit limit allow the mapping? */
+function mayMap(k: Kernel, mm: number, addr: number, length: number, flags: number): boolean {
+  let replaced = 0;
+  for (const vma of vmasIn(mmAt(k.view, mm), addr, addr + length))
+    replaced += Math.min(vma.end, addr + length) - Math.max(vma.start, addr);
+  if (spaceLimitError(k, mm, length - replaced) !== 0) return false;
+  return (flags & VM_ACCOUNT) === 0 || enoughMemory(k, length / PAGE_SIZE);
 }
 
 /** `mlock_future_ok()`: EAGAIN beyond RLIMIT_MEMLOCK. */

@@ -1,6 +1,8 @@
 // Running workload text in tests.
+import { expect } from 'vitest';
 import type { KernelEvent } from '../../events/index.js';
-import { pteAt, ptePfn, pteSpecial } from '../../reducers/pte.js';
+import { accountingErrors } from '../../projections/accounting.js';
+import { pteAt, ptePfn, pteSpecial, pteWrite } from '../../reducers/pte.js';
 import type { MmView, PageView, VmaView } from '../../reducers/state.js';
 import { PG_ANON_EXCLUSIVE, mmAt, pageAt } from '../../reducers/state.js';
 import { check } from '../../projections/query/check.js';
@@ -72,6 +74,23 @@ export class Ran {
   page(pid: number, addr: number): PageView {
     return pageAt(this.run.view, this.pfn(pid, addr));
   }
+  /** Faults of task `pid` that were handled. */
+  faults(pid: number): number {
+    const task = this.run.view.tasks[pid]!;
+    return task.minFlt + task.majFlt;
+  }
+  /** The signals sent, as `signal/code`. */
+  get signals(): readonly string[] {
+    return this.events.flatMap((event) => (event.type === 'SignalSent' ? [`${event.signal}/${event.code}`] : []));
+  }
+  /** May task `pid` write to `addr` without a fault? */
+  writable(pid: number, addr: number): boolean {
+    return pteWrite(this.entry(pid, addr));
+  }
+  /** Events of one kind. */
+  count(type: KernelEvent['type']): number {
+    return this.events.filter((event) => event.type === type).length;
+  }
   exclusive(pid: number, addr: number): boolean {
     return (this.page(pid, addr).flags & PG_ANON_EXCLUSIVE) !== 0;
   }
@@ -94,4 +113,12 @@ export function runWorkload(text: string, options: WorkloadOptions = {}): Ran {
   );
   for (const operation of parseWorkload(text, options.recorded ?? false)) run.execute(operation);
   return new Ran(run, events, gots);
+}
+
+/** Runs `text` and checks what every workload must leave: results as it says, and counters that add up. */
+export function ranWell(text: string, options: WorkloadOptions = {}): Ran {
+  const ran = runWorkload(text, options);
+  expect(ran.failed).toEqual([]);
+  expect(accountingErrors(ran.run.view)).toEqual([]);
+  return ran;
 }
