@@ -134,11 +134,12 @@ export class PerfRecording {
   }
 
   #failure(what: string, code: (typeof EXIT)['unable' | 'io'] = EXIT.unable): UserError {
+    if (/No space left/.test(this.#said)) code = EXIT.io;
     const lines = this.#said.split('\n').map((line) => line.trim());
     const why = lines.filter((line) => line !== '' && !/^Events (dis|en)abled|^\[ perf record/.test(line));
     if (code === EXIT.unable && /Permission|not permitted|paranoid/i.test(this.#said))
       why.unshift('no right to record the whole machine (root is needed)');
-    return new UserError(`${what}${why.length > 0 ? `: ${why.slice(0, 3).join(' ')}` : ''}`, code);
+    return new UserError(`${what}${why.length > 0 ? `: ${[...new Set(why)].slice(0, 3).join(' ')}` : ''}`, code);
   }
 }
 

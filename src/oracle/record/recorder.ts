@@ -8,6 +8,7 @@ import {
   createReadStream,
   createWriteStream,
   openSync,
+  realpathSync,
   statSync,
   writeSync,
 } from 'node:fs';
@@ -60,8 +61,7 @@ export const defaultOutput = (words: readonly string[]): string =>
 export async function record(command: readonly string[], output: string, hooks: RecordHooks): Promise<Recorded> {
   requireCommand(command);
   const ability = examinePerf();
-  const partial = `${output}.partial`;
-  claim(output, partial);
+  const target = claim(output);
   let directory = '';
   const missing = [...ability.missing];
   try {
@@ -111,11 +111,11 @@ export async function record(command: readonly string[], output: string, hooks: 
       ...missing.map((each) => `# not recorded: ${each}`),
       ...(residency?.lines ?? []),
     ];
-    const lines = await compose(head, files.kept, partial, output.endsWith('.gz'), cutter, hooks.signal);
-    await rename(partial, output);
+    const lines = await compose(head, files.kept, target.partial, output.endsWith('.gz'), cutter, hooks.signal);
+    if (target.partial !== target.path) await rename(target.partial, target.path);
     return { file: output, lines, tasks: cutter.tasks, lost: cutter.lost, exitStatus, missing };
   } catch (error) {
-    await rm(partial, { force: true });
+    if (target.partial !== target.path) await rm(target.partial, { force: true });
     throw located(error, output, hooks.signal);
   } finally {
     if (directory !== '') await rm(directory, { recursive: true, force: true });
@@ -131,16 +131,27 @@ function located(error: unknown, output: string, signal: AbortSignal): unknown {
     : new UserError(`${path ?? output}: ${message.replace(/, \w+( '.*')?$/, '')}`, EXIT.io);
 }
 
-/** Takes the partial name, before anything is run in vain. */
-function claim(output: string, partial: string): void {
+/** Where the output goes, links followed, and the name it has until it is whole. */
+interface Target {
+  readonly path: string;
+  readonly partial: string;
+}
+
+/** Takes the partial name, before anything is run in vain. A device or pipe is written directly. */
+function claim(output: string): Target {
   try {
-    if (statSync(output, { throwIfNoEntry: false })?.isDirectory() === true) throw new Error('is a directory');
+    const standing = statSync(output, { throwIfNoEntry: false });
+    const path = standing === undefined ? output : realpathSync(output);
+    if (standing?.isDirectory() === true) throw new Error('is a directory');
+    if (standing?.isFile() === false) return { path, partial: path };
+    const partial = `${path}.partial`;
     closeSync(openSync(partial, 'wx'));
+    return { path, partial };
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     const why =
       code === 'EEXIST'
-        ? `${partial} is there: another recording is being made, or was killed (then remove it)`
+        ? `${output}.partial is there: another recording is being made, or was killed (then remove it)`
         : message;
     throw new UserError(`${output}: ${why.replace(/, \w+( '.*')?$/, '')}`, EXIT.io);
   }
@@ -160,9 +171,8 @@ function requireCommand(command: readonly string[]): void {
     : (process.env['PATH'] ?? '').split(delimiter).map((each) => join(each || '.', name));
   let denied = false;
   for (const place of places) {
-    const stat = statSync(place, { throwIfNoEntry: false });
-    if (stat?.isFile() !== true) continue;
     try {
+      if (statSync(place, { throwIfNoEntry: false })?.isFile() !== true) continue;
       accessSync(place, constants.X_OK);
       return;
     } catch {
@@ -182,7 +192,10 @@ function runCommand(command: readonly string[], hooks: RecordHooks): Promise<{ p
     child.once('error', (error) =>
       reject(new UserError(`${command[0]}: cannot be started: ${error.message}`, EXIT.input)),
     );
-    const abort = (): void => void child.kill('SIGTERM');
+    const abort = (): void => {
+      child.kill('SIGTERM');
+      setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS).unref();
+    };
     hooks.signal.addEventListener('abort', abort, { once: true });
     // Not 'close': a daemon may hold on to our terminal.
     child.once('exit', (code, signal) => {
@@ -198,6 +211,8 @@ function runCommand(command: readonly string[], hooks: RecordHooks): Promise<{ p
   });
 }
 
+/** What an interrupted command has for its own clearing up. */
+const PATIENCE_MS = 2000;
 /** Buffer of each CPU for the page cache's changes. */
 const CACHE_MIB = 8;
 /** Bytes collected before they are written. */
