@@ -52,7 +52,8 @@ export function* storeUser(
   user = true,
 ): KernelThread<AccessResult> {
   const end = addr + Math.max(length, 1);
-  for (let at = addr; at < end;) {
+  // Where addresses lose their last bits the end is no larger, and the first access gets a signal anyway.
+  for (let at = addr; at < end || at === addr;) {
     const stop = pieceEnd(at, end);
     while (faults(k, tid, at, 'write')) {
       const result = yield* userFault(k, tid, at, 'write', user);
@@ -74,7 +75,8 @@ export type Loaded = { readonly kind: 'byte'; readonly byte: number } | Exclude<
 export function* loadUser(k: Kernel, tid: number, addr: number, length: number, user = true): KernelThread<Loaded> {
   let seen: number | null = null;
   const end = addr + Math.max(length, 1);
-  for (let at = addr; at < end;) {
+  // Where addresses lose their last bits the end is no larger, and the first access gets a signal anyway.
+  for (let at = addr; at < end || at === addr;) {
     const stop = pieceEnd(at, end);
     while (faults(k, tid, at, 'read')) {
       const result = yield* userFault(k, tid, at, 'read', user);
