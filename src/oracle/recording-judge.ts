@@ -8,6 +8,7 @@ import { ERROR_FETCH, ERROR_PRESENT, ERROR_WRITE, Kind } from '../workload/perf/
 import { accessPermitted, accessError } from '../kernel/memory/fault.js';
 import { RssJudge, addressSpaceOf } from './rss-judge.js';
 import type { RssLine } from './rss-judge.js';
+import type { SharedMoment } from './shared-counter.js';
 import { appendRssPoints } from './rss-points.js';
 import type { RssPoint } from './rss-points.js';
 
@@ -50,6 +51,7 @@ interface TaskWindow {
   /** Counter changes before it. */
   since: number;
   points: RssPoint[];
+  complete: boolean;
   use: FrameUse;
   /** Frames the model took, as allocation ids. */
   frames: number[];
@@ -186,7 +188,19 @@ export class RecordingJudge {
 
   #counter(record: PerfRecord): void {
     const window = this.#window(record.tid);
-    window.rss.push({ record, mm: addressSpaceOf((this.#run as Run).view, record, window.ids) });
+    const mm = addressSpaceOf((this.#run as Run).view, record, window.ids);
+    window.rss.push({ record, mm, shared: this.#sharedMoment(window, mm, record.b) });
+  }
+
+  /** The model's counter and what threads are doing, where threads share the address space. */
+  #sharedMoment(window: TaskWindow, mm: number, type: number): SharedMoment | null {
+    const { mms, tasks } = (this.#run as Run).view;
+    if (mm <= 0 || (mms[mm]?.users ?? 0) <= 1) return null;
+    const others = [...this.#windows.values()].filter((each) => each !== window && tasks[each.tid]?.mm === mm);
+    return {
+      model: mms[mm]?.rss[type] ?? 0,
+      threads: [window, ...others].map((work) => ({ work, done: work.points.length })),
+    };
   }
 
   skipped(reason: string): void {
@@ -272,6 +286,7 @@ export class RecordingJudge {
         child: 0,
         since: this.#rss.changes,
         points: [],
+        complete: false,
         use: 'none',
         frames: [],
         shmem: false,
@@ -286,12 +301,14 @@ export class RecordingJudge {
     const window = this.#windows.get(tid);
     if (window === undefined) return;
     this.#windows.delete(tid);
+    window.complete = true;
     this.#stillWaiting((each) => each === tid);
     if (this.#current === window) this.#current = null;
     if (window.fault !== null) this.#judgeFrames(window, window.fault);
     this.#bindFrames(window);
     const run = this.#run as Run;
     this.#rss.judge(run.view, window.rss, window.points, window.child, window.since);
+    this.#rss.settle();
   }
 
   #judgeFrames(window: TaskWindow, fault: PerfRecord): void {

@@ -3,6 +3,8 @@
 import type { KernelView } from '../../reducers/state.js';
 import type { PerfRecord } from '../workload/perf/record.js';
 import type { RssPoint } from './rss-points.js';
+import type { SharedMoment } from './shared-counter.js';
+import { explainsShared } from './shared-counter.js';
 
 const PAGE_BYTES = 4096;
 const NAMES = ['file', 'anon', 'swap', 'shmem'] as const;
@@ -12,6 +14,8 @@ const TABLE_PAGES = 512;
 export interface RssLine {
   readonly record: PerfRecord;
   readonly mm: number;
+  /** Of an address space with threads; null for others. */
+  readonly shared: SharedMoment | null;
 }
 
 type Differ = (line: number, model: string, kernel: string) => void;
@@ -45,6 +49,15 @@ interface Change {
   readonly pages: number;
 }
 
+/** A line of a counter that threads share, until all that was under way is complete. */
+interface SharedLine {
+  readonly line: RssLine;
+  readonly mm: number;
+  readonly value: number;
+  readonly base: number;
+  readonly moment: SharedMoment;
+}
+
 /** In how many parts Linux may tell one walk over a page table. */
 const MAX_PARTS = 4;
 /** Model values kept for each counter of an address space with threads. */
@@ -65,6 +78,8 @@ export class RssJudge {
   readonly #holes = new Map<string, readonly number[]>();
   /** What each counter was after each change: [change, value]*, the latest HISTORY of them. */
   readonly #history = new Map<string, number[]>();
+
+  readonly #pending: SharedLine[] = [];
 
   constructor(differ: Differ) {
     this.#differ = differ;
@@ -94,8 +109,13 @@ export class RssJudge {
       const value = Math.round(record.c / PAGE_BYTES);
       const base = this.#base.get(key) ?? this.#startOf(view, mm, record.b, points);
       this.#base.set(key, value);
-      if ((view.mms[mm]?.users ?? 0) > 1 && this.#wasValue(key, value, since)) this.agreed++;
-      else {
+      const { shared } = line;
+      const threads = shared !== null || (view.mms[mm]?.users ?? 0) > 1;
+      if (threads && this.#wasValue(key, value, since)) this.agreed++;
+      else if (shared !== null && isOneChange(points, mm, record.b, value - base)) this.agreed++;
+      else if (shared !== null) {
+        this.#pending.push({ line, mm, value, base, moment: shared });
+      } else {
         const list = changes.get(key) ?? [];
         list.push({ record, pages: value - base });
         changes.set(key, list);
@@ -109,6 +129,18 @@ export class RssJudge {
     for (const { mm, type } of points) {
       const key = `${mm}:${type}`;
       if (!this.#base.has(key) && !lines.some((line) => line.mm === mm)) this.#unseen.add(key);
+    }
+  }
+
+  /** Decides on lines of shared counters for which all that was under way is complete. */
+  settle(): void {
+    for (let i = 0; i < this.#pending.length; i++) {
+      const { line, mm, value, base, moment } = this.#pending[i] as SharedLine;
+      if (moment.threads.some(({ work }) => !work.complete)) continue;
+      this.#pending.splice(i--, 1);
+      const { record } = line;
+      if (explainsShared(moment, mm, record.b, value)) this.agreed++;
+      else this.#differ(record.line, text(record.b, moment.model - base), text(record.b, value - base));
     }
   }
 
@@ -198,6 +230,10 @@ export class RssJudge {
     return false;
   }
 }
+
+/** Is a difference to the line before one of the window's changes? An earlier disagreement then does not matter. */
+const isOneChange = (points: readonly RssPoint[], mm: number, type: number, pages: number): boolean =>
+  points.some((point) => point.mm === mm && point.type === type && point.delta === pages);
 
 const holeKey = (point: RssPoint): string => `${point.mm}:${point.type}:${Math.floor(point.vpn / TABLE_PAGES)}`;
 const text = (type: number, pages: number): string => `${NAMES[type] ?? type} ${pages < 0 ? '' : '+'}${pages}`;
