@@ -156,9 +156,6 @@ function madviseVma(
     case MADV.WIPEONFORK:
       if (vma.inode !== 0 || (flags & VM_SHARED) !== 0) return -EINVAL;
       break;
-    case MADV.KEEPONFORK:
-      if ((flags & VM_SHARED) !== 0 && vma.inode === 0) return -EINVAL;
-      break;
     case MADV.DOFORK:
       if ((flags & VM_IO) !== 0) return -EINVAL;
       break;
