@@ -3,6 +3,20 @@ import { forEachPte, ptePfn, ptePresent, pteSpecial } from '../reducers/pte.js';
 import type { KernelView, MmView } from '../reducers/state.js';
 import { InodeKind, MM_ANONPAGES, MM_FILEPAGES, MM_SHMEMPAGES, PG_ANON, PG_FREE, pageAt } from '../reducers/state.js';
 import { VM_ACCOUNT, VM_LOCKED, vmaPages } from '../reducers/vma.js';
+import { Facts } from './facts/facts.js';
+import { factsOf } from './facts/from-state.js';
+import { factHandlers } from './facts/handlers.js';
+import type { StateProjection } from './projection.js';
+import { accountsOf, meminfoOf } from './smaps.js';
+
+/** Resident pages, smaps, meminfo: kept up event by event, from entries and VMAs. */
+export const accounting: StateProjection<Facts> = {
+  name: 'accounting',
+  init: () => new Facts(),
+  on: factHandlers,
+  fromState: factsOf,
+  read: (facts) => ({ mms: accountsOf(facts), meminfo: meminfoOf(facts) }),
+};
 
 /** The last user page plus one. */
 const END_VPN = 2 ** 35;

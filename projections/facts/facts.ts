@@ -1,0 +1,81 @@
+// The primary facts of memory management: entries, VMAs, what each frame is and who holds it. No counter of the state is read and no
+// difference of a counter in an event is believed: that is what lets projections and invariants contradict them.
+import { mkPte } from '../../reducers/pte.js';
+import { FRAME_EXCLUSIVE, FRAME_SWAPBACKED, FrameKind, FrameTable } from './frames.js';
+import type { MmEntries } from './mappings.js';
+import { Mappings } from './mappings.js';
+import { Vmas } from './vmas.js';
+
+/** A file as the page cache sees it. */
+export interface InodeFacts {
+  readonly name: string;
+  readonly kind: number;
+  /** Cached frames by page index. */
+  readonly pages: Map<number, number>;
+}
+
+export class Facts {
+  readonly frames = new FrameTable();
+  readonly mappings = new Mappings(this.frames);
+  readonly vmas = new Vmas();
+  readonly inodes = new Map<number, InodeFacts>();
+  /** Frames unmapped whose references still wait, by mm. */
+  readonly gathers = new Map<number, number[]>();
+  readonly lruAdd = new Map<number, number[]>();
+  readonly lruLazyfree = new Map<number, number[]>();
+
+  /** Writes `n` entries from `vpn` on; frames count up with them where `step` is 1. */
+  writeRun(space: MmEntries, vpn: number, pfn: number, n: number, flags: number, step: number): void {
+    for (let j = 0; j < n; j++) this.mappings.write(space, vpn + j, mkPte(pfn + j * step, flags));
+  }
+
+  /** A frame became anonymous memory of `anonVma`. */
+  becomesAnon(pfn: number, anonVma: number, exclusive: boolean): void {
+    if (!this.frames.has(pfn)) return;
+    this.mappings.setKind(pfn, FrameKind.anon);
+    this.frames.flags[pfn]! |= FRAME_SWAPBACKED | (exclusive ? FRAME_EXCLUSIVE : 0);
+    this.mappings.setAnonVma(pfn, anonVma);
+  }
+
+  free(pfn: number): void {
+    if (!this.frames.has(pfn)) return;
+    this.mappings.setKind(pfn, FrameKind.file);
+    this.mappings.setAnonVma(pfn, 0);
+    this.frames.flags[pfn] = 0;
+  }
+
+  freeRuns(runs: readonly number[]): void {
+    for (let i = 0; i + 1 < runs.length; i += 2)
+      for (let j = 0; j < (runs[i + 1] as number); j++) this.free((runs[i] as number) + j);
+  }
+
+  enterBatch(batches: Map<number, number[]>, cpu: number, pfn: number): void {
+    if (cpu < 0 || !this.frames.has(pfn)) return;
+    const batch = batches.get(cpu);
+    if (batch === undefined) batches.set(cpu, [pfn]);
+    else batch.push(pfn);
+    this.frames.batched[pfn]!++;
+  }
+
+  drainBatch(batches: Map<number, number[]>, cpu: number, visit?: (pfn: number) => void): void {
+    for (const pfn of batches.get(cpu) ?? []) {
+      this.frames.batched[pfn]!--;
+      visit?.(pfn);
+    }
+    batches.set(cpu, []);
+  }
+
+  cache(inode: InodeFacts, index: number, pfn: number): void {
+    this.uncache(inode, index);
+    if (!this.frames.has(pfn)) return;
+    inode.pages.set(index, pfn);
+    this.frames.cached[pfn]!++;
+  }
+
+  uncache(inode: InodeFacts, index: number): void {
+    const pfn = inode.pages.get(index);
+    if (pfn === undefined) return;
+    inode.pages.delete(index);
+    this.frames.cached[pfn]!--;
+  }
+}

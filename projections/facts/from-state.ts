@@ -1,0 +1,78 @@
+// Reading Facts from a state.
+import { forEachPte, pteTable } from '../../reducers/pte.js';
+import type { InodeView, KernelView, MmView } from '../../reducers/state.js';
+import { InodeKind, PG_ANON, PG_ANON_EXCLUSIVE, PG_DIRTY, PG_FREE, PG_SWAPBACKED } from '../../reducers/state.js';
+import type { InodeFacts } from './facts.js';
+import { Facts } from './facts.js';
+import { FRAME_DIRTY, FRAME_SWAPBACKED, FrameKind } from './frames.js';
+import type { MmEntries } from './mappings.js';
+
+/** The facts as they stand in `state`: entries, VMAs, page flags, caches, batches and gathers, never a counter. */
+export function factsOf(state: KernelView): Facts {
+  const facts = new Facts();
+  state.inodes.forEach((inode, id) => {
+    if (!inode) return;
+    facts.inodes.set(id, { name: inode.name, kind: inode.kind, pages: new Map() });
+    forEachSlot(inode, (index, pfn) => facts.cache(facts.inodes.get(id) as InodeFacts, index, pfn));
+  });
+  state.memMap.forEach((section, s) => section.forEach((page, i) => readFrame(facts, state, s * 256 + i, page)));
+  for (const mm of state.mms) if (mm) readMm(facts, mm);
+  state.cpus.forEach(({ lruAdd, lruLazyfree }, cpu) => {
+    for (const pfn of lruAdd) facts.enterBatch(facts.lruAdd, cpu, pfn);
+    for (const pfn of lruLazyfree) facts.enterBatch(facts.lruLazyfree, cpu, pfn);
+  });
+  return facts;
+}
+
+function forEachSlot(inode: InodeView, visit: (index: number, pfn: number) => void): void {
+  inode.pages.forEach((leaf, l) =>
+    leaf?.forEach((slot, i) => {
+      if (slot > 0) visit(l * 512 + i, slot - 1);
+    }),
+  );
+}
+
+function readFrame(
+  facts: Facts,
+  state: KernelView,
+  pfn: number,
+  page: { readonly flags: number; readonly mapping: number },
+): void {
+  const { flags, mapping } = page;
+  if ((flags & PG_FREE) !== 0 || !facts.frames.has(pfn)) return;
+  if ((flags & PG_ANON) !== 0) {
+    facts.becomesAnon(pfn, mapping, (flags & PG_ANON_EXCLUSIVE) !== 0);
+    facts.frames.flags[pfn]! &= ~FRAME_SWAPBACKED;
+  } else if (state.inodes[mapping]?.kind === InodeKind.shmem) facts.mappings.setKind(pfn, FrameKind.shmem);
+  if ((flags & PG_SWAPBACKED) !== 0) facts.frames.flags[pfn]! |= FRAME_SWAPBACKED;
+  if ((flags & PG_DIRTY) !== 0) facts.frames.flags[pfn]! |= FRAME_DIRTY;
+}
+
+function readMm(facts: Facts, mm: MmView): void {
+  const space = facts.mappings.create(mm.id);
+  facts.vmas.create(mm.id);
+  for (const vma of mm.vmas) facts.vmas.insert(mm.id, { ...vma, chain: [...vma.chain] });
+  readTables(facts, space, mm);
+  forEachPte(mm, 0, 2 ** 35, (vpn, entry) => facts.mappings.write(space, vpn, entry));
+  const gather: number[] = [];
+  for (const pfn of mm.gather) {
+    if (!facts.frames.has(pfn)) continue;
+    gather.push(pfn);
+    facts.frames.gathered[pfn]!++;
+  }
+  facts.gathers.set(mm.id, gather);
+}
+
+/** Tables count even where they are empty. */
+function readTables(facts: Facts, space: MmEntries, mm: MmView): void {
+  mm.pgd.forEach((pud, g) => {
+    if (pud) space.puds.add(g);
+    pud?.forEach((pmd, u) => {
+      const base = (g * 512 + u) * 2 ** 18;
+      if (!pmd) return;
+      facts.mappings.addTables(space, base, true);
+      for (let m = 0; m < 512; m++)
+        if (pteTable(mm, base + m * 512)) facts.mappings.addTables(space, base + m * 512, false);
+    });
+  });
+}

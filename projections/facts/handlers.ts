@@ -1,0 +1,189 @@
+// Folding events into Facts. What reducers/ do to the state, done again from the events' entries, runs and flags alone.
+import { InodeKind } from '../../reducers/state.js';
+import type { Projection } from '../projection.js';
+import type { Facts } from './facts.js';
+import { vmaHandlers } from './vma-handlers.js';
+import { FRAME_DIRTY, FRAME_EXCLUSIVE, FRAME_SWAPBACKED, FrameKind } from './frames.js';
+
+/** Calls `visit` for each frame of runs that begin `from` numbers into each `stride`, with the count behind it. */
+function forEachFrame(runs: readonly number[], stride: number, from: number, visit: (pfn: number) => void): void {
+  for (let i = 0; i + stride <= runs.length; i += stride)
+    for (let j = 0; j < (runs[i + from + 1] as number); j++) visit((runs[i + from] as number) + j);
+}
+
+/** How each event changes the facts. */
+export const factHandlers: Projection<Facts>['on'] = {
+  ...vmaHandlers,
+  MmCreated(facts, { mm }) {
+    facts.mappings.create(mm);
+    facts.vmas.create(mm);
+    facts.gathers.set(mm, []);
+  },
+  MmFreed(facts, { mm }) {
+    facts.mappings.drop(mm);
+    facts.vmas.drop(mm);
+    dropGather(facts, mm);
+    facts.gathers.delete(mm);
+  },
+  PageTableAllocated({ mappings }, { mm, vpn, bytes }) {
+    const space = mappings.of(mm);
+    if (space) mappings.addTables(space, vpn, bytes < mappings.missingBytes(space, vpn));
+  },
+  PageTablesFreed({ mappings }, { mm, vpn, vpnEnd }) {
+    const space = mappings.of(mm);
+    if (space) mappings.dropTables(space, vpn, vpnEnd);
+  },
+  ZeroPageMapped: writeOne,
+  SpecialPfnMapped: writeOne,
+  PteFlagsSet: writeOne,
+  AnonPageMapped(facts, event) {
+    facts.becomesAnon(event.pfn, event.anonVma, event.exclusive === 1);
+    writeOne(facts, event);
+    facts.enterBatch(facts.lruAdd, event.lruCpu, event.pfn);
+  },
+  CowPageMapped(facts, event) {
+    facts.becomesAnon(event.pfn, event.anonVma, event.exclusive === 1);
+    writeOne(facts, event);
+    facts.enterBatch(facts.lruAdd, event.lruCpu, event.pfn);
+  },
+  PageReused(facts, event) {
+    const { pfn, exclusive, anonVma } = event;
+    if (facts.frames.has(pfn)) {
+      if (exclusive === 1) facts.frames.flags[pfn]! |= FRAME_EXCLUSIVE;
+      if (anonVma !== 0) facts.mappings.setAnonVma(pfn, anonVma);
+    }
+    writeOne(facts, event);
+  },
+  FilePagesMapped(facts, { mm, runs, flags }) {
+    const space = facts.mappings.of(mm);
+    if (!space) return;
+    for (let i = 0; i + 2 < runs.length; i += 3) facts.writeRun(space, runs[i]!, runs[i + 1]!, runs[i + 2]!, flags, 1);
+  },
+  PtesCopied(facts, { mm, child, anon, file, special, exclusive }) {
+    const from = facts.mappings.of(mm);
+    const to = facts.mappings.of(child);
+    if (!from || !to) return;
+    // Before the entries: whoever watches them sees the frame as it is after the commit.
+    if (exclusive === 0)
+      forEachFrame(anon, 5, 1, (pfn) => {
+        if (facts.frames.has(pfn)) facts.frames.flags[pfn]! &= ~FRAME_EXCLUSIVE;
+      });
+    const copy = (runs: readonly number[], step: number): void => {
+      for (let i = 0; i + 4 < runs.length; i += 5) {
+        facts.writeRun(to, runs[i]!, runs[i + 1]!, runs[i + 2]!, runs[i + 3]!, step);
+        facts.writeRun(from, runs[i]!, runs[i + 1]!, runs[i + 2]!, runs[i + 4]!, step);
+      }
+    };
+    copy(anon, 1);
+    copy(file, 1);
+    copy(special, 0);
+  },
+  PtesProtected(facts, { mm, runs }) {
+    const space = facts.mappings.of(mm);
+    if (!space) return;
+    for (let i = 0; i + 3 < runs.length; i += 4)
+      facts.writeRun(space, runs[i]!, runs[i + 1]!, runs[i + 2]!, runs[i + 3]!, 1);
+  },
+  PtesZapped(facts, { mm, runs, special }) {
+    const space = facts.mappings.of(mm);
+    const gather = facts.gathers.get(mm);
+    if (!space || !gather) return;
+    const clear = (list: readonly number[]): void => {
+      for (let i = 0; i + 3 < list.length; i += 4)
+        for (let j = 0; j < (list[i + 2] as number); j++) facts.mappings.write(space, (list[i] as number) + j, 0);
+    };
+    forEachFrame(runs, 4, 1, (pfn) => {
+      if (!facts.frames.has(pfn)) return;
+      gather.push(pfn);
+      facts.frames.gathered[pfn]!++;
+    });
+    clear(runs);
+    clear(special);
+  },
+  GatherFlushed(facts, { mm, freed }) {
+    dropGather(facts, mm);
+    facts.freeRuns(freed);
+  },
+  PtesMoved({ mappings }, { mm, vpn, newVpn, runs }) {
+    const space = mappings.of(mm);
+    if (!space) return;
+    const entries: number[] = [];
+    for (let i = 0; i + 1 < runs.length; i += 2)
+      for (let j = 0; j < (runs[i + 1] as number); j++) {
+        const from = vpn + (runs[i] as number) + j;
+        entries.push(mappings.at(space, from));
+        mappings.write(space, from, 0);
+      }
+    let next = 0;
+    for (let i = 0; i + 1 < runs.length; i += 2)
+      for (let j = 0; j < (runs[i + 1] as number); j++)
+        mappings.write(space, newVpn + (runs[i] as number) + j, entries[next++] as number);
+  },
+  PagesLazyfreed(facts, { mm, runs, lruCpu }) {
+    const space = facts.mappings.of(mm);
+    if (!space) return;
+    forEachFrame(runs, 4, 1, (pfn) => {
+      if (facts.frames.has(pfn)) facts.frames.flags[pfn]! &= ~FRAME_DIRTY;
+      facts.enterBatch(facts.lruLazyfree, lruCpu, pfn);
+    });
+    for (let i = 0; i + 3 < runs.length; i += 4)
+      facts.writeRun(space, runs[i]!, runs[i + 1]!, runs[i + 2]!, runs[i + 3]!, 1);
+  },
+
+  FolioAllocated: (facts, { pfn }) => facts.free(pfn),
+  FolioReleased(facts, { pfn, freed }) {
+    if (freed === 1) facts.free(pfn);
+  },
+  FolioDirtied({ frames }, { pfn }) {
+    if (frames.has(pfn)) frames.flags[pfn]! |= FRAME_DIRTY;
+  },
+  LruAddDrained(facts, { cpu, freed }) {
+    facts.drainBatch(facts.lruAdd, cpu);
+    facts.freeRuns(freed);
+  },
+  LruLazyfreeDrained(facts, { cpu, freed }) {
+    facts.drainBatch(facts.lruLazyfree, cpu, (pfn) => (facts.frames.flags[pfn]! &= ~FRAME_SWAPBACKED));
+    facts.freeRuns(freed);
+  },
+  InodeCreated: ({ inodes }, { inode, name, kind }) => void inodes.set(inode, { name, kind, pages: new Map() }),
+  PageCacheAdded(facts, { inode, runs, swapbacked, lruCpu }) {
+    const target = facts.inodes.get(inode);
+    if (!target) return;
+    const kind = target.kind === InodeKind.shmem ? FrameKind.shmem : FrameKind.file;
+    for (let i = 0; i + 2 < runs.length; i += 3)
+      for (let j = 0; j < (runs[i + 2] as number); j++) {
+        const pfn = (runs[i + 1] as number) + j;
+        facts.free(pfn);
+        facts.cache(target, (runs[i] as number) + j, pfn);
+        if (!facts.frames.has(pfn)) continue;
+        facts.mappings.setKind(pfn, kind);
+        if (swapbacked === 1) facts.frames.flags[pfn]! |= FRAME_SWAPBACKED;
+        facts.enterBatch(facts.lruAdd, lruCpu, pfn);
+      }
+  },
+  PageCacheHolesNoted(facts, { inode, runs }) {
+    const target = facts.inodes.get(inode);
+    if (target && target.pages.size > 0) forEachFrame(runs, 2, 0, (index) => facts.uncache(target, index));
+  },
+  PageCacheRemoved(facts, { inode, runs, freed }) {
+    const target = facts.inodes.get(inode);
+    for (let i = 0; i + 2 < runs.length; i += 3)
+      for (let j = 0; j < (runs[i + 2] as number); j++) {
+        if (target) facts.uncache(target, (runs[i] as number) + j);
+        const pfn = (runs[i + 1] as number) + j;
+        if (facts.frames.has(pfn) && facts.frames.kind[pfn] === FrameKind.shmem)
+          facts.mappings.setKind(pfn, FrameKind.file);
+      }
+    facts.freeRuns(freed);
+  },
+};
+
+function writeOne(facts: Facts, event: { readonly mm: number; readonly vpn: number; readonly entry: number }): void {
+  const space = facts.mappings.of(event.mm);
+  if (space) facts.mappings.write(space, event.vpn, event.entry);
+}
+
+function dropGather({ gathers, frames }: Facts, mm: number): void {
+  for (const pfn of gathers.get(mm) ?? []) frames.gathered[pfn]!--;
+  gathers.set(mm, []);
+}

@@ -1,0 +1,128 @@
+// What /proc/PID/smaps and /proc/meminfo would print, as far as the model can know it. From facts, in kB as the kernel prints them.
+import { PTE_DIRTY, ptePfn, ptePresent, pteSpecial } from '../reducers/pte.js';
+import { InodeKind } from '../reducers/state.js';
+import { VM_LOCKED } from '../reducers/vma.js';
+import type { Facts } from './facts/facts.js';
+import { FRAME_DIRTY, FRAME_SWAPBACKED, FrameKind } from './facts/frames.js';
+import type { MmEntries } from './facts/mappings.js';
+import type { VmaFacts, VmaSums } from './facts/vmas.js';
+
+/** One VMA's lines; kB. */
+export interface Smaps {
+  readonly start: number;
+  readonly end: number;
+  readonly Rss: number;
+  readonly Pss: number;
+  readonly Shared_Clean: number;
+  readonly Shared_Dirty: number;
+  readonly Private_Clean: number;
+  readonly Private_Dirty: number;
+  readonly Anonymous: number;
+  readonly LazyFree: number;
+  readonly Locked: number;
+}
+
+const PAGE_KB = 4;
+/** Pss is summed in 4096ths of a byte, cut at each page and at the end. */
+const PSS_SCALE = 4096;
+
+/** `smaps_account()` over the entries of one VMA. */
+export function smapsOf(facts: Facts, space: MmEntries, vma: VmaFacts): Smaps {
+  const { frames } = facts;
+  const pages = { sharedClean: 0, sharedDirty: 0, privateClean: 0, privateDirty: 0, anonymous: 0, lazyFree: 0 };
+  let pss = 0;
+  facts.mappings.forEachEntry(space, vma.start / 4096, vma.end / 4096, (_vpn, entry) => {
+    if (!ptePresent(entry) || pteSpecial(entry)) return;
+    const pfn = ptePfn(entry);
+    const flags = frames.flags[pfn] as number;
+    const mappers = frames.mappers[pfn] as number;
+    const dirty = (entry & PTE_DIRTY) !== 0 || (flags & FRAME_DIRTY) !== 0;
+    if (mappers > 1) pages[dirty ? 'sharedDirty' : 'sharedClean']++;
+    else pages[dirty ? 'privateDirty' : 'privateClean']++;
+    pss += Math.floor((4096 * PSS_SCALE) / Math.max(mappers, 1));
+    if (frames.kind[pfn] !== FrameKind.anon) return;
+    pages.anonymous++;
+    if ((flags & FRAME_SWAPBACKED) === 0 && !dirty) pages.lazyFree++;
+  });
+  const { sharedClean, sharedDirty, privateClean, privateDirty, anonymous, lazyFree } = pages;
+  const pssKb = Math.floor(pss / PSS_SCALE / 1024);
+  return {
+    start: vma.start,
+    end: vma.end,
+    Rss: (sharedClean + sharedDirty + privateClean + privateDirty) * PAGE_KB,
+    Pss: pssKb,
+    Shared_Clean: sharedClean * PAGE_KB,
+    Shared_Dirty: sharedDirty * PAGE_KB,
+    Private_Clean: privateClean * PAGE_KB,
+    Private_Dirty: privateDirty * PAGE_KB,
+    Anonymous: anonymous * PAGE_KB,
+    LazyFree: lazyFree * PAGE_KB,
+    Locked: (vma.flags & VM_LOCKED) !== 0 ? pssKb : 0,
+  };
+}
+
+/** Lines of /proc/meminfo; kB. PageTables without the top level, which belongs to the address space itself. */
+export interface Meminfo {
+  readonly AnonPages: number;
+  readonly Mapped: number;
+  readonly Cached: number;
+  readonly Shmem: number;
+  readonly PageTables: number;
+  readonly Committed_AS: number;
+}
+
+export function meminfoOf(facts: Facts): Meminfo {
+  const { frames } = facts;
+  let anon = 0;
+  let mapped = 0;
+  for (let pfn = 0; pfn < frames.size; pfn++) {
+    if (frames.mappers[pfn] === 0) continue;
+    if (frames.kind[pfn] === FrameKind.anon) anon++;
+    else mapped++;
+  }
+  let cached = 0;
+  let shmem = 0;
+  for (const { kind, pages } of facts.inodes.values()) {
+    cached += pages.size;
+    if (kind === InodeKind.shmem) shmem += pages.size;
+  }
+  let tables = 0;
+  for (const space of facts.mappings.mms.values()) tables += facts.mappings.tableBytes(space);
+  return {
+    AnonPages: anon * PAGE_KB,
+    Mapped: mapped * PAGE_KB,
+    Cached: cached * PAGE_KB,
+    Shmem: shmem * PAGE_KB,
+    PageTables: tables / 1024,
+    Committed_AS: facts.vmas.committed * PAGE_KB,
+  };
+}
+
+/** One address space in numbers: pages, and bytes of page tables. */
+export interface MmAccounts {
+  readonly mm: number;
+  readonly rss: { readonly file: number; readonly anon: number; readonly shmem: number };
+  readonly sums: VmaSums;
+  readonly page_tables: number;
+  readonly vmas: readonly Smaps[];
+}
+
+/** Every address space, by id. */
+export function accountsOf(facts: Facts): MmAccounts[] {
+  return [...facts.mappings.mms.values()]
+    .sort((a, b) => a.mm - b.mm)
+    .map((space) => {
+      const vmas = facts.vmas.mms.get(space.mm);
+      return {
+        mm: space.mm,
+        rss: {
+          file: space.rss[FrameKind.file] as number,
+          anon: space.rss[FrameKind.anon] as number,
+          shmem: space.rss[FrameKind.shmem] as number,
+        },
+        sums: { ...(vmas as { sums: VmaSums }).sums },
+        page_tables: facts.mappings.tableBytes(space),
+        vmas: (vmas?.list ?? []).map((vma) => smapsOf(facts, space, vma)),
+      };
+    });
+}
