@@ -116,6 +116,31 @@ export function program(): Command {
     );
 
   root
+    .command('report')
+    .description('what forks cost: `report cow LOG` tells per fork what was shared, and who copied which pages since')
+    .argument('<what>', 'cow')
+    .argument('<log>')
+    .addOption(json())
+    .action(
+      act(async (what: string, log: string, options: never) =>
+        (await import('./commands/report.js')).reportCommand(what, log, options),
+      ),
+    );
+
+  root
+    .command('projection')
+    .description('what events add up to: rmap, accounting (smaps, meminfo), exclusivity, cow-cost, activity')
+    .argument('<name>')
+    .argument('<log>')
+    .option('--at <position>', 'after event N, or op:N after operation N (default: the end)')
+    .addOption(json())
+    .action(
+      act(async (name: string, log: string, options: never) =>
+        (await import('./commands/projection.js')).projectionCommand(name, log, options),
+      ),
+    );
+
+  root
     .command('behaviours')
     .description('the switches by which kernel versions differ')
     .option('--kernel <version>', 'version to show values for', '6.18')
