@@ -1,6 +1,7 @@
 // One call as kernel code gets it: arguments with names already resolved.
 import type { Operation, Value } from '../workload/operation.js';
 import { isFd, isStruct, isText, isWord } from '../workload/operation.js';
+import { errnoName } from '../lib/errno.js';
 import { InputError } from '../lib/errors.js';
 import type { Kernel, KernelThread } from './kernel.js';
 
@@ -72,24 +73,5 @@ export function badArgument(call: Call, i: number, wanted: string): InputError {
 
 /** A non-negative result, or an errno from a negative one. */
 export function fromKernel(result: number): Got {
-  return result < 0 ? { errno: errnoName(-result) } : { value: result };
+  return result < 0 ? { errno: errnoName(-result) ?? `E${-result}` } : { value: result };
 }
-
-const ERRNO_NAMES: Readonly<Record<number, string>> = {
-  1: 'EPERM',
-  2: 'ENOENT',
-  3: 'ESRCH',
-  9: 'EBADF',
-  10: 'ECHILD',
-  11: 'EAGAIN',
-  12: 'ENOMEM',
-  13: 'EACCES',
-  14: 'EFAULT',
-  16: 'EBUSY',
-  17: 'EEXIST',
-  19: 'ENODEV',
-  22: 'EINVAL',
-  75: 'EOVERFLOW',
-  95: 'EOPNOTSUPP',
-};
-const errnoName = (errno: number): string => ERRNO_NAMES[errno] ?? `E${errno}`;

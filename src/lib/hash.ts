@@ -41,6 +41,11 @@ export class Hash64 {
     for (let i = 0; i < text.length; i++) this.pair(text.charCodeAt(i), i);
   }
 
+  /** Takes the value of another hash. */
+  take(other: Hash64): void {
+    this.pair(other.#a, other.#b);
+  }
+
   /** Lets every bit taken so far reach every bit of the value. */
   settle(): void {
     for (let i = 0; i < 3; i++) {

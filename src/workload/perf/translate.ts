@@ -3,6 +3,7 @@
 // The model is told calls with their results, where and how faults happened, mappings that execve made, CPUs, LRU drains and
 // page-cache events. Page allocations, frees, rss_stat and the present bit of faults go to the listener as facts to judge by and
 // never shape an operation.
+import { errnoName } from '../../lib/errno.js';
 import { InputError } from '../../lib/errors.js';
 import type { LineParser, OperationSink, Result, Value } from '../operation.js';
 import { NO_RESULT } from '../operation.js';
@@ -77,25 +78,8 @@ const PAGE_SIZE = 4096;
 
 const value = (result: number): Result =>
   result < 0 && result > -4096
-    ? { kind: 'errno', errno: ERRNO[-result] ?? `E${-result}` }
+    ? { kind: 'errno', errno: errnoName(-result) ?? `E${-result}` }
     : { kind: 'value', value: result };
-const ERRNO: Readonly<Record<number, string>> = {
-  1: 'EPERM',
-  2: 'ENOENT',
-  3: 'ESRCH',
-  9: 'EBADF',
-  10: 'ECHILD',
-  11: 'EAGAIN',
-  12: 'ENOMEM',
-  13: 'EACCES',
-  14: 'EFAULT',
-  17: 'EEXIST',
-  19: 'ENODEV',
-  22: 'EINVAL',
-  75: 'EOVERFLOW',
-  95: 'EOPNOTSUPP',
-};
-
 /** Reads perf script text line by line and delivers operations and facts in the order of the recording. */
 export class PerfParser implements LineParser {
   readonly #sink: RecordingSink;

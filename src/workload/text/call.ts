@@ -5,7 +5,7 @@ import type { Result, Value } from '../operation.js';
 import { FEATURE_SHORT_NAMES, ioctlShortNames, shortNames, wordArguments } from './arguments.js';
 import * as c from './characters.js';
 import { isLetter } from './characters.js';
-import { SIGNALS, errnoName, isErrnoName } from './errno.js';
+import { SIGNALS, errnoName, isErrnoName } from '../../lib/errno.js';
 import { isInteger } from './integers.js';
 import { ScanError } from './scanner.js';
 import { ValueScanner } from './values.js';

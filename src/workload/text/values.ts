@@ -5,7 +5,7 @@ import type { NameRef, Value } from '../operation.js';
 import * as c from './characters.js';
 import { ends, isDigit, isLetter } from './characters.js';
 import { AT_FDCWD, CONSTANTS, SHORT_FORMS } from './constants.js';
-import { SIGNALS, isErrnoName } from './errno.js';
+import { SIGNALS, isErrnoName } from '../../lib/errno.js';
 import { calculate, isInteger } from './integers.js';
 import type { Integer } from './integers.js';
 import { ScanError, TextScanner } from './scanner.js';

@@ -4,7 +4,7 @@ import type { Operation, Result, Value } from '../../../src/workload/operation.j
 import { FEATURE_SHORT_NAMES, wordArguments } from '../../../src/workload/text/arguments.js';
 import { CALLS } from '../../../src/workload/text/calls.js';
 import { CONSTANTS, SHORT_FORMS } from '../../../src/workload/text/constants.js';
-import { ERRNOS, SIGNALS, isErrnoName } from '../../../src/workload/text/errno.js';
+import { ERRNOS, SIGNALS, isErrnoName } from '../../../src/lib/errno.js';
 import { printOperation } from '../../../src/workload/text/print.js';
 import { one, parse, parseRecording, parseWorkload } from './support.js';
 
