@@ -69,7 +69,6 @@ const ARGUMENTS: Readonly<Record<string, readonly ArgumentKind[]>> = {
   split_huge_page: [A],
   setup_arg_pages: [A],
   elf_map: [A, null, c.PROT, c.MAP],
-  exec_brk: [A],
   new_task: [null, c.CLONE],
 };
 

@@ -39,7 +39,7 @@ export const CALLS: ReadonlyMap<string, Call> = new Map<string, Call>([
   ...named('machine', 'inode inode_size cache_holes cache_add cache_remove tlb_finish_mmu'),
 ]);
 
-const FORK_CALLS: ReadonlySet<string> = new Set(['fork', 'vfork', 'clone', 'clone3', 'new_task']);
+const FORK_CALLS: ReadonlySet<string> = new Set(['fork', 'vfork', 'clone', 'clone3']);
 
 /** Whether a call makes a task and results in its number. */
 export const isForkCall = (name: string): boolean => FORK_CALLS.has(name);
