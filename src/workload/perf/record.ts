@@ -87,7 +87,7 @@ function num(text: string, line: number): number {
 }
 
 /** How the recordings of `record` begin; many comment lines follow. */
-export const RECORDING_HEAD = '# folioscope recording ';
+export const RECORDING_HEAD = '# folioscope perf recording ';
 
 /** Does the text begin as `perf script` output does? */
 export function looksLikePerf(head: string): boolean {

@@ -168,7 +168,7 @@ describe('the page cache', () => {
 
   it('has the size and the holes that `record` took down, and passes over marked folios', () => {
     const { named } = cached(
-      '# folioscope recording 1\n# folioscope residency fe:0 77 40960 [3,2] /bin/prog\n# folioscope readahead fe:0 77 [5,1 8,2] /bin/prog',
+      '# folioscope perf recording 1\n# folioscope residency fe:0 77 40960 [3,2] /bin/prog\n# folioscope readahead fe:0 77 [5,1 8,2] /bin/prog',
     );
     expect(named('inode')[0]?.args.slice(1)).toEqual([0, 40960, 1]);
     expect(named('cache_holes')[0]?.args[1]).toEqual([3, 3, 8, 2]);
