@@ -43,7 +43,7 @@ export const addressSpaceReducers: Reducers<AddressSpaceEvent['type']> = {
     if (target) target.users += users;
   },
   MmFreed(state, { mm }) {
-    state.mms[mm] = null;
+    if (mm < state.mms.length) state.mms[mm] = null;
   },
   BrkSet(state, { mm, startBrk, brk }) {
     const target = mmOf(state, mm);
@@ -144,6 +144,6 @@ export const addressSpaceReducers: Reducers<AddressSpaceEvent['type']> = {
     target.links += links;
   },
   AnonVmaFreed(state, { anonVma }) {
-    state.anonVmas[anonVma] = null;
+    if (anonVma < state.anonVmas.length) state.anonVmas[anonVma] = null;
   },
 };

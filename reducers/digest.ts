@@ -7,6 +7,7 @@ import { Hash64 } from '../src/lib/hash.js';
 import { missingTableBytes, pteTable } from './pte.js';
 import type { KernelView } from './state.js';
 import { SECTION, cachedPfn, initialState } from './state.js';
+import type { TableBits, Touched } from './touched.js';
 import { vmaLookup } from './vma.js';
 
 const ABSENT = 0x0ddba11;
@@ -30,9 +31,14 @@ export class SubjectHash {
   #tableMm = -1;
   #tableNumber = -1;
   #table: readonly number[] | null = null;
+  readonly #touched: Touched | null;
+  #touchedFrames: Uint8Array = new Uint8Array(0);
+  #touchedEntries: TableBits | null = null;
 
-  constructor(hash: Hash64) {
+  /** `touched` is told of everything that is visited. */
+  constructor(hash: Hash64, touched: Touched | null = null) {
     this.hash = hash;
+    this.#touched = touched;
   }
 
   /** Begins a batch of events that `state` now holds the results of. */
@@ -48,6 +54,7 @@ export class SubjectHash {
       wider.set(this.#framesSeen);
       this.#framesSeen = wider;
     }
+    if (this.#touched !== null) this.#touchedFrames = this.#touched.framesOf(state);
     const { hash } = this;
     hash.pair(state.maxPfn, state.freeHead);
     hash.pair(state.mms.length, state.anonVmas.length);
@@ -65,8 +72,10 @@ export class SubjectHash {
     hash.number(x);
     hash.number(y);
   }
+  /** The name that an inode gets. */
   text(value: string): void {
     this.hash.text(value);
+    this.#touched?.names.add(value);
   }
   numbers(values: readonly number[]): void {
     this.hash.pair(values.length, 0x3c6ef372);
@@ -79,20 +88,26 @@ export class SubjectHash {
     this.#lastTid = tid;
     if (this.#tasksSeen.get(tid) === this.#batch) return;
     this.#tasksSeen.set(tid, this.#batch);
+    this.#touched?.tids.add(tid);
     this.#object(this.#state.tasks[tid], 1);
   }
 
   mm(id: number): void {
     this.hash.number(id);
-    if (this.#mmsSeen[id] !== this.#batch) this.#indexed(this.#state.mms, this.#mmsSeen, id, 2);
+    if (this.#mmsSeen[id] === this.#batch) return;
+    this.#touched?.mms.add(id);
+    this.#indexed(this.#state.mms, this.#mmsSeen, id, 2);
   }
   anonVma(id: number): void {
     this.hash.number(id);
-    if (this.#anonVmasSeen[id] !== this.#batch) this.#indexed(this.#state.anonVmas, this.#anonVmasSeen, id, 3);
+    if (this.#anonVmasSeen[id] === this.#batch) return;
+    this.#touched?.anonVmas.add(id);
+    this.#indexed(this.#state.anonVmas, this.#anonVmasSeen, id, 3);
   }
   inode(id: number): void {
     this.hash.number(id);
     if (this.#inodesSeen[id] === this.#batch) return;
+    this.#touched?.inodes.add(id);
     this.#indexed(this.#state.inodes, this.#inodesSeen, id, 4);
     this.hash.number(this.#state.inodeByName[this.#state.inodes[id]?.name ?? ''] ?? -1);
   }
@@ -130,6 +145,7 @@ export class SubjectHash {
     hash.number(pfn);
     if (!(pfn >= 0 && pfn < this.#state.maxPfn) || this.#framesSeen[pfn] === this.#batch) return;
     this.#framesSeen[pfn] = this.#batch;
+    if (this.#touched !== null) this.#touchedFrames[pfn] = 1;
     const page = this.#state.memMap[Math.floor(pfn / SECTION)]?.[pfn % SECTION];
     if (!page) return hash.pair(ABSENT, 6);
     hash.pair(page.flags, page.ref);
@@ -153,9 +169,12 @@ export class SubjectHash {
       this.#tableNumber = tableNumber;
       this.#tableMm = mmId;
       this.#table = pteTable(mm, vpn);
+      if (this.#touched !== null) this.#touchedEntries = this.#touched.bits(mmId, tableNumber);
     }
+    const index = vpn - tableNumber * 512;
+    if (this.#touchedEntries !== null) this.#touchedEntries[index >> 5]! |= 1 << (index & 31);
     if (this.#table === null) hash.pair(missingTableBytes(mm, vpn), 0x1b873593);
-    else hash.number(this.#table[vpn % 512] as number);
+    else hash.number(this.#table[index] as number);
   }
 
   /** The VMA that contains `addr`. */
@@ -166,10 +185,12 @@ export class SubjectHash {
 
   /** What a descriptor leads to. */
   file(tgid: number, fd: number): void {
+    this.#touched?.tgids.add(tgid);
     this.#object(this.#state.files[tgid]?.[fd], 10);
   }
   /** A whole table of descriptors. */
   files(tgid: number): void {
+    this.#touched?.tgids.add(tgid);
     const table = this.#state.files[tgid];
     if (!table) return this.hash.pair(ABSENT, 11);
     for (const [fd, file] of Object.entries(table)) {
@@ -207,9 +228,22 @@ export class SubjectHash {
   slots(inodeId: number, runs: readonly number[], stride: number): void {
     const inode = this.#state.inodes[inodeId];
     if (!inode) return this.hash.pair(ABSENT, 9);
+    if (this.#touched !== null) this.#touchLeaves(this.#touched, inodeId, runs, stride);
     for (let i = 0; i + stride <= runs.length; i += stride)
       for (let j = 0; j < (runs[i + stride - 1] as number); j++)
         this.hash.number(cachedPfn(inode, (runs[i] as number) + j));
+  }
+
+  #touchLeaves(touched: Touched, inodeId: number, runs: readonly number[], stride: number): void {
+    for (let i = 0; i + stride <= runs.length; i += stride) {
+      const end = (runs[i] as number) + (runs[i + stride - 1] as number);
+      for (let leaf = Math.floor((runs[i] as number) / 512); leaf * 512 < end; leaf++) touched.leaf(inodeId, leaf);
+    }
+  }
+
+  /** Page tables of an address space went or may be others than before; adds nothing to the hash. */
+  tablesRemade(mm: number): void {
+    this.#touched?.remade(mm);
   }
 }
 
@@ -260,6 +294,9 @@ function stepsOfField(field: string, kind: FieldKind, mms: readonly string[], in
 
 /** What kinds of fields do not tell: numbers that are runs, descriptors. */
 const EXTRA_STEPS: Partial<Record<EventType, readonly Step[]>> = {
+  MmCreated: [{ method: 'tablesRemade', args: ['mm'] }],
+  MmFreed: [{ method: 'tablesRemade', args: ['mm'] }],
+  PageTablesFreed: [{ method: 'tablesRemade', args: ['mm'] }],
   PtesMoved: [
     { method: 'entriesFrom', args: ['mm', 'vpn', 'runs'] },
     { method: 'entriesFrom', args: ['mm', 'newVpn', 'runs'] },
@@ -324,9 +361,10 @@ export class Digest {
   readonly #hash: Hash64;
   readonly #subjects: SubjectHash;
 
-  constructor(hex?: string) {
+  /** `touched` notes what the events touched, on the way. */
+  constructor(hex?: string, touched: Touched | null = null) {
     this.#hash = new Hash64(hex);
-    this.#subjects = new SubjectHash(this.#hash);
+    this.#subjects = new SubjectHash(this.#hash, touched);
   }
 
   /** Takes in `events`, all of which were applied to `state` (and none after them). Batches matter: two of 5 are not one of 10. */

@@ -69,6 +69,9 @@ export interface SourceInfo {
 /** Where a frame of numbered things begins: [byte offset, first number, how many]. */
 export type FrameIndexEntry = readonly [offset: number, first: number, n: number];
 
+/** A keyframe: [byte offset, events before it, 1 if it holds the whole state, else 0]. */
+export type KeyframeEntry = readonly [offset: number, at: number, whole: 0 | 1];
+
 export interface LogFooter {
   readonly events: number;
   readonly operations: number;
@@ -76,6 +79,7 @@ export interface LogFooter {
   readonly digest: string;
   readonly chunks: readonly FrameIndexEntry[];
   readonly operationFrames: readonly FrameIndexEntry[];
+  readonly keyframes: readonly KeyframeEntry[];
   /** Events by type. */
   readonly counts: Readonly<Record<string, number>>;
   readonly source: SourceInfo;

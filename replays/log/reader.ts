@@ -3,13 +3,18 @@ import { CATALOGUE_VERSION, TYPE_BY_OPCODE } from '../../events/index.js';
 import type { KernelEvent } from '../../events/index.js';
 import type { ByteSource, ByteTools } from '../../src/lib/bytes.js';
 import { InputError } from '../../src/lib/errors.js';
+import type { KernelState } from '../../reducers/state.js';
+import { initialState } from '../../reducers/state.js';
 import type { Chunk, OperationRun } from './chunk.js';
 import { chunkOf, eventsOf } from './chunk.js';
 import { MalformedError } from './columns.js';
 import { EventDecoder } from './event-codec.js';
-import type { Frame, FrameIndexEntry, LogFooter, LogHeader } from './format.js';
+import type { Frame, FrameIndexEntry, KeyframeEntry, LogFooter, LogHeader } from './format.js';
 import { FORMAT_VERSION, FRAME_HEAD, FRAME_TAIL, FrameKind, MAGIC, frameData, magicAt, readFrame } from './format.js';
 import { footerOf, headerIn } from './summary.js';
+import { WHOLE } from './keyframe-encode.js';
+import type { Keyframe } from './keyframe.js';
+import { applyKeyframe, keyframeOf } from './keyframe.js';
 import type { LoggedOperation } from './operation-codec.js';
 import { decodeOperations } from './operation-codec.js';
 
@@ -151,6 +156,27 @@ export class LogReader {
   operation(id: number): LoggedOperation {
     for (const operation of this.operations(id, id + 1)) return operation;
     throw new RangeError(`operation ${id} of ${this.footer.operations}`);
+  }
+
+  /** The state at the last keyframe at or before event `n`, and where that is; without one the initial state. */
+  keyframeState(n: number): { readonly state: KernelState; readonly at: number } {
+    const { keyframes } = this.footer;
+    let last = keyframes.length - 1;
+    while (last >= 0 && keyframes[last]![1] > n) last--;
+    let first = last;
+    while (first > 0 && keyframes[first]![2] === 0) first--;
+    const state = initialState();
+    let at = 0;
+    for (let i = Math.max(first, 0); i <= last; i++) at = this.#applyKeyframe(state, keyframes[i]!, at);
+    return { state, at };
+  }
+
+  #applyKeyframe(state: KernelState, [offset, at, whole]: KeyframeEntry, before: number): number {
+    const keyframe: Keyframe = this.#decode([offset, at, 1], FrameKind.keyframe, keyframeOf);
+    if (keyframe.at !== at || keyframe.previous !== (whole === 1 ? WHOLE : before))
+      throw this.#wrong(offset, 'the keyframe is another one than the footer says');
+    placed(this.source, offset, () => applyKeyframe(state, keyframe));
+    return at;
   }
 
   #chunk(entry: FrameIndexEntry): LogChunk {

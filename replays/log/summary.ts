@@ -1,7 +1,7 @@
 // Header and footer as they come out of a file: checked before anybody trusts them.
 import { MalformedError } from './columns.js';
 import { arrayOf, isCount } from './event-codec.js';
-import type { FrameIndexEntry, LogFooter, LogHeader, SourceInfo } from './format.js';
+import type { FrameIndexEntry, KeyframeEntry, LogFooter, LogHeader, SourceInfo } from './format.js';
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -54,6 +54,22 @@ function indexOf(value: unknown, total: number, what: string): FrameIndexEntry[]
   return index;
 }
 
+/** Keyframes in order, the first of which is whole. */
+function keyframesOf(value: unknown, events: number): KeyframeEntry[] {
+  let after = -1;
+  let end = 0;
+  return arrayOf(value, 'the index of keyframes').map((item): KeyframeEntry => {
+    const [offset, at, whole] = arrayOf(item, 'a keyframe');
+    const first = after < 0;
+    if (!isCount(offset, Number.MAX_SAFE_INTEGER) || offset < end || !isCount(at, events) || at <= after)
+      throw new MalformedError('the index of keyframes is out of order');
+    if (whole !== 1 && (whole !== 0 || first)) throw new MalformedError('keyframes that build on none');
+    after = at;
+    end = offset + 1;
+    return [offset, at, whole];
+  });
+}
+
 function sourceOf(value: unknown): SourceInfo {
   const source = fieldsOf(value, 'source');
   return {
@@ -75,6 +91,7 @@ export function footerOf(data: unknown): LogFooter {
     digest: textOf(footer['digest'], 'digest'),
     chunks: indexOf(footer['chunks'], events, 'the index of chunks'),
     operationFrames: indexOf(footer['operationFrames'], operations, 'the index of operations'),
+    keyframes: keyframesOf(footer['keyframes'], events),
     counts: Object.fromEntries(Object.entries(counts).map(([type, n]) => [type, countOf(n, `counts.${type}`)])),
     source: sourceOf(footer['source']),
     summary: fieldsOf(footer['summary'], 'summary'),

@@ -14,10 +14,12 @@ import { MalformedError } from './columns.js';
 import { EventDecoder } from './event-codec.js';
 import type { Frame, FrameIndexEntry, LogFooter, LogHeader } from './format.js';
 import { FrameKind, MAGIC, magicAt, readFrame } from './format.js';
+import { keyframeOf } from './keyframe.js';
 import type { LoggedOperation } from './operation-codec.js';
 import { decodeOperations } from './operation-codec.js';
 import { decodeFrame, readFooter, readHeader } from './reader.js';
 import { footerOf } from './summary.js';
+import { KeyframeChecker } from './verify-keyframes.js';
 
 /** Something wrong with a log. */
 export interface LogProblem {
@@ -59,6 +61,7 @@ class Verifier {
   readonly #decoder = new EventDecoder();
   readonly #chunks: FrameIndexEntry[] = [];
   readonly #operationFrames: FrameIndexEntry[] = [];
+  readonly #keyframes: KeyframeChecker;
   readonly #counts = new Map<string, number>();
   /** Events that chunks name for an operation and its frame does not, or (negative) the other way round. */
   readonly #emitted = new Map<number, number>();
@@ -77,6 +80,7 @@ class Verifier {
     this.#source = source;
     this.#io = io;
     this.#options = options;
+    this.#keyframes = new KeyframeChecker(options.deep === true);
   }
 
   run(): Verification {
@@ -131,6 +135,7 @@ class Verifier {
       const at = offset;
       const frame = this.#try(() => readFrame(source, at, this.#io));
       if (frame === null) {
+        this.#keyframes.damaged();
         this.#gap = true;
         this.#damaged = true;
         const next = this.#nextKnownFrame(offset);
@@ -154,7 +159,7 @@ class Verifier {
   #nextKnownFrame(after: number): number | null {
     try {
       const { footer, offset } = readFooter(this.#source, this.#io);
-      const offsets = [...footer.chunks, ...footer.operationFrames].map(([at]) => at);
+      const offsets = [...footer.chunks, ...footer.operationFrames, ...footer.keyframes].map(([at]) => at);
       return [...offsets, offset].filter((at) => at > after).reduce((a, b) => Math.min(a, b), Infinity);
     } catch (error) {
       if (error instanceof InputError) return null;
@@ -166,6 +171,7 @@ class Verifier {
     const decode = <T>(of: (data: unknown) => T): T => decodeFrame(this.#source, frame, this.#io, of);
     if (frame.kind === FrameKind.events) this.#chunk(frame.offset, decode(chunkOf));
     else if (frame.kind === FrameKind.operations) this.#operationsFrame(frame.offset, decode(decodeOperations));
+    else if (frame.kind === FrameKind.keyframe) decode((data) => this.#keyframe(frame.offset, data));
     else if (frame.kind === FrameKind.footer) this.#footer = decode(footerOf);
   }
 
@@ -209,6 +215,12 @@ class Verifier {
       );
   }
 
+  #keyframe(offset: number, data: unknown): void {
+    const events = this.#gap ? null : this.#events;
+    const folded = this.#options.deep === true && this.#stateSound && !this.#gap ? this.#state : null;
+    for (const what of this.#keyframes.problems(offset, keyframeOf(data), events, folded)) this.#problem(offset, what);
+  }
+
   #operationsFrame(offset: number, operations: readonly LoggedOperation[]): void {
     const first = operations[0]?.id ?? this.#operations;
     if (first !== this.#operations && !this.#damaged)
@@ -236,6 +248,7 @@ class Verifier {
     expect('operations', footer.operations, this.#operations);
     expect('digests', footer.digest, this.#digest);
     expect('chunks', footer.chunks, this.#chunks);
+    expect('keyframes', footer.keyframes, this.#keyframes.index);
     expect('frames of operations', footer.operationFrames, this.#operationFrames);
     const sorted = (counts: Iterable<[string, number]>): unknown =>
       [...counts].toSorted(([a], [b]) => (a < b ? -1 : 1));

@@ -8,8 +8,9 @@ import type { ByteSink, ByteTools } from '../../src/lib/bytes.js';
 import type { OperationRun } from './chunk.js';
 import { encodeChunk } from './chunk.js';
 import { CODECS, EventEncoder, LIST_NUMBERS_MAX, listNumbers } from './event-codec.js';
-import type { FrameIndexEntry, LogFooter, RunDescription, SourceInfo } from './format.js';
+import type { FrameIndexEntry, KeyframeEntry, LogFooter, RunDescription, SourceInfo } from './format.js';
 import { DEFLATE_MIN, FLAG_DEFLATED, FrameKind, MAGIC, PAYLOAD_MAX, frameBytes, headerOf, pack } from './format.js';
+import { KeyframeMaker } from './keyframe-writer.js';
 import type { FinishedOperation, PlainOperation } from './operation-codec.js';
 import { encodeOperations } from './operation-codec.js';
 
@@ -26,6 +27,8 @@ export const NO_OPERATION = -1;
 export interface LogWriterOptions {
   /** Deflate chunks and operations; on unless set. */
   readonly deflate?: boolean;
+  /** Events between keyframes, at least; 0: none are written. */
+  readonly keyframeEvents?: number;
 }
 
 interface OpenOperation extends FinishedOperation {
@@ -44,7 +47,8 @@ export class LogWriter {
   readonly #state: KernelView;
   readonly #deflate: boolean;
   readonly #encoder = new EventEncoder();
-  readonly #digest = new Digest();
+  readonly #digest: Digest;
+  readonly #keyframes: KeyframeMaker | null;
 
   #offset = 0;
   #seq = 0;
@@ -65,6 +69,7 @@ export class LogWriter {
   readonly #counts = new Float64Array(256);
   readonly #chunks: FrameIndexEntry[] = [];
   readonly #operationFrames: FrameIndexEntry[] = [];
+  readonly #keyframeIndex: KeyframeEntry[] = [];
 
   /** `state` is the one that events are applied to, in place; it must be at event 0. */
   constructor(sink: ByteSink, io: ByteTools, run: RunDescription, state: KernelView, options: LogWriterOptions = {}) {
@@ -72,6 +77,8 @@ export class LogWriter {
     this.#io = io;
     this.#state = state;
     this.#deflate = options.deflate ?? true;
+    this.#keyframes = options.keyframeEvents === 0 ? null : new KeyframeMaker(state, 0, options.keyframeEvents);
+    this.#digest = new Digest(undefined, this.#keyframes?.touched);
     this.#write(MAGIC);
     this.#frame(FrameKind.header, pack(headerOf(run)), false);
   }
@@ -138,6 +145,7 @@ export class LogWriter {
       digest: this.#digest.hex(),
       chunks: this.#chunks,
       operationFrames: this.#operationFrames,
+      keyframes: this.#keyframeIndex,
       counts: Object.fromEntries(
         (Object.keys(SHAPES) as EventType[])
           .map((type): [string, number] => [type, this.#counts[SHAPES[type].opcode] as number])
@@ -177,12 +185,25 @@ export class LogWriter {
     this.#digest.update(this.#state, events);
     const chunk = { first: this.#firstEvent, order, before, after: this.#digest.hex(), runs: this.#runs };
     const payload = encodeChunk(this.#encoder, chunk, events);
-    this.#chunks.push([this.#offset, this.#firstEvent, n]);
+    const offset = this.#offset;
+    this.#chunks.push([offset, this.#firstEvent, n]);
     this.#frame(FrameKind.events, payload, this.#deflate);
     this.#firstEvent += n;
     this.#events = [];
     this.#listNumbers = 0;
     this.#runs = [];
+    this.#keyframes?.chunk(this.#offset - offset);
+    this.#keyframe();
+  }
+
+  /** Writes a keyframe if one is due: after a chunk, when the state is that after all events written. */
+  #keyframe(): void {
+    const made = this.#keyframes?.next(this.#firstEvent);
+    if (!made) return;
+    const offset = this.#offset;
+    this.#keyframeIndex.push([offset, this.#firstEvent, made.whole ? 1 : 0]);
+    this.#frame(FrameKind.keyframe, made.payload, this.#deflate);
+    this.#keyframes?.stored(this.#offset - offset, made.whole);
   }
 
   /** Writes the first operations, up to `limit` of them, as they are. */

@@ -122,7 +122,7 @@ describe('a log', () => {
         apply(state, event);
         log.event(event);
       }
-      log.frame(FrameKind.keyframe, 'x'.repeat(5000));
+      log.frame(FrameKind.schedule, 'x'.repeat(5000));
     });
     expect([...readerOf(bytes).events()].map(({ event }) => event)).toEqual([...touching(3)]);
   });

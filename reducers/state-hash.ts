@@ -1,0 +1,151 @@
+// A hash of a whole state: equal for equal states, however they came to be. Keyframes carry it.
+import { Hash64 } from '../src/lib/hash.js';
+import type { KernelView, MmView, PageView } from './state.js';
+
+/** What hashing a page table costs, counted in frames. */
+const TABLE_WEIGHT = 64;
+
+export interface StateHash {
+  /** 16 hexadecimal digits. */
+  readonly hash: string;
+  /** How large the state is: roughly its frames, with page tables counted as so many frames as they cost. */
+  readonly weight: number;
+}
+
+/** The hash of `state`, from all of it. */
+export const hashState = (state: KernelView): StateHash => new StateHasher().hash(state);
+
+/**
+ * Hashes a state again and again while it is folded. Sections of frames and page tables, which are most of it, have hashes
+ * of their own that are kept until somebody says that they changed.
+ */
+export class StateHasher {
+  readonly #kept = new WeakMap<object, Hash64>();
+
+  /** A section of frames or a page table is not what it was. */
+  changed(part: object): void {
+    this.#kept.delete(part);
+  }
+
+  /** The hash of `state`, as if from all of it. */
+  hash(state: KernelView): StateHash {
+    const hash = new Hash64();
+    restInto(hash, state);
+    let tables = 0;
+    for (const mm of state.mms) if (mm !== null) tables += this.#mm(hash, mm);
+    for (const section of state.memMap) hash.take(this.#part(section, sectionHash));
+    hash.settle();
+    return { hash: hash.hex(), weight: state.maxPfn + TABLE_WEIGHT * tables };
+  }
+
+  #part<T extends object>(part: T, of: (part: T) => Hash64): Hash64 {
+    let hash = this.#kept.get(part);
+    if (hash === undefined) this.#kept.set(part, (hash = of(part)));
+    return hash;
+  }
+
+  /** Returns the number of its page tables. */
+  #mm(hash: Hash64, mm: MmView): number {
+    for (const value of Object.values(mm)) if (typeof value === 'number') hash.number(value);
+    numbersOf(hash, mm.rss, 7);
+    numbersOf(hash, mm.gather, 8);
+    hash.pair(mm.vmas.length, mm.pgd.length);
+    for (const { start, end, flags, pgoff, inode, anonVma, chain } of mm.vmas) {
+      numbersOf(hash, [start, end, flags, pgoff, inode, anonVma], 9);
+      numbersOf(hash, chain, 10);
+    }
+    let tables = 0;
+    for (let g = 0; g < mm.pgd.length; g++) {
+      const pud = mm.pgd[g];
+      if (!pud) continue;
+      hash.pair(g, 11);
+      for (let u = 0; u < 512; u++) {
+        const pmd = pud[u];
+        if (!pmd) continue;
+        hash.pair(u, 12);
+        for (let m = 0; m < 512; m++) {
+          const table = pmd[m];
+          if (!table) continue;
+          tables++;
+          hash.number(m);
+          hash.take(this.#part(table, tableHash));
+        }
+      }
+    }
+    return tables;
+  }
+}
+
+/** All but address spaces and frames. */
+function restInto(hash: Hash64, state: KernelView): void {
+  hash.pair(state.maxPfn, state.freeHead);
+  hash.pair(state.mms.length, state.anonVmas.length);
+  hash.pair(state.inodes.length, state.cpus.length);
+  hash.number(state.committed);
+  for (const task of Object.values(state.tasks)) numbersOf(hash, Object.values(task), 1);
+  for (const anonVma of state.anonVmas) numbersOf(hash, anonVma === null ? [] : Object.values(anonVma), 2);
+  for (const { lruAdd, lruLazyfree } of state.cpus) {
+    numbersOf(hash, lruAdd, 3);
+    numbersOf(hash, lruLazyfree, 4);
+  }
+  for (const name of Object.keys(state.inodeByName).sort()) {
+    hash.text(name);
+    hash.number(state.inodeByName[name] as number);
+  }
+  for (const [tgid, files] of Object.entries(state.files)) {
+    hash.pair(Number(tgid), 5);
+    for (const [fd, { inode, flags }] of Object.entries(files)) {
+      hash.pair(Number(fd), inode);
+      hash.number(flags);
+    }
+  }
+  for (const inode of state.inodes) {
+    if (inode === null) continue;
+    hash.text(inode.name);
+    numbersOf(hash, [inode.id, inode.kind, inode.size, inode.resident, inode.pages.length], 6);
+    inode.pages.forEach((leaf, i) => {
+      if (leaf === null) return;
+      hash.number(i);
+      sparse(hash, leaf);
+    });
+  }
+}
+
+function tableHash(table: readonly number[]): Hash64 {
+  const hash = new Hash64();
+  sparse(hash, table);
+  return hash;
+}
+
+function sectionHash(section: readonly PageView[]): Hash64 {
+  const hash = new Hash64();
+  for (const page of section) pageInto(hash, page);
+  return hash;
+}
+
+function numbersOf(hash: Hash64, values: readonly number[], kind: number): void {
+  hash.pair(values.length, kind);
+  for (const value of values) hash.number(value);
+}
+
+/** A wide list of numbers, most of them 0. */
+function sparse(hash: Hash64, values: readonly number[]): void {
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i] as number;
+    if (value === 0) continue;
+    hash.pair(i, 0x1b873593);
+    hash.number(value);
+  }
+}
+
+function pageInto(hash: Hash64, page: PageView): void {
+  hash.pair(page.flags, page.ref);
+  hash.pair(page.mapcount, page.lruCpu);
+  hash.number(page.mapping);
+  hash.number(page.index);
+  const { content } = page;
+  if (content === null) return;
+  hash.pair(content.fill, content.inode);
+  hash.number(content.index);
+  numbersOf(hash, content.runs, 13);
+}

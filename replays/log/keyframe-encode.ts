@@ -1,0 +1,299 @@
+// Keyframes: the state, or what changed in it since the keyframe before, as columns. See keyframe.ts for reading.
+//
+//   keyframe := [at, previous, hash, root, tasks, anonVmas, inodes, mms, frames, rest]
+//
+// Frames and page-table entries are taken one by one, all other objects whole. Lists of names and places are ascending.
+import type { PteTable } from '../../reducers/pte.js';
+import type { KernelView, MmView, PageView } from '../../reducers/state.js';
+import { pageAt } from '../../reducers/state.js';
+import type { TableBits } from '../../reducers/touched.js';
+import { ascending } from '../../reducers/touched.js';
+import { PAYLOAD_MAX, pack } from './format.js';
+import type { Numbers, Rows } from './rows.js';
+import { RowsPool } from './rows.js';
+
+const pool = new RowsPool();
+
+/** Which objects of a state go into a keyframe. */
+export interface Selection {
+  readonly tids: Iterable<number>;
+  readonly tgids: Iterable<number>;
+  readonly mms: Iterable<number>;
+  readonly anonVmas: Iterable<number>;
+  readonly inodes: Iterable<number>;
+  readonly names: Iterable<string>;
+  /** Page tables of an address space with the entries to take; null: all. May name tables that are not there. */
+  tables(mm: number): Iterable<readonly [number: number, entries: TableBits | null]>;
+  /** Leaves of an inode's pages. */
+  leaves(inode: number): Iterable<number>;
+  /** The first frame from `pfn` on and before `end`; -1 for none. */
+  nextFrame(pfn: number, end: number): number;
+}
+
+/** Numbers in a row of each kind. */
+export const WIDTH = {
+  task: 10,
+  anonVma: 6,
+  inode: 6,
+  mm: 23,
+  vma: 7,
+  table: 4,
+  entry: 3,
+  frame: 8,
+  content: 4,
+} as const;
+/** Where the keyframe before stands, for one that holds the whole state. */
+export const WHOLE = -1;
+
+/** What a state may hold to be put into a keyframe; a larger one is folded. Bounds what a reader allocates. */
+export const LIMIT = {
+  ids: 1 << 20,
+  /** 64 GiB of memory. */
+  frames: 1 << 24,
+  cpus: 8192,
+  upperTables: 1 << 16,
+  tables: 1 << 17,
+  /** Numbers in all lists of one kind. */
+  numbers: 1 << 24,
+} as const;
+
+/** Everything in `state`. */
+export function wholeOf(state: KernelView): Selection {
+  const indices = (list: readonly unknown[]): number[] => [...list.keys()].filter((i) => list[i] !== null);
+  return {
+    tids: Object.keys(state.tasks).map(Number),
+    tgids: Object.keys(state.files).map(Number),
+    mms: indices(state.mms),
+    anonVmas: indices(state.anonVmas),
+    inodes: indices(state.inodes),
+    names: Object.keys(state.inodeByName),
+    *tables(mm) {
+      for (const number of tableNumbers(state.mms[mm] as MmView).tables) yield [number, null];
+    },
+    leaves: (inode) => indices(state.inodes[inode]!.pages),
+    nextFrame: (pfn, end) => (pfn < end ? pfn : -1),
+  };
+}
+
+/**
+ * The payload of a keyframe of `state` after `at` events; `previous` is where the keyframe it builds on stands, or WHOLE.
+ * Null if the state is larger than a keyframe may be.
+ */
+export function encodeKeyframe(
+  state: KernelView,
+  at: number,
+  previous: number,
+  hash: string,
+  selection: Selection,
+): Uint8Array | null {
+  const { maxPfn, freeHead, committed, mms, anonVmas, inodes, cpus } = state;
+  if (maxPfn > LIMIT.frames || Math.max(mms.length, anonVmas.length, inodes.length) > LIMIT.ids) return null;
+  pool.restart();
+  const spaces = mmsOf(state, selection);
+  if (spaces === null) return null;
+  const payload = pack([
+    at,
+    previous,
+    hash,
+    [maxPfn, freeHead, committed, mms.length, anonVmas.length, inodes.length, cpus.length],
+    tasksOf(state, selection),
+    anonVmasOf(state, selection),
+    inodesOf(state, selection),
+    spaces,
+    framesOf(state, selection),
+    [cpusOf(state), filesOf(state, selection)],
+  ]);
+  return payload.length <= PAYLOAD_MAX ? payload : null;
+}
+
+function listOf(values: Iterable<number>): unknown {
+  const rows = pool.rows(1);
+  for (const value of values) rows.columns[0]!.push(value);
+  return rows.encode();
+}
+
+function tasksOf(state: KernelView, { tids }: Selection): unknown {
+  const gone: number[] = [];
+  const rows = pool.rows(WIDTH.task);
+  for (const tid of ascending(tids)) {
+    const t = state.tasks[tid];
+    if (t === undefined) gone.push(tid);
+    else rows.add(tid, t.tgid, t.parent, t.mm, t.cpu, t.execMm, t.exitMm, t.exited, t.minFlt, t.majFlt);
+  }
+  return [listOf(gone), rows.encode()];
+}
+
+function anonVmasOf(state: KernelView, { anonVmas }: Selection): unknown {
+  const gone: number[] = [];
+  const rows = pool.rows(WIDTH.anonVma);
+  for (const id of ascending(anonVmas)) {
+    const a = state.anonVmas[id];
+    if (a === undefined) continue;
+    if (a === null) gone.push(id);
+    else rows.add(id, a.root, a.parent, a.activeVmas, a.children, a.links);
+  }
+  return [listOf(gone), rows.encode()];
+}
+
+function inodesOf(state: KernelView, selection: Selection): unknown {
+  const rows = pool.rows(WIDTH.inode);
+  const names: string[] = [];
+  const present = pool.rows(1);
+  const leaves = pool.rows(2);
+  const slots = pool.rows(1);
+  for (const id of ascending(selection.inodes)) {
+    const inode = state.inodes[id];
+    if (!inode) continue;
+    names.push(inode.name);
+    const there = [...inode.pages.keys()].filter((leaf) => inode.pages[leaf] !== null);
+    rows.add(id, inode.kind, inode.size, inode.resident, inode.pages.length, there.length);
+    for (const leaf of there) present.add(leaf);
+    for (const leaf of selection.leaves(id)) {
+      const values = inode.pages[leaf];
+      if (!values) continue;
+      leaves.add(id, leaf);
+      for (const slot of values) slots.columns[0]!.push(slot);
+    }
+  }
+  const named = [...selection.names].filter((name) => Object.hasOwn(state.inodeByName, name)).sort();
+  const byName = named.map((name) => [name, state.inodeByName[name] as number]);
+  return [rows.encode(), names, present.encode(), leaves.encode(), slots.encode(), byName];
+}
+
+/** Which tables of every level an address space has. */
+function tableNumbers(mm: MmView): { puds: number[]; pmds: number[]; tables: number[] } {
+  const puds: number[] = [];
+  const pmds: number[] = [];
+  const tables: number[] = [];
+  mm.pgd.forEach((pud, g) => {
+    if (!pud) return;
+    puds.push(g);
+    pud.forEach((pmd, u) => {
+      if (!pmd) return;
+      const upper = g * 512 + u;
+      pmds.push(upper);
+      for (let m = 0; m < pmd.length; m++) if (pmd[m]) tables.push(upper * 512 + m);
+    });
+  });
+  return { puds, pmds, tables };
+}
+
+function tableAt(mm: MmView, number: number): Readonly<PteTable> | null {
+  const upper = Math.floor(number / 512);
+  return mm.pgd[Math.floor(upper / 512)]?.[upper % 512]?.[number % 512] ?? null;
+}
+
+/** Null if there are more tables or entries than a keyframe may hold. */
+function mmsOf(state: KernelView, selection: Selection): unknown {
+  const gone: number[] = [];
+  const rows = pool.rows(WIDTH.mm);
+  const vmas = pool.rows(WIDTH.vma);
+  const lists = { chains: pool.numbers(), gathers: pool.numbers(), puds: pool.numbers(), pmds: pool.numbers() };
+  const present = pool.numbers();
+  const tables = pool.rows(WIDTH.table);
+  const entries = pool.rows(WIDTH.entry);
+  for (const id of ascending(selection.mms)) {
+    const mm = state.mms[id];
+    if (mm === undefined) continue;
+    if (mm === null) {
+      gone.push(id);
+      continue;
+    }
+    const numbers = tableNumbers(mm);
+    const { users, rss, hiwaterRss, totalVm, dataVm, stackVm, execVm, lockedVm, tableBytes } = mm;
+    const counters = [users, ...rss, hiwaterRss, totalVm, dataVm, stackVm, execVm, lockedVm, tableBytes];
+    const layout = [mm.startBrk, mm.brk, mm.mmapBase, mm.defFlags, mm.foreignLayout, mm.pgd.length];
+    rows.add(id, ...counters, ...layout, mm.vmas.length, mm.gather.length, numbers.puds.length, numbers.pmds.length);
+    for (const v of mm.vmas) {
+      vmas.add(v.start, v.end, v.flags, v.pgoff, v.inode, v.anonVma, v.chain.length);
+      for (const link of v.chain) lists.chains.push(link);
+    }
+    for (const pfn of mm.gather) lists.gathers.push(pfn);
+    for (const pud of numbers.puds) lists.puds.push(pud);
+    for (const pmd of numbers.pmds) lists.pmds.push(pmd);
+    // A count first: rows of address spaces are wide enough.
+    present.push(numbers.tables.length);
+    for (const number of numbers.tables) present.push(number);
+    for (const [number, bits] of selection.tables(id)) tableInto(tables, entries, id, mm, number, bits);
+  }
+  if (present.length > LIMIT.tables || lists.pmds.length > LIMIT.upperTables || lists.puds.length > LIMIT.upperTables)
+    return null;
+  if (entries.columns[0]!.length > LIMIT.numbers || lists.gathers.length > LIMIT.numbers) return null;
+  const single = [lists.chains, lists.gathers, lists.puds, lists.pmds, present];
+  return [
+    listOf(gone),
+    rows.encode(),
+    vmas.encode(),
+    ...single.map((numbers) => [numbers.length, numbers.encode()]),
+    tables.encode(),
+    entries.encode(),
+  ];
+}
+
+function tableInto(
+  tables: Rows,
+  entries: Rows,
+  mmId: number,
+  mm: MmView,
+  number: number,
+  bits: TableBits | null,
+): void {
+  const table = tableAt(mm, number);
+  if (table === null) return;
+  const [indices, pfns, flags] = entries.columns as [Numbers, Numbers, Numbers];
+  let n = 0;
+  for (let i = 0; i < 512; i++) {
+    const entry = table[i] as number;
+    // A table that is written whole is empty before.
+    if (bits === null ? entry === 0 : (bits[i >> 5]! & (1 << (i & 31))) === 0) continue;
+    const pfn = Math.floor(entry / 1024);
+    indices.push(i);
+    pfns.push(pfn);
+    flags.push(entry - pfn * 1024);
+    n++;
+  }
+  tables.add(mmId, number, bits === null ? 1 : 0, n);
+}
+
+function framesOf(state: KernelView, selection: Selection): unknown {
+  const { maxPfn } = state;
+  const rows = pool.rows(WIDTH.frame);
+  const contents = pool.rows(WIDTH.content);
+  const runs = pool.numbers();
+  const [pfns, flags, refs, mapcounts, mappings, indices, lruCpus, filled] = rows.columns as [Numbers, ...Numbers[]];
+  for (let pfn = selection.nextFrame(0, maxPfn); pfn >= 0; pfn = selection.nextFrame(pfn + 1, maxPfn)) {
+    const page: PageView = pageAt(state, pfn);
+    pfns.push(pfn);
+    flags!.push(page.flags);
+    refs!.push(page.ref);
+    mapcounts!.push(page.mapcount);
+    mappings!.push(page.mapping);
+    indices!.push(page.index);
+    lruCpus!.push(page.lruCpu);
+    const { content } = page;
+    filled!.push(content === null ? 0 : 1);
+    if (content === null) continue;
+    contents.add(content.fill, content.inode, content.index, content.runs.length);
+    for (const number of content.runs) runs.push(number);
+  }
+  return [rows.encode(), contents.encode(), [runs.length, runs.encode()]];
+}
+
+const cpusOf = (state: KernelView): unknown =>
+  state.cpus.map(({ lruAdd, lruLazyfree }) => [listOf(lruAdd), listOf(lruLazyfree)]);
+
+function filesOf(state: KernelView, { tgids }: Selection): unknown {
+  const rows = pool.rows(4);
+  const tables: number[] = [];
+  const gone: number[] = [];
+  for (const tgid of ascending(tgids)) {
+    const table = state.files[tgid];
+    if (table === undefined) {
+      gone.push(tgid);
+      continue;
+    }
+    tables.push(tgid);
+    for (const [fd, { inode, flags }] of Object.entries(table)) rows.add(tgid, Number(fd), inode, flags);
+  }
+  return [listOf(gone), listOf(tables), rows.encode()];
+}

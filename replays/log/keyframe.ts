@@ -1,0 +1,317 @@
+// Reading keyframes: the state at one event, rebuilt from a whole keyframe and the changes of those after it.
+import type { PmdTable, PteTable } from '../../reducers/pte.js';
+import { SECTION } from '../../reducers/state.js';
+import type { Content, KernelState, Mm, Page, Vma } from '../../reducers/state.js';
+import { MalformedError } from './columns.js';
+import { arrayOf, isCount } from './event-codec.js';
+import { LIMIT, WHOLE, WIDTH } from './keyframe-encode.js';
+import type { ReadRows } from './rows.js';
+import { Stretches, narrow, numbersIn, rowsOf } from './rows.js';
+
+/** A keyframe whose contents are not decoded yet. */
+export interface Keyframe {
+  /** The state after so many events. */
+  readonly at: number;
+  /** Where the keyframe stands that it says the differences from; WHOLE if it holds everything. */
+  readonly previous: number;
+  /** Hash of the whole state. */
+  readonly hash: string;
+  readonly contents: readonly unknown[];
+}
+
+/** The keyframe in a frame's data. Throws MalformedError. */
+export function keyframeOf(data: unknown): Keyframe {
+  const [at, previous, hash, ...contents] = arrayOf(data, 'a keyframe');
+  if (!isCount(at, Number.MAX_SAFE_INTEGER)) throw new MalformedError('a keyframe without its place');
+  if (previous !== WHOLE && !(isCount(previous, at) && previous < at))
+    throw new MalformedError('a keyframe that builds on one that is not before it');
+  if (typeof hash !== 'string' || !/^[0-9a-f]{16}$/.test(hash)) throw new MalformedError('a keyframe without its hash');
+  if (contents.length !== 7) throw new MalformedError('a keyframe with other parts than it should have');
+  return { at, previous, hash, contents };
+}
+
+/** Makes of `state`, which is that of the keyframe before (or the initial one), the state of this one. Throws MalformedError. */
+export function applyKeyframe(state: KernelState, keyframe: Keyframe): void {
+  const [root, tasks, anonVmas, inodes, mms, frames, rest] = keyframe.contents;
+  const [cpus, files] = arrayOf(rest, 'the rest of a keyframe');
+  const cpuCount = rootInto(state, root);
+  tasksInto(state, tasks);
+  anonVmasInto(state, anonVmas);
+  inodesInto(state, inodes);
+  mmsInto(state, mms);
+  framesInto(state, frames);
+  state.cpus = arrayOf(cpus, 'the CPUs').map((cpu) => {
+    const [lruAdd, lruLazyfree] = arrayOf(cpu, 'a CPU').map((list) => numbersIn(list, LIMIT.numbers, 'a batch'));
+    return { lruAdd: lruAdd ?? [], lruLazyfree: lruLazyfree ?? [] };
+  });
+  if (state.cpus.length !== cpuCount) throw new MalformedError('another number of CPUs than the keyframe says');
+  filesInto(state, files);
+}
+
+/** Sizes of the lists, which are filled up; returns the number of CPUs. */
+function rootInto(state: KernelState, data: unknown): number {
+  const [maxPfn, freeHead, committed, mms, anonVmas, inodes, cpus] = arrayOf(data, 'the root') as number[];
+  const grow = (list: unknown[], length: unknown): void => {
+    if (!isCount(length, LIMIT.ids) || length < list.length) throw new MalformedError('a list of an impossible length');
+    while (list.length < length) list.push(null);
+  };
+  if (!isCount(maxPfn, LIMIT.frames) || maxPfn < state.maxPfn || !isCount(cpus, LIMIT.cpus))
+    throw new MalformedError('more frames or CPUs than a machine has');
+  if (!Number.isSafeInteger(freeHead) || !Number.isSafeInteger(committed))
+    throw new MalformedError('a root that is not numbers');
+  grow(state.mms, mms);
+  grow(state.anonVmas, anonVmas);
+  grow(state.inodes, inodes);
+  state.maxPfn = maxPfn;
+  state.freeHead = freeHead as number;
+  state.committed = committed as number;
+  return cpus;
+}
+
+/** Calls `take` with each row as a list. */
+function eachRow({ n, columns }: ReadRows, take: (row: readonly number[]) => void): void {
+  for (let i = 0; i < n; i++) take(columns.map((column) => narrow(column[i] as number)));
+}
+
+/** `id` if `list` has a place for it. */
+function placeIn(list: readonly unknown[], id: number | undefined, what: string): number {
+  if (!isCount(id, list.length - 1)) throw new MalformedError(`${what} ${id}, which has no place`);
+  return id;
+}
+
+function tasksInto(state: KernelState, data: unknown): void {
+  const [gone, rows] = arrayOf(data, 'the tasks');
+  for (const tid of numbersIn(gone, LIMIT.numbers, 'tasks')) delete state.tasks[tid];
+  eachRow(rowsOf(rows, WIDTH.task, LIMIT.numbers, 'tasks'), (row) => {
+    const [tid, tgid, parent, mm, cpu, execMm, exitMm, exited, minFlt, majFlt] = row as [number, ...number[]];
+    state.tasks[tid] = {
+      tid,
+      tgid,
+      parent,
+      mm,
+      cpu,
+      execMm,
+      exitMm,
+      exited,
+      minFlt,
+      majFlt,
+    } as KernelState['tasks'][0];
+  });
+}
+
+function anonVmasInto(state: KernelState, data: unknown): void {
+  const [gone, rows] = arrayOf(data, 'the anon_vmas');
+  for (const id of numbersIn(gone, LIMIT.ids, 'anon_vmas'))
+    state.anonVmas[placeIn(state.anonVmas, id, 'anon_vma')] = null;
+  eachRow(rowsOf(rows, WIDTH.anonVma, LIMIT.ids, 'anon_vmas'), (row) => {
+    const [id, root, parent, activeVmas, children, links] = row as [number, number, number, number, number, number];
+    state.anonVmas[placeIn(state.anonVmas, id, 'anon_vma')] = { id, root, parent, activeVmas, children, links };
+  });
+}
+
+function inodesInto(state: KernelState, data: unknown): void {
+  const [rowData, nameData, presentData, leafData, slotData, byName] = arrayOf(data, 'the inodes');
+  const names = arrayOf(nameData, 'the names of inodes');
+  const present = new Stretches(rowsOf(presentData, 1, LIMIT.tables, 'leaves').columns[0] as Float64Array);
+  let next = 0;
+  eachRow(rowsOf(rowData, WIDTH.inode, LIMIT.ids, 'inodes'), (row) => {
+    const [id, kind, size, resident, length, leaves] = row as [number, number, number, number, number, number];
+    const name = names[next++];
+    if (typeof name !== 'string' || !isCount(length, LIMIT.tables))
+      throw new MalformedError('an inode without name or length');
+    const before = state.inodes[placeIn(state.inodes, id, 'inode')]?.pages ?? [];
+    const pages = new Array<number[] | null>(length).fill(null);
+    for (const leaf of present.take(leaves, 'leaves'))
+      pages[placeIn(pages, leaf, 'leaf')] = before[leaf] ?? new Array<number>(512).fill(0);
+    state.inodes[id] = { id, name, kind, size, resident, pages };
+  });
+  present.end('leaves');
+  const slots = new Stretches(rowsOf(slotData, 1, LIMIT.numbers, 'slots').columns[0] as Float64Array);
+  eachRow(rowsOf(leafData, 2, LIMIT.tables, 'leaves'), (row) => {
+    const pages = state.inodes[placeIn(state.inodes, row[0], 'inode')]?.pages ?? [];
+    if (!pages[row[1] as number]) throw new MalformedError('a leaf that is not there');
+    pages[row[1] as number] = slots.take(512, 'slots');
+  });
+  slots.end('slots');
+  for (const pair of arrayOf(byName, 'the names')) {
+    const [name, id] = arrayOf(pair, 'a name');
+    if (typeof name !== 'string' || !isCount(id, LIMIT.ids)) throw new MalformedError('a name of nothing');
+    state.inodeByName[name] = id;
+  }
+}
+
+function mmsInto(state: KernelState, data: unknown): void {
+  const [gone, rowData, vmaData, chainData, gatherData, pudData, pmdData, presentData, tableData, entryData] = arrayOf(
+    data,
+    'the address spaces',
+  );
+  const stretches = (list: unknown, max: number, what: string): Stretches =>
+    new Stretches(rowsOf(list, 1, max, what).columns[0] as Float64Array);
+  for (const id of numbersIn(gone, LIMIT.ids, 'address spaces'))
+    state.mms[placeIn(state.mms, id, 'address space')] = null;
+  const vmas = vmasIn(vmaData, stretches(chainData, LIMIT.numbers, 'chains'));
+  const gathers = stretches(gatherData, LIMIT.numbers, 'gathers');
+  const puds = stretches(pudData, LIMIT.upperTables, 'tables');
+  const pmds = stretches(pmdData, LIMIT.upperTables, 'tables');
+  const present = stretches(presentData, LIMIT.tables + LIMIT.ids, 'tables');
+  let vmaAt = 0;
+  eachRow(rowsOf(rowData, WIDTH.mm, LIMIT.ids, 'address spaces'), (row) => {
+    const [id, users, file, anon, swap, shmem, hiwaterRss, totalVm, dataVm, stackVm, execVm, ...more] = row as number[];
+    const [lockedVm, tableBytes, startBrk, brk, mmapBase, defFlags, foreignLayout, pgdLength, vmaCount, ...counts] =
+      more;
+    const [gatherCount, pudCount, pmdCount] = counts as [number, number, number];
+    if (!isCount(vmaCount, vmas.length - vmaAt) || !isCount(pgdLength, LIMIT.ids))
+      throw new MalformedError('an address space with more than there is');
+    const mm = {
+      id,
+      users,
+      vmas: vmas.slice(vmaAt, vmaAt + vmaCount),
+      pgd: new Array<null>(pgdLength).fill(null),
+      rss: [file, anon, swap, shmem],
+      hiwaterRss,
+      totalVm,
+      dataVm,
+      stackVm,
+      execVm,
+      lockedVm,
+      tableBytes,
+      startBrk,
+      brk,
+      mmapBase,
+      defFlags,
+      foreignLayout,
+      gather: gathers.take(gatherCount, 'gathers'),
+    } as Mm;
+    vmaAt += vmaCount;
+    const [tableCount] = present.take(1, 'tables') as [number];
+    const numbers = present.take(tableCount, 'tables');
+    tablesInto(mm, state.mms[placeIn(state.mms, id, 'address space')] ?? null, [
+      puds.take(pudCount, 'tables'),
+      pmds.take(pmdCount, 'tables'),
+      numbers,
+    ]);
+    state.mms[id as number] = mm;
+  });
+  for (const all of [gathers, puds, pmds, present]) all.end('lists of address spaces');
+  entriesInto(state, tableData, entryData);
+}
+
+function vmasIn(data: unknown, chains: Stretches): Vma[] {
+  const vmas: Vma[] = [];
+  eachRow(rowsOf(data, WIDTH.vma, LIMIT.numbers, 'VMAs'), (row) => {
+    const [start, end, flags, pgoff, inode, anonVma, links] = row as [
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+    ];
+    vmas.push({ start, end, flags, pgoff, inode, anonVma, chain: chains.take(links, 'chains') });
+  });
+  chains.end('chains');
+  return vmas;
+}
+
+/** The tables of every level in `numbers`; those that `before` has keep their entries. */
+function tablesInto(mm: Mm, before: Mm | null, numbers: readonly (readonly number[])[]): void {
+  const [puds, pmds, tables] = numbers as [readonly number[], readonly number[], readonly number[]];
+  const none = (): null[] => new Array<null>(512).fill(null);
+  for (const g of puds) mm.pgd[placeIn(mm.pgd, g, 'table')] = none();
+  for (const number of pmds) {
+    const pud = mm.pgd[Math.floor(number / 512)];
+    if (!pud) throw new MalformedError('a table without the one above it');
+    pud[number % 512] = none();
+  }
+  let pmdNumber = -1;
+  let pmd: PmdTable | null = null;
+  let old: PmdTable | null = null;
+  for (const number of tables) {
+    const upper = Math.floor(number / 512);
+    if (upper !== pmdNumber) {
+      pmdNumber = upper;
+      pmd = mm.pgd[Math.floor(upper / 512)]?.[upper % 512] ?? null;
+      old = before?.pgd[Math.floor(upper / 512)]?.[upper % 512] ?? null;
+    }
+    if (pmd === null) throw new MalformedError('a table without the one above it');
+    pmd[number % 512] = old?.[number % 512] ?? new Array<number>(512).fill(0);
+  }
+}
+
+function entriesInto(state: KernelState, tableData: unknown, entryData: unknown): void {
+  const { n: total, columns } = rowsOf(entryData, WIDTH.entry, LIMIT.numbers, 'entries');
+  const [indices, pfns, flags] = columns as [Float64Array, Float64Array, Float64Array];
+  let at = 0;
+  eachRow(rowsOf(tableData, WIDTH.table, LIMIT.tables, 'tables'), (row) => {
+    const [mm, number, whole, count] = row as [number, number, number, number];
+    const upper = Math.floor(number / 512);
+    const table: PteTable | null | undefined =
+      state.mms[mm]?.pgd[Math.floor(upper / 512)]?.[upper % 512]?.[number % 512];
+    if (!table || !isCount(count, Math.min(512, total - at))) throw new MalformedError('entries of no table');
+    if (whole === 1) table.fill(0);
+    for (const end = at + count; at < end; at++) {
+      const index = indices[at] as number;
+      if (!isCount(index, 511)) throw new MalformedError('an entry outside of its table');
+      table[index] = narrow((pfns[at] as number) * 1024 + (flags[at] as number));
+    }
+  });
+  if (at !== total) throw new MalformedError('entries of no table');
+}
+
+function framesInto(state: KernelState, data: unknown): void {
+  const [rowData, contentData, runData] = arrayOf(data, 'the frames');
+  const { n, columns } = rowsOf(rowData, WIDTH.frame, LIMIT.frames, 'frames');
+  const [pfns, flags, refs, mapcounts, mappings, indices, lruCpus, filled] = columns as [
+    Float64Array, Float64Array, Float64Array, Float64Array, Float64Array, Float64Array, Float64Array, Float64Array,
+  ]; // prettier-ignore
+  const contents = contentsIn(contentData, runData);
+  const { memMap } = state;
+  let contentAt = 0;
+  let count = memMap.length === 0 ? 0 : (memMap.length - 1) * SECTION + memMap[memMap.length - 1]!.length;
+  for (let i = 0; i < n; i++) {
+    const pfn = pfns[i] as number;
+    if (!isCount(pfn, Math.min(count, state.maxPfn - 1))) throw new MalformedError('a frame that has no place');
+    const content = filled[i] === 0 ? null : (contents[contentAt++] ?? null);
+    const page: Page = {
+      flags: flags[i]! | 0,
+      ref: refs[i]! | 0,
+      mapcount: mapcounts[i]! | 0,
+      mapping: mappings[i]! | 0,
+      index: narrow(indices[i] as number),
+      lruCpu: lruCpus[i]! | 0,
+      content,
+    };
+    if (pfn === count) {
+      if (count % SECTION === 0) memMap.push([]);
+      count++;
+    }
+    memMap[pfn >>> 8]![pfn & (SECTION - 1)] = page;
+  }
+  if (count !== state.maxPfn || contentAt !== contents.length) throw new MalformedError('frames that are not there');
+}
+
+function contentsIn(data: unknown, runData: unknown): Content[] {
+  const { n, columns } = rowsOf(data, WIDTH.content, LIMIT.frames, 'contents');
+  const [fills, inodes, indices, lengths] = columns as [Float64Array, Float64Array, Float64Array, Float64Array];
+  const runs = new Stretches(rowsOf(runData, 1, LIMIT.numbers, 'runs of bytes').columns[0] as Float64Array);
+  const contents: Content[] = [];
+  for (let i = 0; i < n; i++) {
+    const taken = runs.take(lengths[i] as number, 'runs of bytes');
+    contents.push({ fill: fills[i]! | 0, inode: inodes[i]! | 0, index: narrow(indices[i] as number), runs: taken });
+  }
+  runs.end('runs of bytes');
+  return contents;
+}
+
+function filesInto(state: KernelState, data: unknown): void {
+  const [gone, tables, rows] = arrayOf(data, 'the descriptors');
+  for (const tgid of numbersIn(gone, LIMIT.numbers, 'descriptors')) delete state.files[tgid];
+  for (const tgid of numbersIn(tables, LIMIT.numbers, 'descriptors')) state.files[tgid] = {};
+  eachRow(rowsOf(rows, 4, LIMIT.numbers, 'descriptors'), (row) => {
+    const [tgid, fd, inode, flags] = row as [number, number, number, number];
+    const table = state.files[tgid];
+    if (table === undefined) throw new MalformedError('a descriptor of nobody');
+    table[fd] = { inode, flags };
+  });
+}
