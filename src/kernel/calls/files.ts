@@ -1,0 +1,130 @@
+// Descriptors and files, and calls that touch user buffers.
+import { InodeKind } from '../../../reducers/state.js';
+import { NotModelledError } from '../../lib/errors.js';
+import type { Call, Got, Handler } from '../call.js';
+import { cIntArg, fromKernel, intArg, textArg } from '../call.js';
+import { closeFd, createInode, dupFd, extendFile, fileArg, inodeNamed, installFd, truncateInode } from '../files.js';
+import type { Kernel, KernelThread } from '../kernel.js';
+import { EBADF, EFAULT, currentTask } from '../kernel.js';
+import { loadUser, storeUser } from '../uaccess.js';
+
+/** Calls that write to or read from a user buffer (`addr`, `length` at arguments 1 and 2): the kernel touches its pages. */
+function* bufferCall(k: Kernel, call: Call, write: boolean): KernelThread<Got> {
+  const addr = call.args[1];
+  if (typeof addr !== 'number') return null;
+  const length = intArg(call, 2, 0);
+  if (length === 0) return { value: 0 };
+  const result = write
+    ? yield* storeUser(k, call.tid, addr, -1, length, false)
+    : yield* loadUser(k, call.tid, addr, length, false);
+  return result.kind === 'signal' ? fromKernel(-EFAULT) : { value: length };
+}
+
+function* writeCall(k: Kernel, call: Call): KernelThread<Got> {
+  const got = yield* bufferCall(k, call, false);
+  const file = fileArg(k, call, 0);
+  const length = intArg(call, 2, 0);
+  if (file !== null && k.view.inodes[file.inode]?.kind === InodeKind.shmem)
+    extendFile(k, file.inode, intArg(call, 3, 0), length, currentTask(k, call.tid).cpu, true);
+  return got;
+}
+
+const F_DUPFD = 0;
+const F_DUPFD_CLOEXEC = 1030;
+
+function* open(k: Kernel, call: Call, at: number): KernelThread<Got> {
+  const { result } = call.operation;
+  if (call.recorded && result.kind === 'errno') return { errno: result.errno };
+  const inode = inodeNamed(k, textArg(call, at));
+  return { value: yield* installFd(k, call.tid, inode, cIntArg(call, at + 1, 0)) };
+}
+
+/** Handlers by name. */
+export const FILE_CALLS: Readonly<Record<string, Handler>> = {
+  *open(k, call) {
+    return yield* open(k, call, 0);
+  },
+  *creat(k, call) {
+    return yield* open(k, call, 0);
+  },
+  *openat(k, call) {
+    return yield* open(k, call, 1);
+  },
+  *memfd_create(k, call) {
+    const inode = createInode(k, `/memfd:${textArg(call, 0)} ${k.view.inodes.length}`, InodeKind.shmem, 0, 0);
+    return { value: yield* installFd(k, call.tid, inode, 2) };
+  },
+  *close(k, call) {
+    const result = closeFd(k, call);
+    return result === null ? null : fromKernel(result);
+  },
+  *dup(k, call) {
+    return fromKernel(yield* dupFd(k, call, -1));
+  },
+  *dup2(k, call) {
+    return fromKernel(yield* dupFd(k, call, cIntArg(call, 1)));
+  },
+  *dup3(k, call) {
+    return fromKernel(yield* dupFd(k, call, cIntArg(call, 1)));
+  },
+  *fcntl(k, call) {
+    const command = cIntArg(call, 1);
+    if (command !== F_DUPFD && command !== F_DUPFD_CLOEXEC) return null;
+    return fromKernel(yield* dupFd(k, call, -1, cIntArg(call, 2, 0)));
+  },
+  *ftruncate(k, call) {
+    const file = fileArg(k, call, 0);
+    if (file === null) return fromKernel(-EBADF);
+    truncateInode(k, file.inode, intArg(call, 1));
+    return { value: 0 };
+  },
+  *fallocate(k, call) {
+    const file = fileArg(k, call, 0);
+    if (file === null) return fromKernel(-EBADF);
+    if (cIntArg(call, 1) !== 0) throw new NotModelledError('fallocate with a mode');
+    const { cpu } = currentTask(k, call.tid);
+    return fromKernel(extendFile(k, file.inode, intArg(call, 2), intArg(call, 3), cpu, true));
+  },
+  *read(k, call) {
+    return yield* bufferCall(k, call, true);
+  },
+  *pread64(k, call) {
+    return yield* bufferCall(k, call, true);
+  },
+  *write(k, call) {
+    return yield* writeCall(k, call);
+  },
+  *pwrite64(k, call) {
+    return yield* writeCall(k, call);
+  },
+
+  // The kernel remembers addresses that it writes to later; those writes show as faults of their own.
+  *set_tid_address() {
+    return null;
+  },
+  *set_robust_list() {
+    return null;
+  },
+  *rseq() {
+    return null;
+  },
+  *pipe() {
+    return null;
+  },
+  *pipe2() {
+    return null;
+  },
+  *prlimit64(_k, call) {
+    if (call.args[2] === null || call.args[2] === undefined) return null;
+    throw new NotModelledError('changing resource limits (prlimit64)');
+  },
+  *ioctl(_k, call) {
+    // Terminals and sockets are told by their command's name; the commands of userfaultfd are numbers.
+    const command = call.args[1];
+    if (command === undefined || command === null || typeof command === 'object') return null;
+    throw new NotModelledError('ioctl of userfaultfd or pagemap');
+  },
+  *lseek() {
+    return null;
+  },
+};
