@@ -9,8 +9,10 @@ import { SECTION } from '../../reducers/state.js';
 import { Touched } from '../../reducers/touched.js';
 import { WHOLE, encodeKeyframe, wholeOf } from './keyframe-encode.js';
 
-/** Events between keyframes, if the state is not larger than that: a larger one costs more and comes less often. */
-export const KEYFRAME_EVENTS = 1 << 16;
+/** Events between keyframes; the time of a seek goes with it, and what keyframes add to the time of a run against it. */
+export const KEYFRAME_EVENTS = 3 << 15;
+/** Events for each frame of the state, where that is more: keyframes of a large state cost more and come less often. */
+const EVENTS_PER_FRAME = 1.5;
 /** A whole keyframe is worth its bytes if the events since the last one took so many times as much. */
 const EVENT_BYTES_PER_WHOLE = 4;
 
@@ -59,7 +61,7 @@ export class KeyframeMaker {
     const state = this.#state;
     this.#forgetChanged();
     const { hash, weight } = this.#hasher.hash(state);
-    this.#due = at + Math.max(this.#spacing, weight);
+    this.#due = at + Math.max(this.#spacing, EVENTS_PER_FRAME * weight);
     const whole = this.#previous === WHOLE || this.#wholeIsWorthIt(weight);
     const selection = whole ? wholeOf(state) : this.touched;
     const payload = encodeKeyframe(state, at, whole ? WHOLE : this.#previous, hash, selection);

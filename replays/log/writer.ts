@@ -29,6 +29,8 @@ export interface LogWriterOptions {
   readonly deflate?: boolean;
   /** Events between keyframes, at least; 0: none are written. */
   readonly keyframeEvents?: number;
+  /** Events in a full chunk, at most CHUNK_EVENTS. */
+  readonly chunkEvents?: number;
 }
 
 interface OpenOperation extends FinishedOperation {
@@ -46,6 +48,7 @@ export class LogWriter {
   readonly #io: ByteTools;
   readonly #state: KernelView;
   readonly #deflate: boolean;
+  readonly #chunkEvents: number;
   readonly #encoder = new EventEncoder();
   readonly #digest: Digest;
   readonly #keyframes: KeyframeMaker | null;
@@ -77,6 +80,7 @@ export class LogWriter {
     this.#io = io;
     this.#state = state;
     this.#deflate = options.deflate ?? true;
+    this.#chunkEvents = Math.min(CHUNK_EVENTS, options.chunkEvents ?? CHUNK_EVENTS);
     this.#keyframes = options.keyframeEvents === 0 ? null : new KeyframeMaker(state, 0, options.keyframeEvents);
     this.#digest = new Digest(undefined, this.#keyframes?.touched);
     this.#write(MAGIC);
@@ -115,7 +119,7 @@ export class LogWriter {
     this.#order[n - 1] = codec.opcode;
     this.#runCount++;
     if (codec.lists.length > 0) this.#listNumbers += listNumbers(codec, event);
-    if (n === CHUNK_EVENTS || this.#listNumbers >= CHUNK_LIST_NUMBERS) this.#flushEvents();
+    if (n === this.#chunkEvents || this.#listNumbers >= CHUNK_LIST_NUMBERS) this.#flushEvents();
   }
 
   /** The operation `id` came to its end, with what the model made of it. Later events belong to no operation. */
