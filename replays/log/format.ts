@@ -85,6 +85,8 @@ export interface LogFooter {
   readonly source: SourceInfo;
   /** What the caller of close() had to say. */
   readonly summary: Readonly<Record<string, unknown>>;
+  /** Of a recovered log whose end is lost: events may be of operations that are not there, and the other way round. */
+  readonly incomplete?: true;
 }
 
 /** The header of a log that this version writes. */
@@ -187,4 +189,15 @@ export function frameData(source: ByteSource, frame: Frame, io: ByteTools): unkn
 export function magicAt(source: ByteSource, offset: number): boolean {
   if (offset < 0 || offset + MAGIC.length > source.size) return false;
   return source.read(offset, MAGIC.length).every((byte, i) => byte === MAGIC[i]);
+}
+
+/** `source` with a sound beginning, to see whether what follows it is a log. */
+export function withMagic(source: ByteSource): ByteSource {
+  return {
+    ...source,
+    name: source.name,
+    size: source.size,
+    close: () => {},
+    read: (offset, length) => (offset === 0 && length === MAGIC.length ? MAGIC : source.read(offset, length)),
+  };
 }

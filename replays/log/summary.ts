@@ -95,5 +95,6 @@ export function footerOf(data: unknown): LogFooter {
     counts: Object.fromEntries(Object.entries(counts).map(([type, n]) => [type, countOf(n, `counts.${type}`)])),
     source: sourceOf(footer['source']),
     summary: fieldsOf(footer['summary'], 'summary'),
+    ...(footer['incomplete'] === true ? { incomplete: true } : {}),
   };
 }

@@ -13,7 +13,7 @@ import { chunkOf, eventsOf } from './chunk.js';
 import { MalformedError } from './columns.js';
 import { EventDecoder } from './event-codec.js';
 import type { Frame, FrameIndexEntry, LogFooter, LogHeader } from './format.js';
-import { FrameKind, MAGIC, magicAt, readFrame } from './format.js';
+import { FrameKind, MAGIC, magicAt, readFrame, withMagic } from './format.js';
 import { keyframeOf } from './keyframe.js';
 import type { LoggedOperation } from './operation-codec.js';
 import { decodeOperations } from './operation-codec.js';
@@ -39,6 +39,8 @@ export interface Verification {
   /** Digest after the last sound chunk. */
   readonly digest: string;
   readonly divergence: Divergence | null;
+  /** Why the operations were not run again though that was asked for; null if they were, or it was not. */
+  readonly notRunAgain: string | null;
 }
 
 export interface VerifyOptions {
@@ -69,6 +71,7 @@ class Verifier {
   #operations = 0;
   #digest = new Digest().hex();
   #footer: LogFooter | null = null;
+  #notRunAgain: string | null = null;
   /** A frame could not be read; and since then no chunk could. */
   #damaged = false;
   #gap = false;
@@ -108,6 +111,7 @@ class Verifier {
       operations: this.#operations,
       digest: this.#digest,
       divergence,
+      notRunAgain: this.#notRunAgain,
     };
   }
 
@@ -253,6 +257,7 @@ class Verifier {
     const sorted = (counts: Iterable<[string, number]>): unknown =>
       [...counts].toSorted(([a], [b]) => (a < b ? -1 : 1));
     expect('event types', sorted(Object.entries(footer.counts)), sorted(this.#counts as Map<EventType, number>));
+    if (footer.incomplete === true) return;
     for (const id of this.#emitted.keys())
       return this.#problem(end, `operation ${id} has other events than the chunks say`);
   }
@@ -260,6 +265,8 @@ class Verifier {
   #reexecute(header: LogHeader): Divergence | null {
     const { reexecute, deep } = this.#options;
     if (deep !== true || reexecute === undefined || this.#problems.length > 0) return null;
+    if (this.#footer?.incomplete === true) this.#notRunAgain = 'it was recovered, and its last operations are lost';
+    if (this.#notRunAgain !== null) return null;
     const frames = this.#operationFrames;
     const source = this.#source;
     const io = this.#io;
@@ -275,15 +282,4 @@ class Verifier {
       yield* decodeFrame(this.#source, frame, this.#io, (data) => eventsOf(this.#decoder, chunkOf(data)));
     }
   }
-}
-
-/** `source` with a sound beginning, to see whether what follows it is a log. */
-function withMagic(source: ByteSource): ByteSource {
-  return {
-    ...source,
-    name: source.name,
-    size: source.size,
-    close: () => {},
-    read: (offset, length) => (offset === 0 && length === MAGIC.length ? MAGIC : source.read(offset, length)),
-  };
 }

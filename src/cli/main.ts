@@ -105,6 +105,16 @@ export function program(): Command {
     );
 
   root
+    .command('recover')
+    .description('save what can be read of a damaged log, or of one whose run crashed (LOG.partial), into a new one')
+    .argument('<log>')
+    .option('-o, --output <log>', 'log to write (default: LOG without .partial, or NAME.recovered.fsl)')
+    .addOption(json())
+    .action(
+      act(async (log: string, options: never) => (await import('./commands/recover.js')).recoverCommand(log, options)),
+    );
+
+  root
     .command('state')
     .description('memory at one moment: processes, mappings, page-table entries')
     .argument('<log>')

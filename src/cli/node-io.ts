@@ -48,13 +48,13 @@ function standing(path: string): { readonly path: string; readonly regular: bool
 
 /**
  * A file that appears whole or not at all: written as `PATH.partial`, synced and renamed by `commit()`. Only one writer at
- * a time can have the partial file. A device or pipe is written directly.
+ * a time can have the partial file, which may be given another name. A device or pipe is written directly.
  */
-export function fileSink(path: string): ByteSink {
+export function fileSink(path: string, partial?: string): ByteSink {
   const found = standing(path);
   const target = found?.path ?? path;
   const direct = found !== null && !found.regular;
-  const written = direct ? target : `${target}.partial`;
+  const written = direct ? target : (partial ?? `${target}.partial`);
   let fd = open(written, direct ? 'w' : 'wx');
 
   const close = (): void => {

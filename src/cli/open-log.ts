@@ -19,7 +19,10 @@ export function positionOf(reader: LogReader, text: string | undefined): number 
   const { operations } = reader.footer;
   if (operations === 0) throw new UserError('the log holds no operations', EXIT.input);
   const operation = reader.operation(wholeNumber(text.slice(3), '--at op:', operations - 1));
-  return operation.firstEvent + operation.events;
+  const end = operation.firstEvent + operation.events;
+  if (end > reader.eventCount)
+    throw new UserError(`operation ${operation.id} ends after event ${end}, which was lost`, EXIT.input);
+  return end;
 }
 
 /** Behaviours and settings that a log's run had. */

@@ -27,6 +27,7 @@ describe('verify', () => {
         isLog: true,
         problems: [],
         divergence: null,
+        notRunAgain: null,
         events: events.length,
         operations: Math.ceil(events.length / 3),
         digest: readerOf(bytes).footer.digest,

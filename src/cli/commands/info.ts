@@ -10,7 +10,7 @@ export async function infoCommand(path: string, options: { readonly json: boolea
   const { header, footer } = reader;
   const bytes = reader.source.size;
   if (options.json) {
-    const { chunks, operationFrames, ...rest } = footer;
+    const { chunks, operationFrames, keyframes, ...rest } = footer;
     out(
       JSON.stringify({
         log: path,
@@ -19,6 +19,7 @@ export async function infoCommand(path: string, options: { readonly json: boolea
         ...rest,
         chunks: chunks.length,
         operationFrames: operationFrames.length,
+        keyframes: keyframes.length,
       }),
     );
   } else {
@@ -29,6 +30,11 @@ export async function infoCommand(path: string, options: { readonly json: boolea
     out(
       `  source ${count(footer.source.lines)} lines, ${count(footer.source.bytes)} bytes, CRC-32 ${footer.source.crc32.toString(16)}`,
     );
+    const whole = footer.keyframes.filter((keyframe) => keyframe[2] === 1).length;
+    out(
+      `  ${count(footer.chunks.length)} chunks, ${count(footer.keyframes.length)} keyframes, ${count(whole)} of them whole`,
+    );
+    if (footer.incomplete === true) out('  recovered: what came after the last event is lost');
     const on = Object.entries(header.behaviours).filter(([, value]) => value !== false);
     out(`  behaviours ${on.map(([name, value]) => (value === true ? name : `${name}=${value}`)).join(' ') || 'none'}`);
     out('');

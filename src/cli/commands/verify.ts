@@ -1,5 +1,6 @@
 // folioscope verify LOG
 import { check } from '../../../projections/query/check.js';
+import type { Verification } from '../../../replays/log/verify.js';
 import { verifyLog } from '../../../replays/log/verify.js';
 import type { ExitCode } from '../../lib/errors.js';
 import { EXIT } from '../../lib/errors.js';
@@ -32,13 +33,21 @@ export async function verifyCommand(
     if (result.divergence !== null) out(`${path}: ${divergenceText(result.divergence)}`);
     if (result.ok)
       out(
-        `${path}: ${count(result.events)} events, ${count(result.operations)} operations, ${options.deep ? 'folded and run again: the same' : 'every frame is whole'}, digest ${result.digest}`,
+        `${path}: ${count(result.events)} events, ${count(result.operations)} operations, ${soundText(result, options.deep)}, digest ${result.digest}`,
       );
-    else if (result.isLog) out(`${path}: damaged; ${count(result.events)} events of sound chunks can be read`);
+    else if (result.isLog)
+      out(
+        `${path}: damaged; ${count(result.events)} events of sound chunks can be read; 'folioscope recover ${path}' saves what it can`,
+      );
   }
   flushOut();
   if (result.ok) return EXIT.ok;
   return result.isLog ? EXIT.no : EXIT.input;
+}
+
+function soundText({ notRunAgain }: Verification, deep: boolean): string {
+  if (!deep) return 'every frame is whole';
+  return notRunAgain === null ? 'folded and run again: the same' : `folded: the same; not run again: ${notRunAgain}`;
 }
 
 function divergenceText(divergence: {
