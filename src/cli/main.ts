@@ -126,6 +126,15 @@ export function program(): Command {
     );
 
   root
+    .command('audit')
+    .description('check every invariant on a log: what was broken, by which event, operation and line')
+    .argument('<log>')
+    .addOption(json())
+    .action(
+      act(async (log: string, options: never) => (await import('./commands/audit.js')).auditCommand(log, options)),
+    );
+
+  root
     .command('report')
     .description('what forks cost: `report cow LOG` tells per fork what was shared, and who copied which pages since')
     .argument('<what>', 'cow')

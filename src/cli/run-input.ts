@@ -4,6 +4,9 @@ import { Subject } from 'rxjs';
 import type { KernelEvent } from '../../events/index.js';
 import type { Activity } from '../../projections/activity.js';
 import { activity } from '../../projections/activity.js';
+import { invariantsFor } from '../../projections/invariants/catalogue.js';
+import { Checker } from '../../projections/invariants/checker.js';
+import type { Violation } from '../../projections/invariants/invariant.js';
 import { project } from '../../projections/projection.js';
 import { check } from '../../projections/query/check.js';
 import { LogWriter } from '../../replays/log/writer.js';
@@ -41,7 +44,9 @@ export interface RunSummary {
   readonly operations: number;
   readonly events: number;
   readonly faults: number;
+  /** Broken invariants: how many, and the first of them. */
   readonly violations: number;
+  readonly firstViolations: readonly Violation[];
   readonly expectations: { readonly checked: number; readonly failed: readonly Mismatch[] };
   readonly activity: Activity;
   /** Lines and calls that do not concern memory management, by name. */
@@ -55,6 +60,8 @@ export interface RunSummary {
 
 /** Events handed to projections at a time. */
 const BATCH = 256;
+/** Violations that a summary lists; `audit` lists more. */
+const VIOLATIONS_SHOWN = 10;
 
 /** Passes a run's events on to projections, in batches. */
 class EventStream implements RunListener {
@@ -82,6 +89,7 @@ class InputRun {
   readonly #skipped = new Map<string, number>();
   #format: Format = 'workload';
   #run: Run | null = null;
+  #checker: Checker | null = null;
   #parser: LineParser | null = null;
   #writer: LogWriter | null = null;
   #activity: Activity = activity.init();
@@ -101,6 +109,8 @@ class InputRun {
     if (this.#format === 'perf') listeners.push(this.#judgeListener());
     const run = new Run({ behaviours, machine: DEFAULT_MACHINE, recorded, lenient, check }, listeners);
     this.#run = run;
+    this.#checker = new Checker(run.view, invariantsFor(behaviours));
+    listeners.push(checkListener(this.#checker));
     this.#judge.attach(run);
     if (log !== null) {
       const description = {
@@ -165,7 +175,7 @@ class InputRun {
     const summary = {
       format: this.#format,
       faults: this.#activity.faults,
-      violations: 0,
+      violations: this.#checker?.found ?? 0,
       expectations: { checked: run.checked, failed: run.mismatches.length },
     };
     const digest = this.#writer?.close(summary, source) ?? null;
@@ -177,7 +187,8 @@ class InputRun {
       operations: run.operations,
       events: run.events,
       faults: this.#activity.faults,
-      violations: 0,
+      violations: this.#checker?.found ?? 0,
+      firstViolations: (this.#checker?.violations ?? []).slice(0, VIOLATIONS_SHOWN),
       expectations: { checked: run.checked, failed: run.mismatches },
       activity: this.#activity,
       skipped: Object.fromEntries([...this.#skipped].toSorted((a, b) => b[1] - a[1])),
@@ -191,6 +202,15 @@ class InputRun {
   abort(): void {
     this.#writer?.abort();
   }
+}
+
+function checkListener(checker: Checker): RunListener {
+  let number = 0;
+  return {
+    beginOperation: ({ line, pid, name, args }, id) => checker.beginOperation({ id, line, pid, name, args }),
+    event: (event) => checker.event(event, number++),
+    endOperation: () => checker.endOperation(),
+  };
 }
 
 function logListener(writer: LogWriter): RunListener {

@@ -4,6 +4,7 @@ import { BEHAVIOUR_NAMES, behavioursOf, withBehaviours } from '../../kernel/beha
 import type { ExitCode } from '../../lib/errors.js';
 import { EXIT } from '../../lib/errors.js';
 import type { Fidelity } from '../../oracle/recording-judge.js';
+import { violationText } from '../audit-log.js';
 import { bold, count, flushOut, out, percent, table } from '../output.js';
 import type { RunSummary } from '../run-input.js';
 import { runInput } from '../run-input.js';
@@ -29,7 +30,7 @@ export function logName(path: string): string {
   return `${name.replace(/(\.(perf|strace|fsw|syz))?\.(txt|log|data)$|\.(perf|strace|fsw)$/, '')}.fsl`;
 }
 
-/** Runs, prints the summary; 1 if a workload's expectation failed, 3 if something was left out. */
+/** Runs, prints the summary; 1 if an invariant was broken or a workload's expectation failed, 3 if something was left out. */
 export async function runCommand(path: string, options: RunCommandOptions): Promise<ExitCode> {
   const behaviours = withBehaviours(behavioursOf(options.kernel), options.with, options.without);
   const summary = await runInput(path, {
@@ -42,6 +43,7 @@ export async function runCommand(path: string, options: RunCommandOptions): Prom
   if (options.json) out(JSON.stringify(summary));
   else printSummary(summary, options);
   flushOut();
+  if (summary.violations > 0) return EXIT.no;
   if (summary.format === 'workload' && summary.expectations.failed.length > 0) return EXIT.no;
   if (summary.fidelity !== undefined && summary.fidelity.lostFrom !== null) return EXIT.partial;
   if ((summary.skipped['not understood'] ?? 0) > 0) return EXIT.partial;
@@ -75,11 +77,19 @@ function printSummary(summary: RunSummary, options: RunCommandOptions): void {
     ['signals', activity.signals],
   ];
   for (const line of table(rows.filter(([, n]) => n > 0).map(([name, n]) => [name, count(n)]))) out(`  ${line}`);
+  printViolations(summary);
   if (summary.fidelity) printFidelity(summary.fidelity);
   printExpectations(summary);
   for (const [what, n] of Object.entries(summary.notModelled)) out(`  not modelled: ${what}, ${count(n)} times`);
   out('');
   out(summary.log === null ? 'no log written' : `log ${summary.log}, digest ${summary.digest}`);
+}
+
+function printViolations({ violations, firstViolations }: RunSummary): void {
+  out('');
+  if (violations === 0) return void out('  no invariant broken');
+  out(bold(`  ${count(violations)} violations of invariants (audit lists them)`));
+  for (const each of firstViolations) out(`  ${violationText(each)}`);
 }
 
 function printFidelity(fidelity: Fidelity): void {

@@ -1,0 +1,107 @@
+// Rules on what programs read: the semantic oracles. They hold on every kernel and need no mechanism.
+import { contentText } from '../../reducers/content.js';
+import { isZeroPte } from '../../reducers/pte.js';
+import type { Content, KernelView } from '../../reducers/state.js';
+import { cachedPfn, pageAt } from '../../reducers/state.js';
+import { VM_SHARED } from '../../reducers/vma.js';
+import { FrameKind } from '../facts/frames.js';
+import { mappedPfn } from '../facts/mappings.js';
+import type { Audited, EventInvariant, Report } from './invariant.js';
+
+const rule = {
+  about: 'event',
+  since: 'all',
+  aliases: [],
+  needs: [],
+  knownBroken: [],
+  at: 'event',
+  severity: 1,
+} as const;
+
+type Bytes = Content | null;
+
+/** Bytes of a frame; undefined if there is no such frame. */
+function bytesOf(view: KernelView, pfn: number): Bytes | undefined {
+  return pfn >= 0 && pfn < view.maxPfn ? pageAt(view, pfn).content : undefined;
+}
+
+const sameBytes = (a: Bytes, b: Bytes): boolean => a === b || contentText(a) === contentText(b);
+
+/** The page at (mm, vpn) is `pfn` now; its bytes must be `expected`. */
+function expectBytes(
+  { view }: Audited,
+  report: Report,
+  at: { readonly mm: number; readonly vpn: number },
+  pfn: number,
+  expected: Bytes | undefined,
+): void {
+  const found = bytesOf(view, pfn);
+  if (expected === undefined || found === undefined || sameBytes(expected, found)) return;
+  report(
+    { kind: 'entry', mm: at.mm, vpn: at.vpn },
+    { expected: `bytes ${contentText(expected)}`, found: `bytes ${contentText(found)}` },
+  );
+}
+
+/** Bytes of a mapped page became other ones without anybody storing them. */
+function replaced(audited: Audited, report: Report, pfn: number): void {
+  if ((audited.facts.frames.mappers[pfn] ?? 0) === 0) return;
+  audited.facts.mappings.forEachMapper(pfn, (mm, vpn) =>
+    report({ kind: 'entry', mm, vpn }, { expected: 'bytes as last stored', found: 'the frame given other bytes' }),
+  );
+}
+
+export const byteInvariants: readonly EventInvariant[] = [
+  {
+    ...rule,
+    name: 'load-returns-last-store',
+    aliases: ['child-content'],
+    formula:
+      'a page copied on write has the bytes that stood there before; a fresh one those of its file, or zeros; bytes of a mapped page change by stores only',
+    source: 'the COW contract',
+    before: {
+      CowPageMapped({ mm, vpn, pfn }, audited, report) {
+        const { facts, view } = audited;
+        const space = facts.mappings.of(mm);
+        const old = space === undefined ? 0 : facts.mappings.at(space, vpn);
+        if (old === 0) return;
+        expectBytes(audited, report, { mm, vpn }, pfn, isZeroPte(old) ? null : bytesOf(view, mappedPfn(old)));
+      },
+      AnonPageMapped({ mm, vpn, pfn }, audited, report) {
+        const { facts, view } = audited;
+        const vma = facts.vmas.at(mm, vpn * 4096);
+        if (vma === undefined) return;
+        const inode = vma.inode === 0 ? undefined : view.inodes[vma.inode];
+        const index = vma.pgoff + vpn - vma.start / 4096;
+        const expected = inode ? bytesOf(view, cachedPfn(inode, index)) : null;
+        expectBytes(audited, report, { mm, vpn }, pfn, expected);
+      },
+      PageCopied: ({ pfn }, audited, report) => replaced(audited, report, pfn),
+    },
+  },
+  {
+    ...rule,
+    name: 'leak-oracle',
+    aliases: ['no-leak'],
+    formula: 'bytes that a process stores into its own private memory show in no other address space',
+    source: 'CVE-2020-29374; the COW contract',
+    after: {
+      PageWritten({ pfn }, audited, report) {
+        const { facts, view, operation } = audited;
+        const { frames } = facts;
+        if (pfn >= frames.size || frames.kind[pfn] !== FrameKind.anon) return;
+        const writer = operation?.pid === null || operation === null ? undefined : view.tasks[operation.pid]?.mm;
+        if (writer === undefined) return;
+        facts.mappings.forEachMapper(pfn, (mm, vpn) => {
+          if (mm === writer || isShared(audited, mm, vpn)) return;
+          report({ kind: 'entry', mm, vpn }, { expected: 'its own bytes', found: `bytes stored by mm ${writer}` });
+        });
+      },
+    },
+  },
+];
+
+function isShared({ facts }: Audited, mm: number, vpn: number): boolean {
+  const vma = facts.vmas.at(mm, vpn * 4096);
+  return vma !== undefined && (vma.flags & VM_SHARED) !== 0;
+}

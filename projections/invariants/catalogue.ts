@@ -1,0 +1,50 @@
+// Every invariant. docs/invariants.md lists them for people; a test holds the two equal.
+import { byteInvariants } from './bytes.js';
+import { counterInvariants } from './counters.js';
+import { entryInvariants } from './entries.js';
+import { eventInvariants } from './events.js';
+import { frameInvariants } from './frames.js';
+import type { BookInvariant, Invariant } from './invariant.js';
+
+const rule = { about: 'book', since: 'all', aliases: [], needs: [], knownBroken: [] } as const;
+
+/** At every event, counting the references that kernel code holds between two steps. */
+export const REF_LOWER_BOUND: BookInvariant = {
+  ...rule,
+  name: 'ref-lower-bound',
+  formula: '_refcount >= mappings + page cache + LRU batches + gathers + what the running operation holds',
+  source: 'references are taken before mappings count',
+  severity: 1,
+  at: 'event',
+};
+/** At rest nobody else holds any. */
+export const REFCOUNT_ACCOUNTED: BookInvariant = {
+  ...rule,
+  name: 'refcount-accounted',
+  aliases: ['ref-exact-quiescent'],
+  formula: '_refcount == mappings + page cache + LRU batches + gathers',
+  source: 'folio_expected_ref_count()',
+  severity: 2,
+  at: 'quiescent',
+};
+
+/** All, the semantic ones first. */
+export const INVARIANTS: readonly Invariant[] = [
+  ...byteInvariants,
+  ...entryInvariants,
+  ...frameInvariants,
+  REF_LOWER_BOUND,
+  REFCOUNT_ACCOUNTED,
+  ...eventInvariants,
+  ...counterInvariants,
+];
+
+export const INVARIANT_NAMES: readonly string[] = INVARIANTS.map(({ name }) => name);
+
+/** The invariant called `name`, by one of its names. */
+export const invariantNamed = (name: string): Invariant | undefined =>
+  INVARIANTS.find((each) => each.name === name || each.aliases.includes(name));
+
+/** Those that say something of a kernel with these behaviours. */
+export const invariantsFor = (behaviours: Readonly<Record<string, unknown>>): readonly Invariant[] =>
+  INVARIANTS.filter(({ needs }) => needs.every((name) => behaviours[name] === true));

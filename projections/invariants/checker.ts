@@ -1,0 +1,158 @@
+// Checks a run against the catalogue while it goes: after each event only what the event touched, and at the end of an operation what may
+// be off inside one. It folds facts of its own, and reads the counters and flags of the run's state.
+import type { EventType, KernelEvent } from '../../events/index.js';
+import type { KernelView } from '../../reducers/state.js';
+import { Facts } from '../facts/facts.js';
+import { factHandlers } from '../facts/handlers.js';
+import { mappedPfn } from '../facts/mappings.js';
+import type { OperationInfo, Projection } from '../projection.js';
+import { foldEvent } from '../projection.js';
+import { CounterBooks } from './counter-books.js';
+import { EntryChecks } from './entry-checks.js';
+import { Findings } from './findings.js';
+import { FrameChecks } from './frame-checks.js';
+import type { Audited, CounterInvariant, EventInvariant, Invariant, Report, Violation } from './invariant.js';
+import { forEachNamedFrame } from './named-frames.js';
+import { RangesToCheck } from './ranges.js';
+
+type EventCheck = (event: KernelEvent, audited: Audited, report: Report) => void;
+type ChecksByType = Readonly<Partial<Record<EventType, readonly (readonly [Invariant, EventCheck])[]>>>;
+
+const factsProjection: Projection<Facts> = { name: 'facts', init: () => new Facts(), on: factHandlers };
+
+/** Which checks of `side` each type of event has. */
+function byType(invariants: readonly EventInvariant[], side: 'before' | 'after'): ChecksByType {
+  const checks: Partial<Record<EventType, (readonly [Invariant, EventCheck])[]>> = {};
+  for (const invariant of invariants)
+    for (const [type, check] of Object.entries(invariant[side] ?? {}))
+      (checks[type as EventType] ??= []).push([invariant, check as EventCheck]);
+  return checks;
+}
+
+const isCounter = (each: Invariant): each is CounterInvariant => each.about === 'mm' || each.about === 'machine';
+
+/**
+ * The audit of one run. Tell it each operation, then its events, each after the state had it applied, then the operation's end.
+ * `view` is the run's live state.
+ */
+export class Checker {
+  readonly #facts = new Facts();
+  readonly #audited: { readonly view: KernelView; readonly facts: Facts; operation: OperationInfo | null };
+  readonly #findings: Findings;
+  readonly #before: ChecksByType;
+  readonly #after: ChecksByType;
+  readonly #entries: EntryChecks;
+  readonly #frames: FrameChecks;
+  readonly #counters: CounterBooks;
+  readonly #ranges = new RangesToCheck(this.#facts);
+  /** Entries that the event wrote: mm, vpn, the entry, and the one before. */
+  #written = new Float64Array(4096);
+  #writes = 0;
+
+  constructor(view: KernelView, invariants: readonly Invariant[]) {
+    this.#audited = { view, facts: this.#facts, operation: null };
+    this.#findings = new Findings(view);
+    const events = invariants.filter((each) => each.about === 'event');
+    this.#before = byType(events, 'before');
+    this.#after = byType(events, 'after');
+    this.#entries = new EntryChecks(
+      this.#audited,
+      invariants.filter((each) => each.about === 'entry'),
+      this.#findings,
+    );
+    this.#frames = new FrameChecks(this.#audited, invariants, this.#findings);
+    this.#counters = new CounterBooks(this.#audited, invariants.filter(isCounter), this.#findings);
+    this.#facts.mappings.watcher = {
+      entryWritten: this.#noteWrite.bind(this),
+    };
+  }
+
+  /** Violations in the order in which they were found; no more than a thousand. */
+  get violations(): readonly Violation[] {
+    return this.#findings.violations;
+  }
+
+  /** How many were found, kept or not. */
+  get found(): number {
+    return this.#findings.found;
+  }
+
+  /** The events that follow belong to `operation` (null: to none). */
+  beginOperation(operation: OperationInfo | null): void {
+    this.#findings.operation = operation;
+    this.#audited.operation = operation;
+  }
+
+  /** Event `number` happened; the state has it. */
+  event(event: KernelEvent, number: number): void {
+    this.#findings.event = number;
+    const before = this.#before[event.type];
+    if (before !== undefined) this.#runEventChecks(before, event, number);
+    this.#ranges.note(event, number);
+    const batch = this.#batchOf(event);
+    foldEvent(factsProjection, this.#facts, event, number);
+    this.#frames.begin(event, number);
+    if (this.#writes > 0) this.#checkWritten(event.type === 'PageReused', number);
+    forEachNamedFrame(event, this.#frames.one);
+    batch?.forEach(this.#frames.one);
+    const after = this.#after[event.type];
+    if (after !== undefined) this.#runEventChecks(after, event, number);
+    this.#counters.note(event, number);
+  }
+
+  /** The operation is done, and no other is under way. */
+  endOperation(): void {
+    this.#ranges.atRest((mm, from, to, cause) => this.#entries.range(mm, from, to, cause));
+    this.#counters.atRest();
+    this.#frames.atRest();
+  }
+
+  /** Frames that a drain concerns without naming them. */
+  #batchOf(event: KernelEvent): readonly number[] | undefined {
+    if (event.type === 'LruAddDrained') return this.#facts.lruAdd.get(event.cpu);
+    return event.type === 'LruLazyfreeDrained' ? this.#facts.lruLazyfree.get(event.cpu) : undefined;
+  }
+
+  #runEventChecks(checks: readonly (readonly [Invariant, EventCheck])[], event: KernelEvent, number: number): void {
+    for (const [invariant, check] of checks)
+      check(event, this.#audited, (subject, finding) => this.#findings.add(invariant, subject, finding, number));
+  }
+
+  /** `rehomed`: the page itself may have changed as well, not only the entry. */
+  #checkWritten(rehomed: boolean, number: number): void {
+    const written = this.#written;
+    const frames = this.#frames;
+    const end = this.#writes;
+    this.#writes = 0;
+    this.#entries.begin();
+    for (let i = 0; i < end; i += 4) {
+      const entry = written[i + 2] as number;
+      const pfn = mappedPfn(entry);
+      const old = mappedPfn(written[i + 3] as number);
+      if (entry !== 0)
+        this.#entries.one(
+          written[i] as number,
+          written[i + 1] as number,
+          entry,
+          rehomed || pfn !== old || pfn < 0,
+          number,
+        );
+      if (pfn >= 0) frames.one(pfn);
+      if (old >= 0 && old !== pfn) frames.one(old);
+    }
+  }
+
+  #noteWrite(mm: number, vpn: number, old: number, entry: number): void {
+    let at = this.#writes;
+    if (at === this.#written.length) {
+      const wide = new Float64Array(at * 2);
+      wide.set(this.#written);
+      this.#written = wide;
+    }
+    this.#written[at++] = mm;
+    this.#written[at++] = vpn;
+    this.#written[at++] = entry;
+    this.#written[at++] = old;
+    this.#writes = at;
+  }
+}

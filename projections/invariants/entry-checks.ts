@@ -1,0 +1,74 @@
+// Running the rules on entries: one entry when it is written, a range of them when what they are checked against changed.
+import { PTE_SPECIAL, PTE_WRITE } from '../../reducers/pte.js';
+import type { VmaView } from '../../reducers/state.js';
+import { PG_ANON } from '../../reducers/state.js';
+import { vmaLookup } from '../../reducers/vma.js';
+import { mappedPfn } from '../facts/mappings.js';
+import type { Findings } from './findings.js';
+import type { Audited, EntryClass, EntryInvariant, EntrySite } from './invariant.js';
+
+export class EntryChecks {
+  readonly #audited: Audited;
+  readonly #findings: Findings;
+  readonly #rules: Readonly<Record<EntryClass, readonly EntryInvariant[]>>;
+  /** VMA of the last entry of this event. */
+  #vma: VmaView | null = null;
+  readonly #site: EntrySite = { mm: 0, vpn: 0, entry: 0, pfn: -1, page: null, vma: null };
+
+  constructor(audited: Audited, rules: readonly EntryInvariant[], findings: Findings) {
+    this.#audited = audited;
+    this.#findings = findings;
+    const of = (wanted: EntryClass): readonly EntryInvariant[] => rules.filter((rule) => rule.of === wanted);
+    this.#rules = { any: of('any'), writable: of('writable'), special: of('special'), anon: of('anon') };
+  }
+
+  /** An event was applied: VMAs are looked up anew. */
+  begin(): void {
+    this.#vma = null;
+  }
+
+  /** Checks `entry` at `vpn`, not empty. Where it only got other flags (not `whole`), what concerns its page and place still holds. */
+  one(mm: number, vpn: number, entry: number, whole: boolean, cause: number): void {
+    const site = this.#site;
+    const pfn = mappedPfn(entry);
+    site.vma = this.#vmaAt(mm, vpn * 4096);
+    site.mm = mm;
+    site.vpn = vpn;
+    site.entry = entry;
+    site.pfn = pfn;
+    site.page = pfn < 0 ? null : (this.#audited.view.memMap[pfn >>> 8]?.[pfn & 255] ?? null);
+    if ((entry & PTE_WRITE) !== 0) this.#run(this.#rules.writable, cause);
+    if ((entry & PTE_SPECIAL) !== 0) this.#run(this.#rules.special, cause);
+    if (!whole) return;
+    this.#run(this.#rules.any, cause);
+    if (site.page !== null && (site.page.flags & PG_ANON) !== 0) this.#run(this.#rules.anon, cause);
+  }
+
+  /** Checks all entries in [from, to) vpns. */
+  range(mm: number, from: number, to: number, cause: number): void {
+    const { facts } = this.#audited;
+    const space = facts.mappings.of(mm);
+    if (space === undefined) return;
+    this.begin();
+    facts.mappings.forEachEntry(space, from, to, (vpn, entry) => this.one(mm, vpn, entry, true, cause));
+  }
+
+  /** The VMA at `addr`; most often the one of the entry before. */
+  #vmaAt(mm: number, addr: number): VmaView | null {
+    const last = this.#vma;
+    if (last !== null && this.#site.mm === mm && addr >= last.start && addr < last.end) return last;
+    const space = this.#audited.view.mms[mm];
+    this.#vma = space ? vmaLookup(space, addr) : null;
+    return this.#vma;
+  }
+
+  #run(rules: readonly EntryInvariant[], cause: number): void {
+    const site = this.#site;
+    for (let i = 0; i < rules.length; i++) {
+      const rule = rules[i] as EntryInvariant;
+      const finding = rule.check(site, this.#audited);
+      if (finding !== null || this.#findings.isOpen(rule))
+        this.#findings.checked(rule, { kind: 'entry', mm: site.mm, vpn: site.vpn }, finding, cause);
+    }
+  }
+}

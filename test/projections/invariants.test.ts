@@ -1,0 +1,378 @@
+// Every invariant can fail: a real run with one wrong event in it breaks the rule, and the violation names the event to look at.
+import { describe, expect, it } from 'vitest';
+import type { EventOf, EventType, KernelEvent } from '../../events/index.js';
+import { INVARIANTS, INVARIANT_NAMES } from '../../projections/invariants/catalogue.js';
+import { behavioursOf } from '../../src/kernel/behaviours.js';
+import { auditOf, planted } from '../support/audited.js';
+import type { Recorded } from '../support/audited.js';
+import { runOperations } from '../support/projected.js';
+import { parseWorkload } from '../support/workload.js';
+
+const WRITE = 2;
+
+const FORK = `
+1 mmap(NULL, 0x4000, RW, PRIV|ANON, -1, 0) = A
+1 store(A, 0x11, 0x3000)
+1 fork() = 2
+1 store(A, 0x22)
+2 store(A+0x1000, 0x33)
+2 exit_group(0)
+1 store(A+0x2000, 0x44)
+1 munmap(A, 0x4000)`;
+const TWO_FAMILIES = `
+1 mmap(NULL, P, RW, PRIV|ANON, -1, 0) = A
+1 mmap(0x10000000, P, RW, PRIV|ANON|FIXED, -1, 0) = B
+1 store(A, 1)
+1 store(B, 1)`;
+const READ_FILE = `
+1 inode("/data", 0, 8192, 1)
+1 openat(-100, "/data", 0) = 3
+1 mmap(NULL, 0x2000, RW, PRIV, 3, 0) = A
+1 load(A)`;
+const MEMFD = `
+1 memfd_create("m", 0) = 3
+1 ftruncate(3, 0x3000)
+1 mmap(NULL, 0x3000, RW, SH, 3, 0) = A
+1 store(A, 1, 0x3000)
+1 mmap(NULL, P, RW, PRIV|ANON, -1, 0) = B
+1 munmap(B, P)
+1 ftruncate(3, P)`;
+const PARTLY_UNMAPPED = `
+1 mmap(NULL, 0x3000, RW, PRIV|ANON, -1, 0) = A
+1 store(A, 1, 0x3000)
+1 munmap(A+0x1000, P)`;
+const PROTECTED = `
+1 mmap(NULL, 0x3000, RW, PRIV|ANON, -1, 0) = A
+1 store(A, 1, 0x3000)
+1 mprotect(A+0x1000, P, RO)
+1 mprotect(A+0x1000, P, RW)`;
+const MANY_PAGES = `
+1 mmap(NULL, 0x40000, RW, PRIV|ANON, -1, 0) = A
+1 store(A, 1, 0x40000)`;
+const LOCKED = `
+1 mmap(NULL, 0x2000, RW, PRIV|ANON, -1, 0) = A
+1 mlock(A, 0x2000)`;
+const ZERO = `
+1 mmap(NULL, P, RW, PRIV|ANON, -1, 0) = A
+1 load(A)`;
+const UNSHARED = `
+1 mmap(NULL, P, RW, PRIV|ANON, -1, 0) = A
+1 store(A, 1)
+1 fork() = 2
+2 fault(A, U)`;
+
+/** A wrong event: `nth` of its type (0 the first, -1 the last) gives way to what `make` returns. */
+interface Case<T extends EventType> {
+  readonly rule: string;
+  readonly text: string;
+  readonly type: T;
+  readonly nth?: number;
+  readonly make: (event: EventOf<T>, ran: Recorded) => readonly KernelEvent[];
+  /** The event that the violation must name: the planted one, or the first after it of a type. */
+  readonly cause?: EventType;
+}
+const wrong = <T extends EventType>(
+  rule: string,
+  text: string,
+  type: T,
+  make: Case<T>['make'],
+  more: { readonly nth?: number; readonly cause?: EventType } = {},
+): Case<EventType> => ({ rule, text, type, make, ...more }) as unknown as Case<EventType>;
+
+/** The event with some fields put otherwise. */
+const but =
+  <T extends EventType>(change: (event: EventOf<T>) => Partial<EventOf<T>>) =>
+  (event: EventOf<T>): readonly KernelEvent[] => [{ ...event, ...change(event) }];
+const nothing = (): readonly KernelEvent[] => [];
+
+/** Entry flags at place `at` of the first run with WRITE set. */
+const writable = (runs: readonly number[], at: number): number[] => runs.map((n, i) => (i === at ? n | WRITE : n));
+
+const CASES: readonly Case<EventType>[] = [
+  wrong('load-returns-last-store', FORK, 'PageCopied', nothing, { cause: 'CowPageMapped' }),
+  wrong(
+    'load-returns-last-store',
+    FORK,
+    'PageCopied',
+    but<'PageCopied'>(({ pfn }) => ({ from: pfn })),
+    { cause: 'CowPageMapped' },
+  ),
+  wrong(
+    'leak-oracle',
+    FORK,
+    'PageWritten',
+    (event, { events }) => {
+      const copy = events.find((each) => each.type === 'CowPageMapped');
+      return [{ ...event, pfn: copy?.oldPfn ?? -1 }];
+    },
+    { nth: 3 },
+  ),
+  wrong(
+    'writable-anon-is-exclusive',
+    FORK,
+    'AnonPageMapped',
+    but<'AnonPageMapped'>(() => ({ exclusive: 0 })),
+  ),
+  wrong(
+    'writable-anon-is-exclusive',
+    FORK,
+    'PageReused',
+    but<'PageReused'>(() => ({ exclusive: 0 })),
+  ),
+  wrong(
+    'private-write-stays-private',
+    READ_FILE,
+    'FilePagesMapped',
+    but<'FilePagesMapped'>(({ flags }) => ({ flags: flags | WRITE })),
+  ),
+  wrong('vma-permission', PROTECTED, 'PtesProtected', nothing, { cause: 'VmaFlagsChanged' }),
+  wrong(
+    'zero-RO',
+    ZERO,
+    'ZeroPageMapped',
+    but<'ZeroPageMapped'>(({ entry }) => ({ entry: entry + WRITE })),
+  ),
+  wrong('anon-needs-anon_vma', FORK, 'VmaAnonVmaSet', nothing, { cause: 'AnonPageMapped' }),
+  wrong(
+    'anon_vma-live',
+    FORK,
+    'AnonPageMapped',
+    but<'AnonPageMapped'>(() => ({ anonVma: 99 })),
+  ),
+  wrong(
+    'root-match',
+    TWO_FAMILIES,
+    'AnonPageMapped',
+    but<'AnonPageMapped'>(() => ({ anonVma: 1 })),
+    { nth: 1 },
+  ),
+  wrong(
+    'index-address',
+    FORK,
+    'AnonPageMapped',
+    but<'AnonPageMapped'>(({ index }) => ({ index: index + 1 })),
+  ),
+  wrong(
+    'index-address',
+    PROTECTED,
+    'VmaMerged',
+    (event) => [
+      event,
+      {
+        type: 'VmaResized',
+        mm: event.mm,
+        start: event.start,
+        newStart: event.start,
+        newEnd: event.absorbed,
+        newPgoff: 7,
+      },
+    ],
+    { nth: -1, cause: 'VmaResized' },
+  ),
+  wrong(
+    'anon-map-once',
+    FORK,
+    'AnonPageMapped',
+    but<'AnonPageMapped'>(({ entry, pfn }) => ({ entry: entry - pfn * 1024 })),
+    { nth: 1 },
+  ),
+  wrong('entry-inside-vma', PARTLY_UNMAPPED, 'PtesZapped', nothing, { cause: 'VmaRemoved' }),
+  wrong(
+    'mapcount-equals-rmap',
+    FORK,
+    'AnonPageMapped',
+    but<'AnonPageMapped'>(() => ({ mapcount: 2 })),
+  ),
+  wrong(
+    'mapcount-equals-rmap',
+    FORK,
+    'CowPageMapped',
+    but<'CowPageMapped'>(() => ({ oldMapcount: 0 })),
+  ),
+  wrong(
+    'mapcount-equals-rmap',
+    FORK,
+    'PtesZapped',
+    but<'PtesZapped'>(() => ({ mapcount: 0 })),
+  ),
+  wrong(
+    'exclusive-has-one-mapper',
+    FORK,
+    'PtesCopied',
+    but<'PtesCopied'>(() => ({ exclusive: 1 })),
+  ),
+  wrong(
+    'W-single-owner',
+    FORK,
+    'PtesCopied',
+    but<'PtesCopied'>(({ anon }) => ({ anon: writable(anon, 4) })),
+  ),
+  wrong(
+    'W-single-owner',
+    FORK,
+    'PtesCopied',
+    but<'PtesCopied'>(({ anon }) => ({ anon: writable(anon, 3) })),
+  ),
+  wrong(
+    'fork-both-RO',
+    FORK,
+    'PtesCopied',
+    but<'PtesCopied'>(({ anon }) => ({ anon: writable(anon, 4) })),
+  ),
+  wrong(
+    'frame-freed-while-reachable',
+    FORK,
+    'FolioReleased',
+    but<'FolioReleased'>(() => ({ freed: 1 })),
+  ),
+  wrong(
+    'allocated-frame-was-free',
+    FORK,
+    'FolioAllocated',
+    but<'FolioAllocated'>(() => ({ pfn: 0 })),
+    { nth: 1 },
+  ),
+  wrong('LRU-batch-bound', FORK, 'AnonPageMapped', (event) => [event, event, event]),
+  wrong('LRU-batch-size', MANY_PAGES, 'LruAddDrained', nothing, { cause: 'AnonPageMapped' }),
+  wrong(
+    'ref-lower-bound',
+    FORK,
+    'PtesCopied',
+    but<'PtesCopied'>(() => ({ ref: 0 })),
+  ),
+  wrong(
+    'ref-lower-bound',
+    FORK,
+    'LruAddDrained',
+    but<'LruAddDrained'>(() => ({ ref: -2 })),
+  ),
+  wrong(
+    'refcount-accounted',
+    FORK,
+    'AnonPageMapped',
+    but<'AnonPageMapped'>(() => ({ ref: 2 })),
+  ),
+  wrong(
+    'refcount-accounted',
+    FORK,
+    'GatherFlushed',
+    but<'GatherFlushed'>(() => ({ ref: 0, freed: [] })),
+  ),
+  wrong(
+    'unshare-RO',
+    UNSHARED,
+    'CowPageMapped',
+    but<'CowPageMapped'>(({ entry }) => ({ entry: entry + WRITE })),
+  ),
+  wrong(
+    'merge-anon_vma',
+    PROTECTED,
+    'VmaMerged',
+    but<'VmaMerged'>(() => ({ anonVma: 99 })),
+  ),
+  wrong('anon_vma-free', FORK, 'AnonVmaLinked', () => [{ type: 'AnonVmaFreed', anonVma: 1 }], { nth: -3 }),
+  wrong(
+    'rss-zero-at-exit',
+    FORK,
+    'MmFreed',
+    (event, { events }) => {
+      const mapped = events.find((each) => each.type === 'AnonPageMapped');
+      return mapped === undefined ? [] : [{ ...mapped, mm: event.mm }, event];
+    },
+    { cause: 'MmFreed' },
+  ),
+  wrong('nr_ptes-zero-at-exit', FORK, 'PageTablesFreed', nothing, { cause: 'MmFreed' }),
+  wrong('page-table-freed-while-used', FORK, 'PtesZapped', nothing, { cause: 'PageTablesFreed' }),
+  wrong('hiwater', FORK, 'HiwaterRssRaised', nothing, { nth: -1, cause: 'PtesZapped' }),
+  wrong('removed-page-is-unmapped', MEMFD, 'PtesZapped', nothing, { cause: 'PageCacheRemoved' }),
+  wrong(
+    'no-page-beyond-eof',
+    MEMFD,
+    'PageCacheAdded',
+    but<'PageCacheAdded'>(({ runs }) => ({ runs: [99, runs[1]!, 1] })),
+  ),
+  wrong('reuse-has-no-foreign-mapping', FORK, 'CowPageMapped', ({ mm, vpn, oldPfn }) => [
+    { type: 'PageReused', mm, vpn, pfn: oldPfn, entry: oldPfn * 1024 + 7, exclusive: 1, anonVma: 0 },
+  ]),
+  wrong(
+    'rss-equals-ptes',
+    FORK,
+    'AnonPageMapped',
+    but<'AnonPageMapped'>(() => ({ rssAnon: 2 })),
+  ),
+  wrong(
+    'rss-equals-ptes',
+    FORK,
+    'PtesCopied',
+    but<'PtesCopied'>(() => ({ rssAnon: 0 })),
+  ),
+  wrong(
+    'page-tables-accounted',
+    FORK,
+    'PageTableAllocated',
+    but<'PageTableAllocated'>(({ bytes }) => ({ bytes: bytes + 4096 })),
+    { nth: 1 },
+  ),
+  wrong(
+    'locked-vm-equals-vmas',
+    LOCKED,
+    'VmAccounted',
+    but<'VmAccounted'>(({ locked }) => ({ locked: locked + 1 })),
+    { nth: -1 },
+  ),
+  wrong(
+    'total-vm-equals-vmas',
+    FORK,
+    'VmAccounted',
+    but<'VmAccounted'>(({ exec }) => ({ exec: exec + 1 })),
+  ),
+  wrong(
+    'commit-sum',
+    FORK,
+    'VmAccounted',
+    but<'VmAccounted'>(({ committed }) => ({ committed: committed + 1 })),
+  ),
+];
+
+const run = (text: string): Recorded => runOperations(parseWorkload(text), behavioursOf('6.18'));
+
+describe('an invariant', () => {
+  it.each([...new Set(CASES.map(({ text }) => text))].map((text, i) => [i, text] as const))(
+    'holds in run %i as it was',
+    (_i, text) => {
+      expect(auditOf(run(text))).toEqual([]);
+    },
+  );
+
+  it.each(CASES.map((each, i) => [each.rule, i, each] as const))(
+    '%s is broken by wrong event %i, which is named',
+    (rule, _i, { text, type, nth = 0, make, cause }) => {
+      const ran = run(text);
+      const places = ran.events.flatMap((event, at) => (event.type === type ? [at] : []));
+      const at = places.at(nth) as number;
+      const broken = planted(ran, at, make(ran.events[at] as EventOf<EventType>, ran));
+      const violation = auditOf(broken).find(({ invariant }) => invariant === rule);
+      expect(violation).toBeDefined();
+      const named = broken.events[violation?.cause ?? -1];
+      expect(named?.type).toBe(cause ?? broken.events[at]?.type);
+      if (cause === undefined) expect(violation?.cause).toBe(at + (rule === 'LRU-batch-bound' ? 2 : 0));
+      expect(violation?.event).toBeGreaterThanOrEqual(violation?.cause ?? Infinity);
+      expect(broken.operations[violation?.operation ?? -1]?.line).toBe(violation?.line);
+    },
+  );
+
+  it('is among those tried, each of the catalogue', () => {
+    expect([...new Set(CASES.map(({ rule }) => rule))].toSorted()).toEqual(INVARIANT_NAMES.toSorted());
+  });
+
+  it('has one name, and says what it means, where it is from and when it must hold', () => {
+    expect(new Set(INVARIANTS.flatMap(({ name, aliases }) => [name, ...aliases])).size).toBe(
+      INVARIANTS.length + INVARIANTS.reduce((sum, { aliases }) => sum + aliases.length, 0),
+    );
+    for (const { formula, source, since } of INVARIANTS) {
+      expect(formula.length).toBeGreaterThan(10);
+      expect(source.length).toBeGreaterThan(5);
+      expect(since).toMatch(/^(all|\d+\.(\d+|x))$/);
+    }
+  });
+});
