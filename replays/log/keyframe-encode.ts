@@ -258,8 +258,7 @@ function tableInto(
 function framesOf(state: KernelView, selection: Selection): unknown {
   const { maxPfn } = state;
   const rows = pool.rows(WIDTH.frame);
-  const contents = pool.rows(WIDTH.content);
-  const runs = pool.numbers();
+  const contents = new ContentTable();
   const [pfns, flags, refs, mapcounts, mappings, indices, lruCpus, filled] = rows.columns as [Numbers, ...Numbers[]];
   for (let pfn = selection.nextFrame(0, maxPfn); pfn >= 0; pfn = selection.nextFrame(pfn + 1, maxPfn)) {
     const page: PageView = pageAt(state, pfn);
@@ -270,13 +269,51 @@ function framesOf(state: KernelView, selection: Selection): unknown {
     mappings!.push(page.mapping);
     indices!.push(page.index);
     lruCpus!.push(page.lruCpu);
-    const { content } = page;
-    filled!.push(content === null ? 0 : 1);
-    if (content === null) continue;
-    contents.add(content.fill, content.inode, content.index, content.runs.length);
-    for (const number of content.runs) runs.push(number);
+    filled!.push(page.content === null ? 0 : contents.number(page.content));
   }
-  return [rows.encode(), contents.encode(), [runs.length, runs.encode()]];
+  return [rows.encode(), ...contents.encode()];
+}
+
+type ContentView = NonNullable<PageView['content']>;
+
+/** Bytes of pages, counted from 1; equal ones are kept once. */
+class ContentTable {
+  readonly #rows = pool.rows(WIDTH.content);
+  readonly #runs = pool.numbers();
+  readonly #kept = new Map<number, { readonly content: ContentView; readonly number: number }>();
+
+  number(content: ContentView): number {
+    // Pages of files are all different.
+    if (content.inode !== 0) return this.#add(content);
+    let key = content.fill;
+    for (const part of content.runs) key = Math.imul(key ^ part, 0x9e3779b1) + part;
+    const kept = this.#kept.get(key);
+    if (kept !== undefined && sameFill(kept.content, content)) return kept.number;
+    const number = this.#add(content);
+    if (kept === undefined) this.#kept.set(key, { content, number });
+    return number;
+  }
+
+  #add({ fill, inode, index, runs }: ContentView): number {
+    const [fills, inodes, indices, lengths] = this.#rows.columns as [Numbers, Numbers, Numbers, Numbers];
+    fills.push(fill);
+    inodes.push(inode);
+    indices.push(index);
+    lengths.push(runs.length);
+    for (const part of runs) this.#runs.push(part);
+    return fills.length;
+  }
+
+  encode(): unknown[] {
+    return [this.#rows.encode(), [this.#runs.length, this.#runs.encode()]];
+  }
+}
+
+function sameFill(a: ContentView, b: ContentView): boolean {
+  if (a === b) return true;
+  if (a.fill !== b.fill || a.index !== b.index || a.runs.length !== b.runs.length) return false;
+  for (let i = 0; i < a.runs.length; i++) if (a.runs[i] !== b.runs[i]) return false;
+  return true;
 }
 
 const cpusOf = (state: KernelView): unknown =>

@@ -10,9 +10,9 @@ import { Touched } from '../../reducers/touched.js';
 import { WHOLE, encodeKeyframe, wholeOf } from './keyframe-encode.js';
 
 /** Events between keyframes; the time of a seek goes with it, and what keyframes add to the time of a run against it. */
-export const KEYFRAME_EVENTS = 3 << 15;
+export const KEYFRAME_EVENTS = 1 << 16;
 /** Events for each frame of the state, where that is more: keyframes of a large state cost more and come less often. */
-const EVENTS_PER_FRAME = 1.5;
+const EVENTS_PER_FRAME = 1;
 /** A whole keyframe is worth its bytes if the events since the last one took so many times as much. */
 const EVENT_BYTES_PER_WHOLE = 4;
 

@@ -259,6 +259,9 @@ function entriesInto(state: KernelState, tableData: unknown, entryData: unknown)
   if (at !== total) throw new MalformedError('entries of no table');
 }
 
+const NO_PAGE: Page = { flags: 0, ref: 0, mapcount: 0, mapping: 0, index: 0, lruCpu: -1, content: null };
+const NEW_SECTION: readonly Page[] = [...new Array<Page>(SECTION)].fill(NO_PAGE);
+
 function framesInto(state: KernelState, data: unknown): void {
   const [rowData, contentData, runData] = arrayOf(data, 'the frames');
   const { n, columns } = rowsOf(rowData, WIDTH.frame, LIMIT.frames, 'frames');
@@ -267,12 +270,12 @@ function framesInto(state: KernelState, data: unknown): void {
   ]; // prettier-ignore
   const contents = contentsIn(contentData, runData);
   const { memMap } = state;
-  let contentAt = 0;
-  let count = memMap.length === 0 ? 0 : (memMap.length - 1) * SECTION + memMap[memMap.length - 1]!.length;
+  let count = frameCount(memMap);
   for (let i = 0; i < n; i++) {
     const pfn = pfns[i] as number;
     if (!isCount(pfn, Math.min(count, state.maxPfn - 1))) throw new MalformedError('a frame that has no place');
-    const content = filled[i] === 0 ? null : (contents[contentAt++] ?? null);
+    const content = filled[i] === 0 ? null : contents[(filled[i] as number) - 1];
+    if (content === undefined) throw new MalformedError('a frame with bytes that are not there');
     const page: Page = {
       flags: flags[i]! | 0,
       ref: refs[i]! | 0,
@@ -283,13 +286,17 @@ function framesInto(state: KernelState, data: unknown): void {
       content,
     };
     if (pfn === count) {
-      if (count % SECTION === 0) memMap.push([]);
+      // A copy has the room it needs; one that grows leaves garbage behind.
+      if (count % SECTION === 0) memMap.push(NEW_SECTION.slice(0, state.maxPfn - count));
       count++;
     }
     memMap[pfn >>> 8]![pfn & (SECTION - 1)] = page;
   }
-  if (count !== state.maxPfn || contentAt !== contents.length) throw new MalformedError('frames that are not there');
+  if (count !== state.maxPfn) throw new MalformedError('frames that are not there');
 }
+
+const frameCount = (memMap: KernelState['memMap']): number =>
+  memMap.length === 0 ? 0 : (memMap.length - 1) * SECTION + memMap[memMap.length - 1]!.length;
 
 function contentsIn(data: unknown, runData: unknown): Content[] {
   const { n, columns } = rowsOf(data, WIDTH.content, LIMIT.frames, 'contents');
