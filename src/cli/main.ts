@@ -115,6 +115,16 @@ export function program(): Command {
     );
 
   root
+    .command('cut')
+    .description('write a stretch of events as a log of its own, which begins with the state before them')
+    .argument('<log>')
+    .requiredOption('--from <n>', 'first event number')
+    .option('--to <n>', 'event number to stop before (default: the end)')
+    .requiredOption('-o, --output <log>', 'log to write')
+    .addOption(json())
+    .action(act(async (log: string, options: never) => (await import('./commands/cut.js')).cutCommand(log, options)));
+
+  root
     .command('state')
     .description('memory at one moment: processes, mappings, page-table entries')
     .argument('<log>')
@@ -132,6 +142,17 @@ export function program(): Command {
     .addOption(json())
     .action(
       act(async (log: string, options: never) => (await import('./commands/audit.js')).auditCommand(log, options)),
+    );
+
+  root
+    .command('bisect')
+    .description('the first event that broke an invariant, or after which an expression holds')
+    .argument('<log>')
+    .option('--invariant <name>', 'an invariant of the catalogue (docs/invariants.md)')
+    .option('--when <expr>', "an expression as in checks: 'mm(4711).rss_anon > 1000'")
+    .addOption(json())
+    .action(
+      act(async (log: string, options: never) => (await import('./commands/bisect.js')).bisectCommand(log, options)),
     );
 
   root

@@ -1,4 +1,5 @@
 // Every invariant can fail: a real run with one wrong event in it breaks the rule, and the violation names the event to look at.
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { EventOf, EventType, KernelEvent } from '../../events/index.js';
 import { INVARIANTS, INVARIANT_NAMES } from '../../projections/invariants/catalogue.js';
@@ -375,4 +376,15 @@ describe('an invariant', () => {
       expect(since).toMatch(/^(all|\d+\.(\d+|x))$/);
     }
   });
+});
+
+describe('docs/invariants.md', () => {
+  const text = readFileSync(new URL('../../docs/invariants.md', import.meta.url), 'utf8');
+  it.each(INVARIANTS.map(({ name, formula }) => [name, formula]))(
+    'tells %s as the catalogue has it',
+    (name, formula) => {
+      expect(text).toContain(`| \`${name}\``);
+      expect(text).toContain(formula);
+    },
+  );
 });

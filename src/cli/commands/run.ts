@@ -87,7 +87,10 @@ function printSummary(summary: RunSummary, options: RunCommandOptions): void {
 
 function printViolations({ violations, firstViolations }: RunSummary): void {
   out('');
-  if (violations === 0) return void out('  no invariant broken');
+  if (violations === 0) {
+    out('  no invariant broken');
+    return;
+  }
   out(bold(`  ${count(violations)} violations of invariants (audit lists them)`));
   for (const each of firstViolations) out(`  ${violationText(each)}`);
 }
