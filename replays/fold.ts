@@ -2,7 +2,6 @@
 import type { KernelEvent } from '../events/index.js';
 import { apply } from '../reducers/index.js';
 import type { KernelState } from '../reducers/state.js';
-import { initialState } from '../reducers/state.js';
 import { InputError } from '../src/lib/errors.js';
 import { unfoldable } from './guard.js';
 import type { LogReader } from './log/reader.js';
@@ -14,10 +13,10 @@ export function foldChunk(state: KernelState, events: readonly KernelEvent[], fi
   for (const event of events) apply(state, event);
 }
 
-/** The state after `n` events (all of them unless told). It is the caller's own. Takes as long as its events are many. */
+/** The state after `n` events (all of them unless told), from the first one on. It is the caller's own. Takes as long as its events are many. */
 export function foldLog(reader: LogReader, n: number = reader.eventCount): KernelState {
-  const state = initialState();
-  for (const chunk of reader.chunks(0, n)) {
+  const { state } = reader.keyframeState(reader.firstEvent);
+  for (const chunk of reader.chunks(reader.firstEvent, n)) {
     const events = chunk.events();
     if (chunk.first + chunk.n > n) events.length = n - chunk.first;
     foldChunk(state, events, reader.source.name, chunk.offset);

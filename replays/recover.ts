@@ -29,7 +29,8 @@ export interface LostRange {
 }
 
 export interface Recovery {
-  /** What the new log holds. */
+  /** What the new log holds: numbers of the first event, and behind the last one. */
+  readonly firstEvent: number;
   readonly events: number;
   readonly operations: number;
   /** Nothing was lost but keyframes, which only save time, and what the footer said of the source. */
@@ -65,6 +66,10 @@ class Recoverer {
   #operationsLost = false;
   #keyframeAt = WHOLE;
   #footerSeen = false;
+  #firstEvent = 0;
+  #firstOperation = 0;
+  /** Whether the state before the first event is there. */
+  #begun = true;
   #stopped: Recovery['stopped'] = null;
   readonly #skipped: { offset: number; why: string }[] = [];
   readonly #chunks: FrameIndexEntry[] = [];
@@ -80,7 +85,11 @@ class Recoverer {
   }
 
   run(): Recovery {
-    const { end } = readHeader(this.#source, this.#io);
+    const { header, end } = readHeader(this.#source, this.#io);
+    if (header.parent !== undefined) {
+      this.#firstEvent = this.#events = header.parent.event;
+      this.#begun = false;
+    }
     this.#write(MAGIC);
     this.#copy(readFrame(this.#source, MAGIC.length, this.#io));
     this.#frames(end);
@@ -90,6 +99,7 @@ class Recoverer {
     const eventsLost = complete || (this.#stopped === null && known?.events === this.#events) ? null : this.#events;
     const operationsLost = complete || known?.operations === this.#operations ? null : this.#operations;
     return {
+      firstEvent: this.#firstEvent,
       events: this.#events,
       operations: this.#operations,
       complete,
@@ -147,6 +157,8 @@ class Recoverer {
 
   #take(frame: Frame): void {
     const { offset, kind } = frame;
+    if (!this.#begun && kind !== FrameKind.keyframe)
+      return this.#stop(offset, 'the keyframe that the log begins with is lost');
     const decode = <T>(of: (data: unknown) => T): T => decodeFrame(this.#source, frame, this.#io, of);
     if (kind === FrameKind.events) {
       const chunk = decode(chunkOf);
@@ -166,12 +178,20 @@ class Recoverer {
       this.#digest = chunk.after;
     } else if (kind === FrameKind.operations) {
       const { first, n } = decode(operationRange);
+      if (this.#firstEvent > 0 && this.#operationFrames.length === 0)
+        this.#firstOperation = this.#operations = this.#known?.firstOperation ?? first;
       this.#operationsLost ||= first !== this.#operations;
       if (this.#operationsLost) return;
       this.#operationFrames.push([this.#written, first, n]);
       this.#operations += n;
     } else if (kind === FrameKind.keyframe) {
-      const { at, previous } = decode(keyframeOf);
+      const { at, previous, hash } = decode(keyframeOf);
+      if (!this.#begun) {
+        if (at !== this.#events || previous !== WHOLE)
+          return this.#stop(offset, 'the log begins with another keyframe');
+        this.#begun = true;
+        this.#digest = hash;
+      }
       if (at !== this.#events || (previous !== WHOLE && previous !== this.#keyframeAt)) return;
       this.#keyframes.push([this.#written, at, previous === WHOLE ? 1 : 0]);
       this.#keyframeAt = at;
@@ -209,6 +229,8 @@ class Recoverer {
     const known = this.#known;
     const counts = Array.from(this.#counts, (n, opcode) => [TYPE_BY_OPCODE[opcode] ?? '', n] as const);
     const footer: LogFooter = {
+      firstEvent: this.#firstEvent,
+      firstOperation: this.#firstOperation,
       events: this.#events,
       operations: this.#operations,
       digest: this.#digest,

@@ -25,8 +25,8 @@ export function stateAt(reader: LogReader, n: number): KernelState {
 }
 
 function checkPosition(reader: LogReader, n: number): void {
-  if (!Number.isInteger(n) || n < 0 || n > reader.eventCount)
-    throw new RangeError(`position ${n} of ${reader.eventCount} events`);
+  if (!Number.isInteger(n) || n < reader.firstEvent || n > reader.eventCount)
+    throw new RangeError(`position ${n}: the log goes from ${reader.firstEvent} to ${reader.eventCount}`);
 }
 
 export type Direction = 'forward' | 'backward';
@@ -50,17 +50,18 @@ interface Window {
 export class Timeline {
   readonly reader: LogReader;
   readonly #size: number;
-  #position = 0;
+  #position: number;
   #window: Window;
   /** States of the chunk stepped back in, MARK_EVENTS apart; the first one is at its beginning. */
   #marks: Window | null = null;
   #open: OpenChunk | null = null;
 
-  /** Begins at event 0. `window` is how many states are kept. */
+  /** Begins before the first event. `window` is how many states are kept. */
   constructor(reader: LogReader, window = WINDOW_STATES) {
     this.reader = reader;
     this.#size = Math.max(2 * MARK_EVENTS, window);
-    this.#window = { first: 0, states: [stateAt(reader, 0)] };
+    this.#position = reader.firstEvent;
+    this.#window = { first: reader.firstEvent, states: [stateAt(reader, reader.firstEvent)] };
   }
 
   /** Events before the state. */
@@ -112,7 +113,7 @@ export class Timeline {
   /** Goes back over one event, which is returned; null at the beginning. */
   back(): KernelEvent | null {
     const n = this.#position - 1;
-    if (n < 0) return null;
+    if (n < this.reader.firstEvent) return null;
     if (n < this.#window.first) {
       this.#mark(n);
       this.#window = this.#fromMarks(n) as Window;
@@ -137,9 +138,10 @@ export class Timeline {
 
   /** Goes to the beginning of the operation that the last event belongs to, or to where it took over; false at the beginning. */
   backOperation(): boolean {
-    if (this.#position <= 0) return false;
+    const { firstEvent } = this.reader;
+    if (this.#position <= firstEvent) return false;
     let { operation, first } = this.#runOf(this.#position - 1);
-    while (first > 0) {
+    while (first > firstEvent) {
       const before = this.#runOf(first - 1);
       if (before.operation !== operation) break;
       ({ first, operation } = before);
@@ -168,7 +170,7 @@ export class Timeline {
   }
 
   #findBackward(predicate: (event: KernelEvent, number: number) => boolean): NumberedEvent | null {
-    for (let number = this.#position - 1; number >= 0;) {
+    for (let number = this.#position - 1; number >= this.reader.firstEvent;) {
       const { chunk, events } = this.#chunkOf(number);
       for (let i = number - chunk.first; i >= 0; i--)
         if (predicate(events[i] as KernelEvent, chunk.first + i))
@@ -213,7 +215,7 @@ export class Timeline {
 
   /** A window that ends at `n`, with some states before it. */
   #fresh(n: number): Window {
-    const first = Math.max(0, n - MARK_EVENTS);
+    const first = Math.max(this.reader.firstEvent, n - MARK_EVENTS);
     return this.#upTo(stateAt(this.reader, first), first, n);
   }
 

@@ -50,7 +50,17 @@ export interface RunDescription {
   readonly sourceName: string;
 }
 
+/** The log that this one was cut out of. */
+export interface ParentLog {
+  /** Its digest. */
+  readonly digest: string;
+  /** Events before the cut: the state after them is in the keyframe behind the header. Numbers go on from it. */
+  readonly event: number;
+}
+
 export interface LogHeader extends RunDescription {
+  /** Only of a log that was cut out of another one. */
+  readonly parent?: ParentLog;
   readonly format: number;
   /** Version of the event catalogue. */
   readonly catalogue: number;
@@ -73,7 +83,12 @@ export type FrameIndexEntry = readonly [offset: number, first: number, n: number
 export type KeyframeEntry = readonly [offset: number, at: number, whole: 0 | 1];
 
 export interface LogFooter {
+  /** Number of the first event and operation; not 0 only in a log that was cut out of another one. */
+  readonly firstEvent: number;
+  readonly firstOperation: number;
+  /** Number behind the last event. */
   readonly events: number;
+  /** Number behind the last operation. */
   readonly operations: number;
   /** Digest after the last event. */
   readonly digest: string;
@@ -90,7 +105,7 @@ export interface LogFooter {
 }
 
 /** The header of a log that this version writes. */
-export function headerOf(run: RunDescription): LogHeader {
+export function headerOf(run: RunDescription, parent?: ParentLog): LogHeader {
   const { kernel, behaviours, machine, seed, recorded, sourceName } = run;
   return {
     format: FORMAT_VERSION,
@@ -103,6 +118,7 @@ export function headerOf(run: RunDescription): LogHeader {
     seed,
     recorded,
     sourceName,
+    ...(parent === undefined ? {} : { parent }),
   };
 }
 

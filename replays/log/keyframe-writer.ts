@@ -20,6 +20,8 @@ const EVENT_BYTES_PER_WHOLE = 4;
 export interface MadeKeyframe {
   readonly payload: Uint8Array;
   readonly whole: boolean;
+  /** Of the whole state. */
+  readonly hash: string;
 }
 
 /** Follows one run of a writer. `touched` is what the digest tells of it. */
@@ -74,7 +76,7 @@ export class KeyframeMaker {
       this.#wholeBytes = 0;
       this.#wholeWeight = Math.max(1, weight);
     }
-    return { payload, whole };
+    return { payload, whole, hash };
   }
 
   /** The last keyframe took so many bytes. */

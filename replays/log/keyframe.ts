@@ -260,7 +260,7 @@ function entriesInto(state: KernelState, tableData: unknown, entryData: unknown)
 }
 
 const NO_PAGE: Page = { flags: 0, ref: 0, mapcount: 0, mapping: 0, index: 0, lruCpu: -1, content: null };
-const NEW_SECTION: readonly Page[] = [...new Array<Page>(SECTION)].fill(NO_PAGE);
+const NEW_SECTION: readonly Page[] = Array.from({ length: SECTION }, () => NO_PAGE);
 
 function framesInto(state: KernelState, data: unknown): void {
   const [rowData, contentData, runData] = arrayOf(data, 'the frames');

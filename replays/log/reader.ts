@@ -109,9 +109,17 @@ export class LogReader {
     this.#io = io;
     this.header = readHeader(source, io).header;
     this.footer = readFooter(source, io).footer;
+    const { firstEvent, keyframes } = this.footer;
+    if (firstEvent !== (this.header.parent?.event ?? 0) || (firstEvent > 0 && keyframes[0]?.[1] !== firstEvent))
+      throw this.#wrong(source.size, 'the footer begins with another event than the header says');
   }
 
-  /** Number of events; positions go from 0 to it. */
+  /** Where positions begin: 0, or the event at which this log was cut out of another one. */
+  get firstEvent(): number {
+    return this.footer.firstEvent;
+  }
+
+  /** Where positions end: the number behind the last event. */
   get eventCount(): number {
     return this.footer.events;
   }
@@ -125,7 +133,7 @@ export class LogReader {
   /** The chunk that holds event `number`. */
   chunkAt(number: number): LogChunk {
     const entry = this.footer.chunks[entryOf(this.footer.chunks, number)];
-    if (entry === undefined || number < 0) throw new RangeError(`event ${number} of ${this.eventCount}`);
+    if (entry === undefined || number < entry[1]) throw new RangeError(`event ${number} of ${this.eventCount}`);
     return this.#chunk(entry);
   }
 

@@ -1,7 +1,7 @@
 // Header and footer as they come out of a file: checked before anybody trusts them.
 import { MalformedError } from './columns.js';
 import { arrayOf, isCount } from './event-codec.js';
-import type { FrameIndexEntry, KeyframeEntry, LogFooter, LogHeader, SourceInfo } from './format.js';
+import type { FrameIndexEntry, KeyframeEntry, LogFooter, LogHeader, ParentLog, SourceInfo } from './format.js';
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -35,12 +35,18 @@ export function headerIn(data: unknown): LogHeader {
     seed: countOf(header['seed'], 'seed'),
     recorded,
     sourceName: textOf(header['sourceName'], 'sourceName'),
+    ...(header['parent'] === undefined ? {} : { parent: parentOf(header['parent']) }),
   };
 }
 
+function parentOf(value: unknown): ParentLog {
+  const parent = fieldsOf(value, 'parent');
+  return { digest: textOf(parent['digest'], 'parent.digest'), event: countOf(parent['event'], 'parent.event') };
+}
+
 /** An index whose entries follow each other, both in number and in the file. */
-function indexOf(value: unknown, total: number, what: string): FrameIndexEntry[] {
-  let next = 0;
+function indexOf(value: unknown, begin: number, total: number, what: string): FrameIndexEntry[] {
+  let next = begin;
   let end = 0;
   const index = arrayOf(value, what).map((item): FrameIndexEntry => {
     const [offset, first, n] = arrayOf(item, what).map((part) => countOf(part, what)) as [number, number, number];
@@ -82,15 +88,19 @@ function sourceOf(value: unknown): SourceInfo {
 /** The footer in a frame's data. Throws MalformedError. */
 export function footerOf(data: unknown): LogFooter {
   const footer = fieldsOf(data, 'the footer');
+  const firstEvent = countOf(footer['firstEvent'], 'firstEvent');
+  const firstOperation = countOf(footer['firstOperation'], 'firstOperation');
   const events = countOf(footer['events'], 'events');
   const operations = countOf(footer['operations'], 'operations');
   const counts = fieldsOf(footer['counts'], 'counts');
   return {
+    firstEvent,
+    firstOperation,
     events,
     operations,
     digest: textOf(footer['digest'], 'digest'),
-    chunks: indexOf(footer['chunks'], events, 'the index of chunks'),
-    operationFrames: indexOf(footer['operationFrames'], operations, 'the index of operations'),
+    chunks: indexOf(footer['chunks'], firstEvent, events, 'the index of chunks'),
+    operationFrames: indexOf(footer['operationFrames'], firstOperation, operations, 'the index of operations'),
     keyframes: keyframesOf(footer['keyframes'], events),
     counts: Object.fromEntries(Object.entries(counts).map(([type, n]) => [type, countOf(n, `counts.${type}`)])),
     source: sourceOf(footer['source']),

@@ -20,6 +20,11 @@ export class KeyframeChecker {
     this.#deep = deep;
   }
 
+  /** The state of the last keyframe. */
+  get state(): KernelState {
+    return this.#state;
+  }
+
   /** A frame could not be read; it may have been a keyframe. */
   damaged(): void {
     this.#lost = true;

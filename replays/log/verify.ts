@@ -12,9 +12,10 @@ import type { Chunk } from './chunk.js';
 import { chunkOf, eventsOf } from './chunk.js';
 import { MalformedError } from './columns.js';
 import { EventDecoder } from './event-codec.js';
-import type { Frame, FrameIndexEntry, LogFooter, LogHeader } from './format.js';
+import type { Frame, FrameIndexEntry, LogFooter, LogHeader, ParentLog } from './format.js';
 import { FrameKind, MAGIC, magicAt, readFrame, withMagic } from './format.js';
-import { keyframeOf } from './keyframe.js';
+import { applyKeyframe, keyframeOf } from './keyframe.js';
+import { WHOLE } from './keyframe-encode.js';
 import type { LoggedOperation } from './operation-codec.js';
 import { decodeOperations } from './operation-codec.js';
 import { decodeFrame, readFooter, readHeader } from './reader.js';
@@ -69,13 +70,17 @@ class Verifier {
   readonly #emitted = new Map<number, number>();
   #events = 0;
   #operations = 0;
+  #firstEvent = 0;
+  #firstOperation = 0;
+  /** Whether the state before the first event is known. */
+  #begun = true;
   #digest = new Digest().hex();
   #footer: LogFooter | null = null;
   #notRunAgain: string | null = null;
   /** A frame could not be read; and since then no chunk could. */
   #damaged = false;
   #gap = false;
-  readonly #state = initialState();
+  #state = initialState();
   /** Whether the state is the one that the events so far lead to. */
   #stateSound = true;
 
@@ -92,12 +97,22 @@ class Verifier {
     if (!magic) this.#problem(0, 'the log does not begin as logs do');
     const header = this.#try(() => readHeader(magic ? source : withMagic(source), this.#io));
     if (header === null && !magic) return this.#result(false, null);
+    if (header?.header.parent !== undefined) this.#parent(header.header.parent);
     this.#frames();
     if (this.#footer === null)
       this.#problem(source.size, 'there is no footer: the log is truncated or was not finished');
     else this.#checkFooter(this.#footer);
     const divergence = header === null ? null : this.#reexecute(header.header);
     return this.#result(true, divergence);
+  }
+
+  /** The log was cut out of another one: it begins with that event, from the keyframe behind the header. */
+  #parent({ event }: ParentLog): void {
+    this.#firstEvent = event;
+    this.#events = event;
+    this.#begun = false;
+    this.#stateSound = false;
+    this.#notRunAgain = 'it was cut out of another log, and what happened before is not in it';
   }
 
   #result(isLog: boolean, divergence: Divergence | null): Verification {
@@ -220,13 +235,25 @@ class Verifier {
   }
 
   #keyframe(offset: number, data: unknown): void {
+    const keyframe = keyframeOf(data);
+    if (!this.#begun) {
+      this.#begun = true;
+      this.#digest = keyframe.hash;
+      for (const what of this.#keyframes.problems(offset, keyframe, this.#events, null)) this.#problem(offset, what);
+      if (keyframe.previous !== WHOLE) return this.#problem(offset, 'the first keyframe does not hold the whole state');
+      this.#state = initialState();
+      applyKeyframe(this.#state, keyframe);
+      this.#stateSound = true;
+      return;
+    }
     const events = this.#gap ? null : this.#events;
     const folded = this.#options.deep === true && this.#stateSound && !this.#gap ? this.#state : null;
-    for (const what of this.#keyframes.problems(offset, keyframeOf(data), events, folded)) this.#problem(offset, what);
+    for (const what of this.#keyframes.problems(offset, keyframe, events, folded)) this.#problem(offset, what);
   }
 
   #operationsFrame(offset: number, operations: readonly LoggedOperation[]): void {
     const first = operations[0]?.id ?? this.#operations;
+    if (this.#firstEvent > 0 && this.#operationFrames.length === 0) this.#firstOperation = this.#operations = first;
     if (first !== this.#operations && !this.#damaged)
       this.#problem(offset, `the frame begins with operation ${first}; ${this.#operations} come before it`);
     this.#operationFrames.push([offset, first, operations.length]);
@@ -248,8 +275,10 @@ class Verifier {
     };
     // After damage all of these differ, which is no news.
     if (this.#problems.length > 0) return;
-    expect('events', footer.events, this.#events);
-    expect('operations', footer.operations, this.#operations);
+    expect('events', [footer.firstEvent, footer.events], [this.#firstEvent, this.#events]);
+    const operations = [footer.firstOperation, footer.operations];
+    if (this.#operationFrames.length > 0 || this.#firstEvent === 0)
+      expect('operations', operations, [this.#firstOperation, this.#operations]);
     expect('digests', footer.digest, this.#digest);
     expect('chunks', footer.chunks, this.#chunks);
     expect('keyframes', footer.keyframes, this.#keyframes.index);

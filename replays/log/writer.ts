@@ -8,8 +8,9 @@ import type { ByteSink, ByteTools } from '../../src/lib/bytes.js';
 import type { OperationRun } from './chunk.js';
 import { encodeChunk } from './chunk.js';
 import { CODECS, EventEncoder, LIST_NUMBERS_MAX, listNumbers } from './event-codec.js';
-import type { FrameIndexEntry, KeyframeEntry, LogFooter, RunDescription, SourceInfo } from './format.js';
+import type { FrameIndexEntry, KeyframeEntry, LogFooter, ParentLog, RunDescription, SourceInfo } from './format.js';
 import { DEFLATE_MIN, FLAG_DEFLATED, FrameKind, MAGIC, PAYLOAD_MAX, frameBytes, headerOf, pack } from './format.js';
+import type { MadeKeyframe } from './keyframe-writer.js';
 import { KeyframeMaker } from './keyframe-writer.js';
 import type { FinishedOperation, PlainOperation } from './operation-codec.js';
 import { encodeOperations } from './operation-codec.js';
@@ -31,6 +32,8 @@ export interface LogWriterOptions {
   readonly keyframeEvents?: number;
   /** Events in a full chunk, at most CHUNK_EVENTS. */
   readonly chunkEvents?: number;
+  /** For a log that is cut out of another one: the numbers go on from there, and a keyframe of the state stands first. */
+  readonly from?: ParentLog & { readonly operation: number };
 }
 
 interface OpenOperation extends FinishedOperation {
@@ -50,7 +53,7 @@ export class LogWriter {
   readonly #deflate: boolean;
   readonly #chunkEvents: number;
   readonly #encoder = new EventEncoder();
-  readonly #digest: Digest;
+  #digest: Digest;
   readonly #keyframes: KeyframeMaker | null;
 
   #offset = 0;
@@ -62,6 +65,7 @@ export class LogWriter {
   /** Events of `#current` since the last run was closed. */
   #runCount = 0;
   #firstEvent = 0;
+  #begun = { event: 0, operation: 0 };
 
   #operations: OpenOperation[] = [];
   #firstOperation = 0;
@@ -74,20 +78,34 @@ export class LogWriter {
   readonly #operationFrames: FrameIndexEntry[] = [];
   readonly #keyframeIndex: KeyframeEntry[] = [];
 
-  /** `state` is the one that events are applied to, in place; it must be at event 0. */
+  /** `state` is the one that events are applied to, in place; it must be at event 0, or at that of `from`. */
   constructor(sink: ByteSink, io: ByteTools, run: RunDescription, state: KernelView, options: LogWriterOptions = {}) {
     this.#sink = sink;
     this.#io = io;
     this.#state = state;
+    const { from } = options;
     this.#deflate = options.deflate ?? true;
     this.#chunkEvents = Math.min(CHUNK_EVENTS, options.chunkEvents ?? CHUNK_EVENTS);
-    this.#keyframes = options.keyframeEvents === 0 ? null : new KeyframeMaker(state, 0, options.keyframeEvents);
+    this.#keyframes =
+      options.keyframeEvents === 0 ? null : new KeyframeMaker(state, from?.event, options.keyframeEvents);
     this.#digest = new Digest(undefined, this.#keyframes?.touched);
     this.#write(MAGIC);
-    this.#frame(FrameKind.header, pack(headerOf(run)), false);
+    this.#frame(FrameKind.header, pack(headerOf(run, from && { digest: from.digest, event: from.event })), false);
+    if (from !== undefined) this.#begin(from.event, from.operation);
   }
 
-  /** Events so far. */
+  /** Goes on from an event of another log. The chain of digests begins with the hash of the state. */
+  #begin(event: number, operation: number): void {
+    this.#firstEvent = event;
+    this.#firstOperation = operation;
+    this.#begun = { event, operation };
+    const made = this.#keyframes?.make(event);
+    assert(made, 'no-keyframe-to-begin-with', event);
+    this.#writeKeyframe(made);
+    this.#digest = new Digest(made.hash, this.#keyframes?.touched);
+  }
+
+  /** Number of the next event. */
   get eventCount(): number {
     return this.#firstEvent + this.#events.length;
   }
@@ -144,6 +162,8 @@ export class LogWriter {
     this.#flushEvents();
     while (this.#operations.length > 0) this.#flushOperations(FRAME_OPERATIONS);
     const footer: LogFooter = {
+      firstEvent: this.#begun.event,
+      firstOperation: this.#begun.operation,
       events: this.#firstEvent,
       operations: this.#firstOperation,
       digest: this.#digest.hex(),
@@ -203,7 +223,10 @@ export class LogWriter {
   /** Writes a keyframe if one is due: after a chunk, when the state is that after all events written. */
   #keyframe(): void {
     const made = this.#keyframes?.next(this.#firstEvent);
-    if (!made) return;
+    if (made) this.#writeKeyframe(made);
+  }
+
+  #writeKeyframe(made: MadeKeyframe): void {
     const offset = this.#offset;
     this.#keyframeIndex.push([offset, this.#firstEvent, made.whole ? 1 : 0]);
     this.#frame(FrameKind.keyframe, made.payload, this.#deflate);

@@ -15,7 +15,12 @@ export function openLog(path: string): LogReader {
 /** Event number that a position means: `N`, `op:N` (after operation N), nothing (the end). */
 export function positionOf(reader: LogReader, text: string | undefined): number {
   if (text === undefined) return reader.eventCount;
-  if (!text.startsWith('op:')) return wholeNumber(text, '--at', reader.eventCount);
+  if (!text.startsWith('op:')) {
+    const at = wholeNumber(text, '--at', reader.eventCount);
+    if (at < reader.firstEvent)
+      throw new UserError(`the log begins with event ${reader.firstEvent}: it was cut out of another one`, EXIT.input);
+    return at;
+  }
   const { operations } = reader.footer;
   if (operations === 0) throw new UserError('the log holds no operations', EXIT.input);
   const operation = reader.operation(wholeNumber(text.slice(3), '--at op:', operations - 1));

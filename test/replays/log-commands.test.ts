@@ -2,7 +2,9 @@ import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { cutCommand } from '../../src/cli/commands/cut.js';
 import { recoverCommand, recoveredName } from '../../src/cli/commands/recover.js';
+import { UserError } from '../../src/lib/errors.js';
 import { logOfEvents, readerOf, touching } from '../support/logs.js';
 
 const SMALL = logOfEvents([...touching(20)], 3, { chunkEvents: 7, keyframeEvents: 14 });
@@ -58,5 +60,27 @@ describe('recover', () => {
     expect(readFileSync(path('x.fsl'), 'utf8')).toBe('old');
     expect(await recoverCommand(path('x.fsl.partial'), { json: false, output: path('y.fsl') })).toBe(0);
     expect(existsSync(path('y.fsl'))).toBe(true);
+  });
+});
+
+describe('cut', () => {
+  it('writes the piece under its name and says what it holds', async () => {
+    writeFileSync(path('x.fsl'), SMALL);
+    const output = path('y.fsl');
+    expect(await cutCommand(path('x.fsl'), { from: '10', to: '20', output, json: true })).toBe(0);
+    expect(JSON.parse(printed)).toMatchObject({ output, from: 10, to: 20, events: 10, operations: 4 });
+    expect([...readerOf(readFileSync(output)).events()].map(({ number }) => number).at(0)).toBe(10);
+  });
+  it('leaves nothing behind where it cannot', async () => {
+    writeFileSync(path('x.fsl'), SMALL);
+    for (const [from, to] of [
+      ['9', '9'],
+      ['x', '9'],
+      ['0', '9999'],
+    ] as const)
+      await expect(cutCommand(path('x.fsl'), { from, to, output: path('y.fsl'), json: false })).rejects.toThrow(
+        UserError,
+      );
+    expect(readdirSync(folder)).toEqual(['x.fsl']);
   });
 });

@@ -29,6 +29,7 @@ describe('recovering', () => {
     const { bytes, ...rest } = recovered(SMALL);
     expect(bytes).toEqual(SMALL);
     expect(rest).toEqual({
+      firstEvent: 0,
       events: EVENTS.length,
       operations: FOOTER.operations,
       complete: true,

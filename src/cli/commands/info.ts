@@ -34,6 +34,8 @@ export async function infoCommand(path: string, options: { readonly json: boolea
     out(
       `  ${count(footer.chunks.length)} chunks, ${count(footer.keyframes.length)} keyframes, ${count(whole)} of them whole`,
     );
+    if (header.parent !== undefined)
+      out(`  cut at event ${count(header.parent.event)} out of the log with digest ${header.parent.digest}`);
     if (footer.incomplete === true) out('  recovered: what came after the last event is lost');
     const on = Object.entries(header.behaviours).filter(([, value]) => value !== false);
     out(`  behaviours ${on.map(([name, value]) => (value === true ? name : `${name}=${value}`)).join(' ') || 'none'}`);

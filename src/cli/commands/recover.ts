@@ -48,7 +48,8 @@ export async function recoverCommand(path: string, options: RecoverOptions): Pro
   return result.complete ? EXIT.ok : EXIT.partial;
 }
 
-const nothing = ({ complete, events, operations }: Recovery): boolean => !complete && events === 0 && operations === 0;
+const nothing = ({ complete, firstEvent, events, operations }: Recovery): boolean =>
+  !complete && events === firstEvent && operations === 0;
 
 function print(path: string, output: string | null, result: Recovery): void {
   for (const { offset, why } of result.skipped) out(`${path}: byte ${offset}: left out: ${why}`);
