@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { spawnSync } from 'node:child_process';
 import { gunzipSync } from 'node:zlib';
 import { Packr } from 'msgpackr';
 import type { KernelEvent } from '../events/index.js';
@@ -19,19 +20,12 @@ import type { RunListener } from '../src/sched/run.js';
 import { Run } from '../src/sched/run.js';
 import type { Operation } from '../src/workload/operation.js';
 import { PerfParser } from '../src/workload/perf/translate.js';
+import { benchHistory } from './history.js';
+import type { Row } from './row.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const LARGEST = join(root, 'examples/recordings/sort-compress.perf.txt.gz');
 const REPEATS = 5;
-
-interface Row {
-  readonly what: string;
-  readonly value: number;
-  readonly unit: string;
-  /** Against the floor measured in the same run, where there is one. */
-  readonly ratio?: number;
-  readonly target?: string;
-}
 
 /** Median of REPEATS timings of `work`, seconds; the first one warms up and does not count. */
 async function seconds(work: () => unknown): Promise<number> {
@@ -75,7 +69,7 @@ function generatedLines(faults: number): string {
 
 const folder = mkdtempSync(join(tmpdir(), 'folioscope-bench-'));
 const rows: Row[] = [];
-const options = { kernel: '6.18', behaviours: behavioursOf('6.18'), lenient: false, quiet: true };
+const options = { kernel: '6.18', behaviours: behavioursOf('6.18'), lenient: false, quiet: true, audit: false };
 
 async function benchRun(name: string, path: string, target?: string): Promise<string> {
   const log = join(folder, `${name}.fsl`);
@@ -158,6 +152,50 @@ async function benchFold(name: string, log: string): Promise<void> {
   });
 }
 
+/** The same run with every invariant checked on the way. */
+async function benchInvariants(name: string, path: string): Promise<void> {
+  const log = join(folder, 'checked.fsl');
+  const plain = await seconds(() => runInput(path, { ...options, log }));
+  const checked = await seconds(() => runInput(path, { ...options, log, audit: true }));
+  rows.push({
+    what: `run ${name} with all invariants, times the time without`,
+    value: checked / plain,
+    unit: 'x',
+    target: '<= 2',
+  });
+}
+
+/** Largest resident size of a process of its own that runs `path`. */
+function benchMemory(what: string, path: string): void {
+  const { stdout } = spawnSync(process.execPath, [fileURLToPath(import.meta.url), 'memory', path], {
+    encoding: 'utf8',
+  });
+  rows.push({ what, value: Number(stdout) / 1024, unit: 'MB', target: '<= 1,500' });
+}
+
+function benchHelp(): void {
+  const median = (args: readonly string[]): number =>
+    Array.from({ length: 9 }, () => {
+      const start = performance.now();
+      spawnSync(process.execPath, args);
+      return performance.now() - start;
+    }).toSorted((a, b) => a - b)[4] as number;
+  rows.push({ what: 'node alone', value: median(['-e', '0']), unit: 'ms' });
+  rows.push({
+    what: 'folioscope --help',
+    value: median([join(root, 'dist/folioscope.js'), '--help']),
+    unit: 'ms',
+    target: '<= 100',
+  });
+}
+
+if (process.argv[2] === 'memory') {
+  await runInput(process.argv[3] as string, { ...options, log: join(folder, 'memory.fsl') });
+  process.stdout.write(String(process.resourceUsage().maxRSS));
+  rmSync(folder, { recursive: true, force: true });
+  process.exit(0);
+}
+
 const pages = 250_000;
 writeFileSync(join(folder, 'generated'), generated(pages));
 writeFileSync(join(folder, 'lines'), generatedLines(250_000));
@@ -167,6 +205,14 @@ await benchRun('250k faults, a line each', join(folder, 'lines'));
 await benchModel('sort-compress', LARGEST);
 await benchFold('sort-compress', trace);
 await benchFold('1M faults', big);
+await benchInvariants('1M faults', join(folder, 'generated'));
+writeFileSync(
+  join(folder, 'pages'),
+  `1 mmap(NULL, 0x100000000, RW, PRIV|ANON, -1, 0) = A\n1 store(A, 1, ${4096 * 1_000_000})\n`,
+);
+benchMemory('memory of a run with 1,000,000 mapped pages', join(folder, 'pages'));
+benchHelp();
+rows.push(...benchHistory(folder));
 
 const number = (value: number): string => (value < 100 ? value.toFixed(2) : Math.round(value).toLocaleString('en-US'));
 const width = Math.max(...rows.map((row) => row.what.length));

@@ -60,6 +60,7 @@ export function program(): Command {
     .argument('<file>', 'input, gzip or not; - for standard input')
     .option('-o, --output <log>', 'log to write (default: name of the input with .fsl, in this folder)')
     .option('--no-log', 'write no log')
+    .option('--no-audit', 'do not check invariants while running')
     .option('--kernel <version>', 'kernel whose behaviour is modelled, 2.6.26 to 6.18', '6.18')
     .option('--with <behaviour>', 'turn a behaviour on (repeat or separate by commas)', collect, [])
     .option('--without <behaviour>', 'turn a behaviour off', collect, [])

@@ -32,6 +32,8 @@ export interface RunInputOptions {
   readonly kernel: string;
   readonly behaviours: Behaviours;
   readonly lenient: boolean;
+  /** Check every invariant while running. */
+  readonly audit: boolean;
   readonly quiet: boolean;
 }
 
@@ -44,6 +46,8 @@ export interface RunSummary {
   readonly operations: number;
   readonly events: number;
   readonly faults: number;
+  /** Were invariants checked? */
+  readonly audited: boolean;
   /** Broken invariants: how many, and the first of them. */
   readonly violations: number;
   readonly firstViolations: readonly Violation[];
@@ -109,8 +113,10 @@ class InputRun {
     if (this.#format === 'perf') listeners.push(this.#judgeListener());
     const run = new Run({ behaviours, machine: DEFAULT_MACHINE, recorded, lenient, check }, listeners);
     this.#run = run;
-    this.#checker = new Checker(run.view, invariantsFor(behaviours));
-    listeners.push(checkListener(this.#checker));
+    if (this.#options.audit) {
+      this.#checker = new Checker(run.view, invariantsFor(behaviours));
+      listeners.push(checkListener(this.#checker));
+    }
     this.#judge.attach(run);
     if (log !== null) {
       const description = {
@@ -187,6 +193,7 @@ class InputRun {
       operations: run.operations,
       events: run.events,
       faults: this.#activity.faults,
+      audited: this.#checker !== null,
       violations: this.#checker?.found ?? 0,
       firstViolations: (this.#checker?.violations ?? []).slice(0, VIOLATIONS_SHOWN),
       expectations: { checked: run.checked, failed: run.mismatches },

@@ -39,6 +39,7 @@ beforeAll(async () => {
       without: [],
       lenient: false,
       quiet: true,
+      audit: true,
       json: true,
     }),
   );

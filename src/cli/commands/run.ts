@@ -12,6 +12,7 @@ import { runInput } from '../run-input.js';
 export interface RunCommandOptions {
   readonly output?: string;
   readonly log: boolean;
+  readonly audit: boolean;
   readonly kernel: string;
   readonly with: readonly string[];
   readonly without: readonly string[];
@@ -38,6 +39,7 @@ export async function runCommand(path: string, options: RunCommandOptions): Prom
     kernel: options.kernel,
     behaviours,
     lenient: options.lenient,
+    audit: options.audit,
     quiet: options.quiet || options.json,
   });
   if (options.json) out(JSON.stringify(summary));
@@ -85,7 +87,8 @@ function printSummary(summary: RunSummary, options: RunCommandOptions): void {
   out(summary.log === null ? 'no log written' : `log ${summary.log}, digest ${summary.digest}`);
 }
 
-function printViolations({ violations, firstViolations }: RunSummary): void {
+function printViolations({ audited, violations, firstViolations }: RunSummary): void {
+  if (!audited) return;
   out('');
   if (violations === 0) {
     out('  no invariant broken');
