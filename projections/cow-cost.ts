@@ -146,6 +146,18 @@ export const cowCost: HistoryProjection<CowCost> = {
     tasks: new Map(),
     operation: null,
   }),
+  begin(state): CowCost {
+    const view = cowCost.init();
+    for (const mm of state.mms) {
+      if (!mm) continue;
+      view.vmas.create(mm.id);
+      for (const vma of mm.vmas) view.vmas.insert(mm.id, vma);
+      view.heaps.set(mm.id, [mm.startBrk, mm.brk]);
+    }
+    state.inodes.forEach((inode, id) => inode && view.inodes.set(id, inode.name));
+    for (const { tid, mm } of Object.values(state.tasks)) if (!view.tasks.has(mm)) view.tasks.set(mm, tid);
+    return view;
+  },
   operation: (view, operation) => void (view.operation = operation),
   on: {
     ...vmaHandlers,

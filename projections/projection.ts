@@ -39,6 +39,8 @@ export interface StateProjection<P> extends ReadableProjection<P> {
 
 /** A view of what happened, which no state tells. `save` gives plain data; `load` of it goes on where it was. */
 export interface HistoryProjection<P> extends ReadableProjection<P> {
+  /** The view of a history that begins with `state`: what came before is not known, but who and what is there. */
+  begin(state: KernelView): P;
   save(view: P): unknown;
   load(saved: unknown): P;
 }

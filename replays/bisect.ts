@@ -1,7 +1,6 @@
 // The first event after which something is so.
 import { apply } from '../reducers/index.js';
 import type { KernelView } from '../reducers/state.js';
-import { initialState } from '../reducers/state.js';
 import { InputError } from '../src/lib/errors.js';
 import { unfoldable } from './guard.js';
 import type { LogReader } from './log/reader.js';
@@ -34,8 +33,8 @@ export function firstTurn(reader: LogReader, holds: (state: KernelView) => boole
 
 /** It holds at the end. */
 function halve(reader: LogReader, holds: (state: KernelView) => boolean): number {
-  if (holds(initialState())) return -1;
-  let low = 0;
+  let low = reader.firstEvent;
+  if (holds(stateAt(reader, low))) return -1;
   let high = reader.eventCount;
   while (high - low > NEAR) {
     const middle = Math.floor((low + high) / 2);
@@ -51,9 +50,9 @@ function halve(reader: LogReader, holds: (state: KernelView) => boolean): number
 }
 
 function scan(reader: LogReader, holds: (state: KernelView) => boolean): number | null {
-  const state = initialState();
+  const state = stateAt(reader, reader.firstEvent);
   if (holds(state)) return -1;
-  for (const chunk of reader.chunks()) {
+  for (const chunk of reader.chunks(reader.firstEvent)) {
     const events = chunk.events();
     const problem = unfoldable(state, events);
     if (problem !== null) throw new InputError({ file: reader.source.name, offset: chunk.offset }, problem);

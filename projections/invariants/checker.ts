@@ -3,6 +3,7 @@
 import type { EventType, KernelEvent } from '../../events/index.js';
 import type { KernelView } from '../../reducers/state.js';
 import { Facts } from '../facts/facts.js';
+import { factsOf } from '../facts/from-state.js';
 import { factHandlers } from '../facts/handlers.js';
 import { mappedPfn } from '../facts/mappings.js';
 import type { OperationInfo, Projection } from '../projection.js';
@@ -36,7 +37,7 @@ const isCounter = (each: Invariant): each is CounterInvariant => each.about === 
  * `view` is the run's live state.
  */
 export class Checker {
-  readonly #facts = new Facts();
+  readonly #facts: Facts;
   readonly #audited: { readonly view: KernelView; readonly facts: Facts; operation: OperationInfo | null };
   readonly #findings: Findings;
   readonly #before: ChecksByType;
@@ -44,12 +45,15 @@ export class Checker {
   readonly #entries: EntryChecks;
   readonly #frames: FrameChecks;
   readonly #counters: CounterBooks;
-  readonly #ranges = new RangesToCheck(this.#facts);
+  readonly #ranges: RangesToCheck;
   /** Entries that the event wrote: mm, vpn, the entry, and the one before. */
   #written = new Float64Array(4096);
   #writes = 0;
 
+  /** `view` may have a past already (a piece cut out of a log): it is taken as sound. */
   constructor(view: KernelView, invariants: readonly Invariant[]) {
+    this.#facts = factsOf(view);
+    this.#ranges = new RangesToCheck(this.#facts);
     this.#audited = { view, facts: this.#facts, operation: null };
     this.#findings = new Findings(view);
     const events = invariants.filter((each) => each.about === 'event');

@@ -22,7 +22,7 @@ export class FrameChecks {
     this.#audited = audited;
     this.#rules = invariants.filter((each) => each.about === 'frame');
     this.#findings = findings;
-    this.#references = new References(audited.facts.frames);
+    this.#references = new References(audited.facts.frames, audited.view);
     this.#lowerBound = invariants.includes(REF_LOWER_BOUND);
     this.#exact = invariants.includes(REFCOUNT_ACCOUNTED);
   }

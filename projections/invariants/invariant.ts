@@ -21,7 +21,7 @@ export interface InvariantInfo {
   readonly since: string;
   /** Behaviours without which it says nothing. */
   readonly needs: readonly string[];
-  /** Kernels whose real behaviour breaks it. */
+  /** Real kernels that break it, and by what: a violation there is the kernel's own. */
   readonly knownBroken: readonly string[];
   readonly at: When;
 }

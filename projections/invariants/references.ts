@@ -1,7 +1,7 @@
 // The books of reference counts: what each frame's should be, with the references that a running operation holds for a moment.
 import type { KernelEvent } from '../../events/index.js';
-import type { PageView } from '../../reducers/state.js';
-import { PG_FREE } from '../../reducers/state.js';
+import type { KernelView, PageView } from '../../reducers/state.js';
+import { PG_FREE, SECTION } from '../../reducers/state.js';
 import type { FrameTable } from '../facts/frames.js';
 import { wider } from '../facts/frames.js';
 
@@ -25,8 +25,16 @@ export class References {
   /** Frames whose count is off even so, with the event since which. */
   readonly #off = new Map<number, number>();
 
-  constructor(frames: FrameTable) {
+  /** What `view` has more references than holders of belongs to an operation under way. */
+  constructor(frames: FrameTable, view: KernelView) {
     this.#frames = frames;
+    view.memMap.forEach((section, s) =>
+      section.forEach((page, i) => {
+        const pfn = s * SECTION + i;
+        if ((page.flags & PG_FREE) === 0 && frames.has(pfn) && page.ref > frames.holders(pfn))
+          this.#add(pfn, page.ref - frames.holders(pfn), 0);
+      }),
+    );
   }
 
   /** Books what `event`, number `number`, takes and gives back. The facts have it already. */

@@ -3,8 +3,8 @@ import { unfoldable } from '../../replays/guard.js';
 import type { Invariant, Violation } from '../../projections/invariants/invariant.js';
 import { Checker } from '../../projections/invariants/checker.js';
 import { apply } from '../../reducers/index.js';
-import { initialState } from '../../reducers/state.js';
 import type { LogReader } from '../../replays/log/reader.js';
+import { stateAt } from '../../replays/timeline.js';
 import { InputError } from '../lib/errors.js';
 import { tellLog } from './fold-projection.js';
 
@@ -18,7 +18,7 @@ export interface Audit {
 
 /** Checks `invariants` on the whole log; with `first` only until one is broken. */
 export function auditLog(reader: LogReader, invariants: readonly Invariant[], first = false): Audit {
-  const state = initialState();
+  const state = stateAt(reader, reader.firstEvent);
   const checker = new Checker(state, invariants);
   let begun = false;
   tellLog(

@@ -1,8 +1,9 @@
 // Folding projections from a log, with the operation that each event belongs to.
 import type { KernelEvent } from '../../events/index.js';
-import type { OperationInfo, Projection } from '../../projections/projection.js';
+import type { HistoryProjection, OperationInfo, Projection, StateProjection } from '../../projections/projection.js';
 import { foldEvent } from '../../projections/projection.js';
 import type { LogReader } from '../../replays/log/reader.js';
+import { stateAt } from '../../replays/timeline.js';
 
 /** Operations of a log by id, quick where ids are asked for in ascending order. */
 export class OperationCursor {
@@ -47,7 +48,7 @@ export function tellLog(
 ): void {
   const operations = new OperationCursor(reader);
   let last = -2;
-  for (const chunk of reader.chunks(0, to)) {
+  for (const chunk of reader.chunks(reader.firstEvent, to)) {
     const events = chunk.events();
     begin?.(events, chunk.offset);
     let at = 0;
@@ -62,9 +63,15 @@ export function tellLog(
   }
 }
 
-/** The view after the first `to` events of the log. */
-export function foldProjection<P>(reader: LogReader, projection: Projection<P>, to: number = reader.eventCount): P {
-  const view = projection.init();
+/** A projection of either kind, or a plain one that only folds. */
+export type AnyProjection<P> = Projection<P> &
+  Partial<Pick<StateProjection<P>, 'fromState'> & Pick<HistoryProjection<P>, 'begin'>>;
+
+/** The view after event `to`: of the present from the state there, of history by folding. A piece cut out of a log tells its own history only. */
+export function foldProjection<P>(reader: LogReader, projection: AnyProjection<P>, to: number = reader.eventCount): P {
+  if (projection.fromState !== undefined) return projection.fromState(stateAt(reader, to));
+  const begun = reader.firstEvent > 0 && projection.begin !== undefined;
+  const view = begun ? projection.begin!(stateAt(reader, reader.firstEvent)) : projection.init();
   tellLog(
     reader,
     {

@@ -30,19 +30,18 @@ beforeAll(async () => {
   const input = join(folder, 'cow.fsw');
   log = join(folder, 'cow.fsl');
   writeFileSync(input, WORKLOAD);
-  await printed(() =>
-    runCommand(input, {
-      output: log,
-      log: true,
-      kernel: '6.18',
-      with: [],
-      without: [],
-      lenient: false,
-      quiet: true,
-      audit: true,
-      json: true,
-    }),
-  );
+  const options = {
+    output: log,
+    log: true,
+    audit: true,
+    kernel: '6.18',
+    with: [],
+    without: [],
+    lenient: false,
+    quiet: true,
+    json: true,
+  };
+  await printed(() => runCommand(input, options));
   wrongLog = join(folder, 'wrong.fsl');
   writeFileSync(wrongLog, leakingLog());
 });
