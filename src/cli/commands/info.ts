@@ -9,6 +9,8 @@ export async function infoCommand(path: string, options: { readonly json: boolea
   const reader = openLog(path);
   const { header, footer } = reader;
   const bytes = reader.source.size;
+  const events = footer.events - footer.firstEvent;
+  const operations = footer.operations - footer.firstOperation;
   if (options.json) {
     const { chunks, operationFrames, keyframes, ...rest } = footer;
     out(
@@ -24,8 +26,8 @@ export async function infoCommand(path: string, options: { readonly json: boolea
     );
   } else {
     out(bold(`${path}: run of ${header.sourceName} on kernel ${header.kernel}`));
-    const per = footer.events === 0 ? '' : ` (${(bytes / footer.events).toFixed(2)} bytes/event)`;
-    out(`  ${count(footer.events)} events, ${count(footer.operations)} operations in ${count(bytes)} bytes${per}`);
+    const per = events === 0 ? '' : ` (${(bytes / events).toFixed(2)} bytes/event)`;
+    out(`  ${count(events)} events, ${count(operations)} operations in ${count(bytes)} bytes${per}`);
     out(`  ${header.tool}, log format ${header.format}, event catalogue ${header.catalogue}, digest ${footer.digest}`);
     out(
       `  source ${count(footer.source.lines)} lines, ${count(footer.source.bytes)} bytes, CRC-32 ${footer.source.crc32.toString(16)}`,
@@ -35,7 +37,7 @@ export async function infoCommand(path: string, options: { readonly json: boolea
       `  ${count(footer.chunks.length)} chunks, ${count(footer.keyframes.length)} keyframes, ${count(whole)} of them whole`,
     );
     if (header.parent !== undefined)
-      out(`  cut at event ${count(header.parent.event)} out of the log with digest ${header.parent.digest}`);
+      out(`  events ${header.parent.event} to ${footer.events - 1} of the log with digest ${header.parent.digest}`);
     if (footer.incomplete === true) out('  recovered: what came after the last event is lost');
     const on = Object.entries(header.behaviours).filter(([, value]) => value !== false);
     out(`  behaviours ${on.map(([name, value]) => (value === true ? name : `${name}=${value}`)).join(' ') || 'none'}`);
