@@ -4,6 +4,7 @@ import type { KernelView, MmView } from '../../reducers/state.js';
 import { PG_FREE, PG_LRU, mmAt, pageAt, rssPages } from '../../reducers/state.js';
 import { vmaLookup } from '../../reducers/vma.js';
 import { InputError } from '../../src/lib/errors.js';
+import type { CanonicalPage } from '../canonical.js';
 import { canonicalPage, canonicalVma } from '../canonical.js';
 import type { QueryScope, QueryValue } from './evaluate.js';
 
@@ -54,7 +55,9 @@ export const SUBJECTS: Readonly<Record<string, Finder>> = {
     if (entry === 0)
       return { name, fields: { present: false, kind: 'none', writable: false, uffd_wp: false }, absent: PAGE_FIELDS };
     const page = canonicalPage(scope.state, addr, entry, (pfn) => pfn);
-    return { name, fields: { present: page.kind === 'present', ...page }, absent: PAGE_FIELDS };
+    const fields = page as CanonicalPage & { present?: boolean };
+    fields.present = page.kind === 'present';
+    return { name, fields: fields as unknown as Subject['fields'], absent: PAGE_FIELDS };
   },
   vma(scope, args, at) {
     const [pid, addr] = pidAndAddr(scope, args, 'vma', at);
