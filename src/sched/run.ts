@@ -137,12 +137,7 @@ export class Run implements Kernel {
   /** An expectation on the state: counted like a result that must be true. */
   #check(operation: Operation): Got {
     const [expression] = operation.args;
-    if (
-      this.#options.check === undefined ||
-      expression === undefined ||
-      expression === null ||
-      !isText(expression)
-    )
+    if (this.#options.check === undefined || expression === undefined || expression === null || !isText(expression))
       throw new NotModelledError('check');
     const { text } = expression;
     const pid = operation.pid ?? Math.min(...Object.keys(this.state.tasks).map(Number));

@@ -65,7 +65,7 @@ function printSummary(summary: RunSummary, options: RunCommandOptions): void {
     ),
   );
   out(`  ${count(summary.operations)} operations, ${count(summary.events)} events, ${count(summary.faults)} faults`);
-  out(`  ${count(activity.tasks)} tasks, ${count(activity.execs)} execs, ${count(activity.exits)} exits`);
+  out(`  tasks ${count(activity.tasks)}, execve ${count(activity.execs)}, exits ${count(activity.exits)}`);
   out('');
   const rows: [string, number][] = [
     ['fresh private pages', activity.freshPages],

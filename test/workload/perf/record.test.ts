@@ -110,7 +110,9 @@ describe('a line of perf script', () => {
 
 describe('the beginning of a text', () => {
   it('is known as perf’s after any number of comments of a recording', () => {
-    expect(looksLikePerf(`# folioscope perf recording 1: Linux 6.18\n${'# folioscope residency\n'.repeat(300)}`)).toBe(true);
+    expect(looksLikePerf(`# folioscope perf recording 1: Linux 6.18\n${'# folioscope residency\n'.repeat(300)}`)).toBe(
+      true,
+    );
   });
   it('is not taken for perf’s when it is strace’s', () => {
     expect(looksLikePerf('123 mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, 3, 0) = 0x7f0000000000\n')).toBe(false);
