@@ -8,7 +8,7 @@ import type { Call } from './call.js';
 import { intArg } from './call.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { EBADF, EINVAL, PAGE_SIZE, currentTask } from './kernel.js';
-import { flushGather, zapPageRange } from './memory/zap.js';
+import { flushGather, updateHiwaterRss, zapPageRange } from './memory/zap.js';
 import { appendRun } from './page-alloc.js';
 import { lruBatchAdded } from './swap.js';
 
@@ -113,6 +113,7 @@ export function unmapMappingRange(k: Kernel, inode: number, first: number, last:
       if (from >= to) continue;
       const start = vma.start + from * PAGE_SIZE;
       const end = vma.start + to * PAGE_SIZE;
+      updateHiwaterRss(k, id);
       if (evenCows) zapPageRange(k, id, start, end);
       else for (const addr of cachedMappings(k, id, start, end)) zapPageRange(k, id, addr, addr + PAGE_SIZE);
     }

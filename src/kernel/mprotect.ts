@@ -129,7 +129,7 @@ function changePteRange(k: Kernel, mm: number, from: number, to: number, vmFlags
     const accessible = (vmFlags & VM_ACCESS) !== 0;
     let flags = kept | (accessible ? PTE_PRESENT : PTE_PROTNONE);
     if (accessible && canChangePteWritable(k, entry, vmFlags, inode)) flags |= PTE_WRITE;
-    if (flags !== old) append4(runs, vpn, ptePfn(entry), flags, pteSpecial(entry) ? 0 : 1);
+    if (flags !== old) append4(runs, vpn, ptePfn(entry), flags, 1);
   }
   if (runs.length > 0) k.emit({ type: 'PtesProtected', mm, runs });
 }

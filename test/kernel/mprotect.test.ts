@@ -105,4 +105,12 @@ inode("/f", 0, 0x2000, 1)
     const ran = ranWell(`${A}1 mprotect(A+0x1000, 0x1000, PROT_READ) = -1 ENOMEM`, { machine: { maxMapCount: 2 } });
     expect(ran.vmas(1).map((vma) => (vma.end - vma.start) / 4096)).toEqual([1, 3]);
   });
+  it('leaves neighbouring entries of the zero page leading to the zero page', () => {
+    const ran = ranWell(
+      `${A}1 load(A, 0x4000) = 0\n1 mprotect(A, 0x4000, PROT_NONE) = 0\n1 mprotect(A, 0x4000, ${RW}) = 0`,
+    );
+    const a = ran.addr('A');
+    const entries = [0, 1, 2, 3].map((i) => ran.entry(1, a + i * 4096));
+    expect(new Set(entries).size).toBe(1);
+  });
 });

@@ -19,10 +19,8 @@ describe('the default kernel breaks no invariant', () => {
 
 const MREMAP_DONTUNMAP = 4;
 
-/** What Linux breaks itself (knownBroken), and what the model has not got yet. */
+/** What Linux breaks itself (knownBroken). */
 function isExpected({ invariant, operation }: Violation, { operations }: RanOperations): boolean {
-  // Linux notes the high-water mark before it truncates (zap_page_range_single()); the model does not.
-  if (invariant === 'hiwater') return operations[operation]?.name === 'ftruncate';
   // From the first such mremap on locked_vm is too large.
   return (
     invariant === 'locked-vm-equals-vmas' &&
