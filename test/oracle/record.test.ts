@@ -8,6 +8,7 @@ import { chooseEvents, eventArguments } from '../../src/oracle/record/events.js'
 import { examinePerf } from '../../src/oracle/record/perf.js';
 import { defaultOutput, record } from '../../src/oracle/record/recorder.js';
 import { holesBefore, marksDuring } from '../../src/oracle/record/residency.js';
+import type { Fidelity } from '../../src/oracle/recording-judge.js';
 import { runPerf } from '../support/recordings.js';
 
 const line = (tid: number, event: string, cpu = 0): string => `prog ${tid}/${tid} [00${cpu}] 1.000000001: ${event}`;
@@ -141,6 +142,27 @@ function hindrance(): string | null {
 const why = hindrance();
 if (why !== null) process.stderr.write(`test/oracle/record.test.ts: recording for real is skipped: ${why}\n`);
 
+/** Lines on which model and recording differ, as shares. */
+interface Missed {
+  readonly recorded: number;
+  readonly faults: number;
+  readonly frames: number;
+  readonly rss: number;
+}
+
+function missedBy({ faults, frames, rss }: Fidelity): Missed {
+  return {
+    recorded: faults.recorded,
+    faults: faults.unpredicted / faults.recorded,
+    frames: 1 - frames.agreed / frames.recorded,
+    rss: 1 - rss.agreed / rss.points,
+  };
+}
+
+/** The thresholds of the bundled recordings. */
+const followed = (missed: Missed | null): boolean =>
+  missed !== null && missed.faults <= 0.001 && missed.frames <= 0.005 && missed.rss <= 0.005;
+
 describe.skipIf(why !== null)('recording for real', () => {
   const folder = mkdtempSync(join(tmpdir(), 'folioscope-test-'));
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -148,15 +170,16 @@ describe.skipIf(why !== null)('recording for real', () => {
 
   it('makes a recording of a pipeline that the model follows', async () => {
     const output = join(folder, 'pipeline.perf.txt.gz');
-    const made = await record(['sh', '-c', 'ls / | cat > /dev/null; exit 3'], output, quiet);
-    expect(made).toMatchObject({ file: output, tasks: 3, lost: 0, exitStatus: 3 });
-    const { fidelity } = runPerf(gunzipSync(readFileSync(output)).toString('latin1'));
-    const { faults, frames, rss } = fidelity;
-    expect(faults.recorded).toBeGreaterThan(100);
-    // The thresholds of the bundled recordings; in one this small, one race of two CPUs may exceed them.
-    expect(faults.unpredicted).toBeLessThanOrEqual(Math.max(1, faults.recorded * 0.001));
-    expect(frames.recorded - frames.agreed).toBeLessThanOrEqual(Math.max(1, frames.recorded * 0.005));
-    expect(rss.points - rss.agreed).toBeLessThanOrEqual(Math.max(2, rss.points * 0.005));
+    // Two CPUs race for folio locks and cold files are read: a recording this small may have more of it than the bundled ones.
+    // A model or importer that is wrong misses every time.
+    let missed: Missed | null = null;
+    for (let attempt = 0; attempt < 6 && !followed(missed); attempt++) {
+      const made = await record(['sh', '-c', 'ls / | cat > /dev/null; exit 3'], output, quiet);
+      expect(made).toMatchObject({ file: output, tasks: 3, lost: 0, exitStatus: 3 });
+      missed = missedBy(runPerf(gunzipSync(readFileSync(output)).toString('latin1')).fidelity);
+      expect(missed.recorded).toBeGreaterThan(100);
+    }
+    expect(followed(missed), JSON.stringify(missed)).toBe(true);
     expect(readdirSync(folder)).toEqual(['pipeline.perf.txt.gz']);
   });
 
