@@ -9,7 +9,14 @@ type Bytes = Content | null;
 /** `content` after `length` bytes of `byte` were written at `offset`. */
 export function writtenContent(content: Bytes, offset: number, length: number, byte: number): Bytes {
   if (length >= PAGE_SIZE) return byte === 0 ? null : { fill: byte, inode: 0, index: 0, runs: [] };
-  const base = content ?? { fill: 0, inode: 0, index: 0, runs: [] };
+  // Most stores hit a page of zeros, or the bytes that the last store to it hit.
+  if (content === null) return byte === 0 ? null : { fill: 0, inode: 0, index: 0, runs: [offset, length, byte] };
+  if (content.runs.length === 3 && content.runs[0] === offset && content.runs[1] === length) {
+    if (content.runs[2] === byte) return content;
+    if (content.inode !== 0 || byte !== content.fill)
+      return { fill: content.fill, inode: content.inode, index: content.index, runs: [offset, length, byte] };
+  }
+  const base = content;
   const end = offset + length;
   const runs: number[] = [];
   const add = (at: number, to: number, value: number): void => {
