@@ -37,7 +37,6 @@ export class FileTable {
   #early = 0;
   /** Bytes written through a descriptor since it was opened, by "tgid:fd": shared memory gets pages that way. */
   readonly #written = new Map<string, number>();
-  readonly #descriptors = new Map<string, string>();
 
   constructor(deliver: (operation: Operation) => void) {
     this.#deliver = deliver;
@@ -133,7 +132,7 @@ export class FileTable {
     for (const [index, n] of touched) this.#operation(record, 'cache_add', [{ text: name }, index, n]);
   }
 
-  /** A call returned: descriptors come to life, grow, or double. */
+  /** A call returned: a descriptor is new, or was written through. */
   returned(tgid: number, call: string, args: readonly number[], result: number): void {
     if (result < 0) return;
     const key = `${tgid}:${args[0] ?? -1}`;
@@ -142,7 +141,6 @@ export class FileTable {
       case 'open':
       case 'memfd_create':
         this.#written.delete(`${tgid}:${result}`);
-        this.#descriptors.delete(`${tgid}:${result}`);
         return;
       case 'write':
         this.#written.set(key, (this.#written.get(key) ?? 0) + result);
@@ -160,20 +158,17 @@ export class FileTable {
 
   closed(tgid: number, fd: number): void {
     this.#written.delete(`${tgid}:${fd}`);
-    this.#descriptors.delete(`${tgid}:${fd}`);
   }
 
   /** A child process has its parent's descriptors. */
   forked(from: number, to: number): void {
-    for (const table of [this.#written, this.#descriptors] as Map<string, number | string>[])
-      for (const [key, value] of [...table])
-        if (key.startsWith(`${from}:`)) table.set(`${to}:${key.slice(key.indexOf(':') + 1)}`, value);
+    for (const [key, bytes] of [...this.#written])
+      if (key.startsWith(`${from}:`)) this.#written.set(`${to}:${key.slice(key.indexOf(':') + 1)}`, bytes);
   }
 
   /** A descriptor was mapped, so its file is known: what was written through it before is in the cache. */
   mapped(record: PerfRecord, tgid: number, fd: number, name: string): void {
     const key = `${tgid}:${fd}`;
-    this.#descriptors.set(key, name);
     const written = this.#written.get(key) ?? 0;
     if (written > 0) this.#operation(record, 'cache_add', [{ text: name }, 0, Math.ceil(written / PAGE_SIZE)]);
   }
