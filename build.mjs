@@ -1,5 +1,5 @@
 // Bundles the command line, the library and the benchmark into dist/. Commands stay separate chunks, loaded when called.
-import { copyFileSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
@@ -33,6 +33,10 @@ await build({
 
 // Compiled by `record` where it runs.
 copyFileSync(`${root}src/oracle/record/page-cache.c`, `${dist}/page-cache.c`);
+// Compiled by `conform` where it runs.
+mkdirSync(`${dist}/agent`);
+for (const name of readdirSync(`${root}src/oracle/agent`).filter((each) => /\.[ch]$/.test(each)))
+  copyFileSync(`${root}src/oracle/agent/${name}`, `${dist}/agent/${name}`);
 
 // Declarations for users of the library.
 const tsc = createRequire(import.meta.url)
