@@ -28,6 +28,15 @@ export function printOperation(operation: Operation): string {
   return operation.pid === null ? text : `${operation.pid} ${text}`;
 }
 
+/**
+ * A whole hand-written workload as the text of a file, each of `comments` on a line of its own at the top. Read back, it gives the
+ * same operations but for `line`.
+ */
+export function printWorkload(operations: readonly Operation[], comments: readonly string[] = []): string {
+  const remarks = comments.flatMap((each) => each.split('\n')).map((each) => `# ${each}`.trimEnd());
+  return [WORKLOAD_HEADER, ...remarks, ...operations.map(printOperation), ''].join('\n');
+}
+
 /** What does not look like a call, or null. */
 function printForm({ name, args, result }: Operation): string | null {
   const [first = null, second = null, third = null] = args;

@@ -1,0 +1,16 @@
+// What an area of the model contributes to generated workloads. A new area is one file that exports an Area, and a line in index.ts.
+import type { Draft } from './picture.js';
+
+/** Appends one operation, or a few that belong together; false if the draft has nothing to do it on. */
+export type Step = (draft: Draft) => boolean;
+
+/** Appends operations that must come first, such as opening a file. Shared between areas by identity: done once. */
+export type Preparation = (draft: Draft) => void;
+
+/** A part of the model with the operations that exercise it. */
+export interface Area {
+  readonly name: string;
+  readonly prologue: readonly Preparation[];
+  /** By name, which says what it is for: how often relative to the others, and what. */
+  readonly steps: Readonly<Record<string, readonly [weight: number, step: Step]>>;
+}

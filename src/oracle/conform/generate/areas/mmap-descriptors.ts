@@ -1,0 +1,146 @@
+// Steps of area mmap on descriptors: sizes of files, buffers of read and write, dup and close.
+import type { Step } from '../area.js';
+import { isPrivateAnonymous, isReadable, isWritable } from '../calls.js';
+import type { Draft, Opened, Task } from '../picture.js';
+import { FD_MAX } from '../picture.js';
+import { FILE_BYTES } from '../prologue.js';
+import { PAGE } from '../places.js';
+
+const AT_FDCWD = -100;
+/** Seven pages; nothing that works on a whole object works on many more. */
+const BYTES_MAX = 7 * PAGE;
+const isMemory = ({ backing }: Opened): boolean => backing.kind === 'memfd';
+const isWritableFile = ({ backing, writable }: Opened): boolean => backing.kind === 'file' && writable;
+
+/** A new size: whole pages, or some bytes into one. */
+const anySize = (draft: Draft): number =>
+  PAGE * draft.random.below(BYTES_MAX / PAGE) + (draft.random.chance(40) ? draft.random.pick([1, 50, 4095]) : 0);
+
+function truncate(draft: Draft, task: Task, [fd, { backing }]: readonly [number, Opened], bytes: number): true {
+  draft.add(task, 'ftruncate', fd, bytes);
+  backing.bytes = bytes;
+  return true;
+}
+
+const truncateMemory: Step = (draft) => {
+  const task = draft.anyTask();
+  const found = draft.fd(task, isMemory);
+  return found !== null && truncate(draft, task, found, anySize(draft));
+};
+
+const shrinkFile: Step = (draft) => {
+  const task = draft.anyTask();
+  const found = draft.fd(task, isWritableFile);
+  if (found === null) return false;
+  return truncate(draft, task, found, Math.min(found[1].backing.bytes, anySize(draft)));
+};
+
+const growFile: Step = (draft) => {
+  const task = draft.anyTask();
+  const found = draft.fd(task, isWritableFile);
+  if (found === null) return false;
+  return truncate(draft, task, found, Math.max(found[1].backing.bytes, FILE_BYTES - 2 * PAGE + anySize(draft)));
+};
+
+/** Pages of shared memory before anyone touches them. */
+const allocate: Step = (draft) => {
+  const { random } = draft;
+  const task = draft.anyTask();
+  const found = draft.fd(task, isMemory);
+  if (found === null) return false;
+  const [fd, { backing }] = found;
+  const offset = PAGE * random.below(4) + (random.chance(20) ? 100 : 0);
+  const length = random.between(1, 3 * PAGE);
+  draft.add(task, 'fallocate', fd, 0, offset, length);
+  backing.bytes = Math.max(backing.bytes, offset + length);
+  return true;
+};
+
+/** The kernel writes to a buffer: what the file has, all of it. */
+const read: Step = (draft) => {
+  const { random } = draft;
+  const task = draft.anyTask();
+  const found = draft.fd(task, ({ backing }) => backing.bytes > 0);
+  const range = draft.pages(task, (each) => isPrivateAnonymous(each) && isWritable(each));
+  if (found === null || range === null) return false;
+  const [fd, { backing }] = found;
+  const length = Math.min(range.length, backing.bytes, random.pick([1, 100, PAGE, 2 * PAGE]));
+  draft.add(task, 'pread64', fd, range.start, length, random.below(backing.bytes - length + 1));
+  return true;
+};
+
+/** The kernel reads a buffer; the object gets its bytes and may grow. */
+const write: Step = (draft) => {
+  const { random } = draft;
+  const task = draft.anyTask();
+  const found = draft.fd(task, isMemory);
+  const range = draft.pages(task, (each) => isPrivateAnonymous(each) && isReadable(each));
+  if (found === null || range === null) return false;
+  const [fd, { backing }] = found;
+  const length = Math.min(range.length, random.pick([1, 100, PAGE, 2 * PAGE]));
+  const offset = PAGE * random.below(4) + (random.chance(30) ? 200 : 0);
+  draft.add(task, 'pwrite64', fd, range.start, length, offset);
+  backing.bytes = Math.max(backing.bytes, offset + length);
+  return true;
+};
+
+const duplicate: Step = (draft) => {
+  const { random } = draft;
+  const task = draft.anyTask();
+  const found = draft.fd(task);
+  const free = draft.freeFd(task);
+  if (found === null || free > FD_MAX) return false;
+  const [fd, opened] = found;
+  if (random.chance(60)) {
+    draft.add(task, 'dup', fd);
+    task.files.set(free, opened);
+    return true;
+  }
+  const target = random.between(3, FD_MAX);
+  draft.add(task, 'dup2', fd, target);
+  task.files.set(target, opened);
+  return true;
+};
+
+/** Mappings stay when their descriptor goes. */
+const close: Step = (draft) => {
+  const task = draft.anyTask();
+  const found = draft.fd(task);
+  if (found === null) return false;
+  draft.add(task, 'close', found[0]);
+  task.files.delete(found[0]);
+  return true;
+};
+
+const create: Step = (draft) => {
+  const task = draft.anyTask();
+  const free = draft.freeFd(task);
+  if (free > FD_MAX) return false;
+  draft.add(task, 'memfd_create', { text: 'n' }, 0);
+  task.files.set(free, { backing: { kind: 'memfd', bytes: 0 }, writable: true });
+  return draft.random.chance(20) || truncate(draft, task, [free, task.files.get(free) as Opened], anySize(draft));
+};
+
+const open: Step = (draft) => {
+  const task = draft.anyTask();
+  const free = draft.freeFd(task);
+  const known = [...draft.first.files.values()].find(isWritableFile);
+  if (free > FD_MAX || known === undefined) return false;
+  draft.add(task, 'openat', AT_FDCWD, { text: '/data' }, 2);
+  task.files.set(free, known);
+  return true;
+};
+
+/** By name, as in an area's steps. */
+export const DESCRIPTOR_STEPS: Readonly<Record<string, readonly [number, Step]>> = {
+  truncateMemory: [3, truncateMemory],
+  shrinkFile: [1, shrinkFile],
+  growFile: [1, growFile],
+  allocate: [2, allocate],
+  read: [2, read],
+  write: [2, write],
+  dup: [1, duplicate],
+  close: [1, close],
+  create: [1, create],
+  open: [1, open],
+};

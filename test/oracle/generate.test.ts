@@ -1,0 +1,171 @@
+// Generated workloads: the same each time, inside the arena, and nothing in them that the model cannot run.
+import { describe, expect, it } from 'vitest';
+import type { EventType } from '../../events/index.js';
+import { CATALOGUE } from '../../events/index.js';
+import { accountingErrors } from '../../projections/accounting.js';
+import { behavioursOf } from '../../src/kernel/behaviours.js';
+import type { Got } from '../../src/kernel/call.js';
+import { DEFAULT_MACHINE } from '../../src/kernel/kernel.js';
+import { UserError } from '../../src/lib/errors.js';
+import { AREA_NAMES, generateWorkload } from '../../src/oracle/conform/generate/index.js';
+import { ARENA_END, ARENA_START } from '../../src/oracle/conform/generate/places.js';
+import { Run } from '../../src/sched/run.js';
+import type { Operation, Value } from '../../src/workload/operation.js';
+import { printValue, printWorkload } from '../../src/workload/text/print.js';
+import { parseWorkload } from '../support/workload.js';
+
+const SEED = 1;
+const LENGTH = 25;
+const CHOICES = [...AREA_NAMES.map((name) => [name]), [...AREA_NAMES]];
+const workloads = (areas: readonly string[], count: number): Operation[][] =>
+  Array.from({ length: count }, (_, number) => generateWorkload({ seed: SEED, number, areas, length: LENGTH }));
+
+const succeeded = (got: Got): boolean => got === null || 'value' in got || 'word' in got;
+
+/** Runs a workload on the model alone. */
+function runOnModel(
+  operations: readonly Operation[],
+  onEvent: (type: EventType) => void,
+  after: (run: Run, operation: Operation, got: Got) => void,
+): void {
+  const machine = { ...DEFAULT_MACHINE, mmapBase: ARENA_END };
+  const run = new Run({ behaviours: behavioursOf('6.18'), machine, recorded: false, lenient: false }, [
+    { event: ({ type }) => onEvent(type) },
+  ]);
+  for (const operation of operations) after(run, operation, run.execute(operation));
+}
+
+/** Calls by the places of their address arguments. */
+const ADDRESSES: Readonly<Record<string, readonly number[]>> = {
+  mmap: [0],
+  munmap: [0],
+  mprotect: [0],
+  mremap: [0, 4],
+  madvise: [0],
+  mlock: [0],
+  mlock2: [0],
+  munlock: [0],
+  msync: [0],
+  mincore: [0],
+  load: [0],
+  store: [0],
+  pread64: [1],
+  pwrite64: [1],
+};
+/** Calls that change or fault in what is mapped in [address, address + length), wherever it is. */
+const RANGES: Readonly<Record<string, readonly [number, number]>> = {
+  mmap: [0, 1],
+  mremap: [0, 2],
+  store: [0, 2],
+  load: [0, 1],
+  pread64: [1, 2],
+  pwrite64: [1, 2],
+  munmap: [0, 1],
+  mprotect: [0, 1],
+  madvise: [0, 1],
+  mlock: [0, 1],
+  mlock2: [0, 1],
+  munlock: [0, 1],
+};
+const BYTEWISE = new Set(['load', 'store', 'mlock', 'mlock2', 'munlock', 'pread64', 'pwrite64']);
+const FAULTING = new Set(['mlock', 'mlock2', 'madvise 22', 'madvise 23']);
+const big = (value: Value | undefined): bigint => BigInt(value as number | bigint);
+const inArena = (value: bigint): boolean => value >= BigInt(ARENA_START) && value <= BigInt(ARENA_END);
+
+describe('generated workloads', () => {
+  it('depend on the choice alone, and each on nothing but its own number', () => {
+    const areas = ['cow', 'mmap'];
+    const text = (seed: number, number: number): string =>
+      printWorkload(generateWorkload({ seed, number, areas, length: LENGTH }));
+    expect(text(1, 7)).toBe(text(1, 7));
+    const texts = [text(1, 7), text(1, 8), text(2, 7), text(2, 8)];
+    expect(new Set(texts).size).toBe(texts.length);
+  });
+
+  it('name an area that is not there', () => {
+    const choice = { seed: 1, number: 0, length: 3 };
+    expect(() => generateWorkload({ ...choice, areas: ['cow', 'sea'] })).toThrow(UserError);
+    expect(() => generateWorkload({ ...choice, areas: [] })).toThrow(UserError);
+  });
+
+  it.each(CHOICES)('stay in the arena: %s', (...areas) => {
+    for (const { name, args } of workloads(areas, 300).flat()) {
+      for (const place of ADDRESSES[name] ?? []) {
+        const value = args[place];
+        if (value === undefined || value === null || value === 0) continue;
+        // An access may go to where nothing can ever be.
+        const nowhere = name === 'load' || name === 'store';
+        const hopeless = nowhere && (value === 8 || big(value) >= 0x7fffffffffffn);
+        expect(hopeless || inArena(big(value)), `${name} ${printValue(value)}`).toBe(true);
+      }
+      const [at, length] = RANGES[name] ?? [];
+      if (at === undefined || length === undefined) continue;
+      const start = args[at];
+      if (start === null || big(start) < 4096n || big(start) >= 0x7fffffffffffn) continue;
+      // Refused with EINVAL, but by those that take any address.
+      if (big(start) % 4096n !== 0n && !BYTEWISE.has(name)) continue;
+      const bytes = big(args[length] ?? 1);
+      // Beyond 2^47 the call fails as a whole.
+      if (bytes >= 2n ** 47n) continue;
+      expect(inArena(big(start) + bytes), `${name} of ${bytes} bytes`).toBe(true);
+      const faulting = FAULTING.has(name) || FAULTING.has(`${name} ${printValue(args[2] ?? null)}`);
+      if (faulting) expect(Number(bytes) / 4096, name).toBeLessThan(200);
+    }
+  });
+
+  it.each(CHOICES)('never map, unmap or lock all there is, nor take descriptors that others use: %s', (...areas) => {
+    for (const { name, args } of workloads(areas, 300).flat()) {
+      expect(['mlockall', 'munlockall', 'brk', 'execve'], name).not.toContain(name);
+      if (name === 'dup2') expect(args[1]).toBeGreaterThanOrEqual(3);
+      if (name === 'dup2') expect(args[1]).toBeLessThan(10);
+      const length = name === 'mmap' ? big(args[1]) : 0n;
+      if (length >= 2n ** 32n && length < 2n ** 47n) expect(args[2], 'writable: refused for its size').toBe(3);
+    }
+  });
+
+  it.each(CHOICES)('run on the model, most calls with success, counters right: %s', (...areas) => {
+    let [count, fine] = [0, 0];
+    for (const operations of workloads(areas, 300)) {
+      let leaked = false;
+      runOnModel(
+        operations,
+        () => {},
+        (run, { name, args }, got) => {
+          count++;
+          if (succeeded(got)) fine++;
+          // Linux counts locked memory that MREMAP_DONTUNMAP moved twice, and so does the model.
+          if (name === 'mremap' && ((args[3] as number) & 4) !== 0) leaked = true;
+          const errors = accountingErrors(run.view).filter(({ counter }) => !leaked || counter !== 'locked_vm');
+          expect(errors, name).toEqual([]);
+        },
+      );
+    }
+    expect(fine / count).toBeGreaterThan(0.75);
+  });
+
+  it('reach every event that these areas have', () => {
+    const seen = new Set<string>();
+    for (const operations of workloads(AREA_NAMES, 300))
+      runOnModel(
+        operations,
+        (type) => seen.add(type),
+        () => {},
+      );
+    // These tell what only recordings and execve have, or mlockall and brk, which would reach the real process itself.
+    const elsewhere = [
+      ...['TaskMmSwitched', 'ExecMmPrepared', 'ArgPagesAccounted', 'SpecialPfnMapped'],
+      ...['PageCacheHolesNoted', 'PageCacheHolesForgotten', 'BrkSet', 'DefFlagsSet'],
+    ];
+    const missed = Object.keys(CATALOGUE).filter((type) => !seen.has(type));
+    expect(missed.toSorted()).toEqual(elsewhere.toSorted());
+  });
+
+  it.each(CHOICES)('print as a file that reads back as the same operations: %s', (...areas) => {
+    for (const operations of workloads(areas, 100)) {
+      const text = printWorkload(operations, ['first', 'second\nthird']);
+      expect(text.split('\n').slice(1, 4)).toEqual(['# first', '# second', '# third']);
+      const plain = ({ line, ...rest }: Operation): unknown => ({ ...rest, numbered: line > 0 });
+      expect(parseWorkload(text).map(plain)).toEqual(operations.map(plain));
+    }
+  });
+});
