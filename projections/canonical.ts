@@ -23,7 +23,7 @@ import {
   PG_DIRTY,
   pageAt,
 } from '../reducers/state.js';
-import { VM_EXEC, VM_GROWSDOWN, VM_LOCKED, VM_READ, VM_SHARED, VM_WRITE } from '../reducers/vma.js';
+import { VM_EXEC, VM_GROWSDOWN, VM_LOCKED, VM_MAYSHARE, VM_READ, VM_WRITE } from '../reducers/vma.js';
 
 /** One non-empty page-table entry. Fields that have no meaning for its kind are absent. */
 export interface CanonicalPage {
@@ -123,7 +123,7 @@ export function canonicalVma(state: KernelView, vma: VmaView): CanonicalVma {
   return {
     start,
     end,
-    perms: has(VM_READ, 'r') + has(VM_WRITE, 'w') + has(VM_EXEC, 'x') + ((flags & VM_SHARED) !== 0 ? 's' : 'p'),
+    perms: has(VM_READ, 'r') + has(VM_WRITE, 'w') + has(VM_EXEC, 'x') + ((flags & VM_MAYSHARE) !== 0 ? 's' : 'p'),
     pgoff,
     backing: inode === 0 ? (growsdown ? '[stack]' : 'anon') : (state.inodes[inode]?.name ?? '?'),
     locked: (flags & VM_LOCKED) !== 0,

@@ -32,9 +32,10 @@ import {
   currentTask,
   isPageAligned,
   pageAlign,
+  pageDown,
 } from './kernel.js';
 import { mmPopulate } from './gup.js';
-import { accountVma, anonPgoff, doMunmap, insertVma, splitExceedsMapCount, splitVma } from './vma.js';
+import { MMAP_MIN_ADDR, accountVma, anonPgoff, doMunmap, insertVma, splitExceedsMapCount, splitVma } from './vma.js';
 
 export const PROT_READ = 1;
 export const PROT_WRITE = 2;
@@ -83,6 +84,12 @@ export interface MmapCall {
   readonly offset: number;
 }
 
+/** `round_hint_to_min()`: a hint means the page it lies in, and never one below vm.mmap_min_addr. */
+function roundHintToMin(hint: number): number {
+  const page = pageDown(hint);
+  return page === 0 ? 0 : Math.max(page, MMAP_MIN_ADDR);
+}
+
 /** Result of a placement search that found no room. */
 const NO_ROOM = -ENOMEM;
 
@@ -129,7 +136,7 @@ export function* doMmap(k: Kernel, tid: number, call: MmapCall): KernelThread<nu
   const mm = currentTask(k, tid).mm;
   if (mmAt(k.view, mm).vmas.length > k.machine.maxMapCount) return -ENOMEM;
   const fixed = (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) !== 0;
-  let addr = fixed ? call.addr : yield* getUnmappedArea(k, mm, call.addr, length, 'mmap');
+  let addr = fixed ? call.addr : yield* getUnmappedArea(k, mm, roundHintToMin(call.addr), length, 'mmap');
   if (addr < 0) return addr;
   if (fixed) {
     if (length > TASK_SIZE || addr > TASK_SIZE - length) return -ENOMEM;
@@ -139,7 +146,9 @@ export function* doMmap(k: Kernel, tid: number, call: MmapCall): KernelThread<nu
 
   const type = flags & MAP_TYPE;
   if (type === MAP_DROPPABLE) throw new NotModelledError('mmap with MAP_DROPPABLE');
-  if (type !== MAP_SHARED && type !== MAP_PRIVATE && type !== MAP_SHARED_VALIDATE) return -EINVAL;
+  // The type that refuses unknown flags is one of files: without a file there is nobody to ask which are known.
+  const validated = type === MAP_SHARED_VALIDATE && !anonymous;
+  if (type !== MAP_SHARED && type !== MAP_PRIVATE && !validated) return -EINVAL;
   const shared = type !== MAP_PRIVATE;
   let vmFlags = protToVm(prot) | MAY_ALL | mmAt(k.view, mm).defFlags;
   if ((flags & MAP_LOCKED) !== 0) vmFlags |= VM_LOCKED;

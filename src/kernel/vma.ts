@@ -224,8 +224,8 @@ export function doMunmap(k: Kernel, mm: number, start: number, end: number): num
 
 /** `stack_guard_gap` in bytes. */
 const STACK_GUARD_GAP = 256 * PAGE_SIZE;
-/** vm.mmap_min_addr. */
-const MMAP_MIN_ADDR = 65_536;
+/** vm.mmap_min_addr, bytes. */
+export const MMAP_MIN_ADDR = 65_536;
 
 /**
  * `expand_stack()`, `expand_downwards()`: lowers the start of a growing VMA to page address `addr`. False if it may not:

@@ -15,6 +15,28 @@ describe('mmap', () => {
 1 mmap(NULL, 0x1000, ${RW}, MAP_PRIVATE, 77, 0) = -1 EBADF
 `);
   });
+  it('takes a hint for the page it lies in, and never below vm.mmap_min_addr', () => {
+    ranWell(`
+1 mmap(0x100000020fff, 0x1000, ${RW}, ${PRIVATE}, -1, 0) = 0x100000020000
+1 mmap(0x1fff, 0x1000, ${RW}, ${PRIVATE}, -1, 0) = 0x10000
+`);
+  });
+  it('knows MAP_SHARED_VALIDATE for files only', () => {
+    ranWell(`
+1 mmap(NULL, 0x1000, ${RW}, MAP_SHARED_VALIDATE|MAP_ANONYMOUS, -1, 0) = -1 EINVAL
+1 memfd_create("m", 0) = 3
+1 mmap(NULL, 0x1000, ${RW}, MAP_SHARED_VALIDATE, 3, 0) = S
+check vma(1, S).perms == "rw-s"
+`);
+  });
+  it('is shared in name, too, where the descriptor may not write', () => {
+    ranWell(`
+1 inode("/data", 0, 0x1000, 1)
+1 openat(AT_FDCWD, "/data", O_RDONLY) = 3
+1 mmap(NULL, 0x1000, PROT_READ, MAP_SHARED, 3, 0) = S
+check vma(1, S).perms == "r--s"
+`);
+  });
   it('refuses what is too large or lies outside of user addresses', () => {
     ranWell(`
 1 mmap(NULL, 0x7fffffffffffffff, ${RW}, ${PRIVATE}, -1, 0) = -1 ENOMEM
