@@ -157,6 +157,29 @@ export function program(): Command {
     );
 
   root
+    .command('conform')
+    .description('the same workload on the model and on the running kernel, compared after every operation (root, cc)')
+    .argument('[workload...]')
+    .option('--fuzz <n>', 'n random workloads instead; what differs is shrunk and written as a workload')
+    .option('--seed <n>', 'of the random workloads', '1')
+    .option('--areas <list>', 'what the random workloads are about: cow,mmap,thread,cpu', 'cow,mmap')
+    .option('--length <n>', 'operations of a random workload', '25')
+    .option('--max-mismatches <n>', 'stop after so many workloads that differ', '1')
+    .option('-o, --output <folder>', 'where shrunk workloads go', '.')
+    .option('--record', 'write what the kernel showed beside each workload (NAME.observed.json)', false)
+    .option('--no-deep', 'do not read the kernel’s own memory: only what /proc shows')
+    .option('--kernel <version>', 'behaviours of the model (default: those of the running kernel)')
+    .option('--with <name>', 'turn a behaviour of the model on', collect, [])
+    .option('--without <name>', 'turn one off', collect, [])
+    .option('-q, --quiet', 'no notes and no progress', false)
+    .addOption(json())
+    .action(
+      act(async (workloads: string[], options: never) =>
+        (await import('./commands/conform.js')).conformCommand(workloads, options),
+      ),
+    );
+
+  root
     .command('report')
     .description('what forks cost: `report cow LOG` tells per fork what was shared, and who copied which pages since')
     .argument('<what>', 'cow')

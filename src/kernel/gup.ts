@@ -22,7 +22,10 @@ export function* faultinPage(k: Kernel, tid: number, mm: number, vpn: number, ac
   const entry = pteAt(mmAt(k.view, mm), vpn);
   if (ptePresent(entry) && (access !== 'write' || pteWrite(entry))) return 0;
   const result = yield* handleMmFault(k, { tid, cpu, mm, addr: vpn * PAGE_SIZE, vpn, access });
-  return result === 'done' || result === 'major' ? 0 : -EFAULT;
+  if (result !== 'done' && result !== 'major') return -EFAULT;
+  // `mm_account_fault()`: faults without an exception count as well.
+  k.emit({ type: 'FaultAccounted', tid, major: result === 'major' ? 1 : 0 });
+  return 0;
 }
 
 /**

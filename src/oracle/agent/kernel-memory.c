@@ -382,6 +382,17 @@ int km_descriptor(void)
 	return word_fd;
 }
 
+int km_move_descriptor(int minimum)
+{
+	int moved = fcntl(word_fd, F_DUPFD_CLOEXEC, minimum);
+
+	if (moved < 0)
+		return fail(errno, "cannot move the descriptor: %s", strerror(errno));
+	close(word_fd);
+	word_fd = moved;
+	return 0;
+}
+
 uint64_t km_mm_offset(void)
 {
 	return (uint64_t)offset_of[TASK_MM];
@@ -403,6 +414,13 @@ static int read_table(uint64_t address, uint64_t *entries)
 		return fail(EFAULT, "no page table at %#llx", (unsigned long long)address);
 	memcpy(entries, window->table, PAGE);
 	return 0;
+}
+
+int km_page_bytes(uint64_t pfn, void *out)
+{
+	if (!window || getpid() != owner)
+		return fail(EINVAL, "km_open was not called in this process");
+	return read_table(page_offset_base + pfn * PAGE, out);
 }
 
 /* Reads the pieces at window->from[0] to [n - 1]; each has its own status. */

@@ -47,6 +47,8 @@ uint64_t km_current_mm(void);
 /* The same in a program that knows nothing else, after an execve with keep=1, by what the two functions below said before it. */
 uint64_t km_current_mm_by(int descriptor, uint64_t mm_offset);
 int km_descriptor(void);
+// Gives it a number of at least `minimum`, so that tasks may use those below. 0 or -errno.
+int km_move_descriptor(int minimum);
 uint64_t km_mm_offset(void);
 
 /* What stands for `mm` in owner slots; 0 if this kernel has none. */
@@ -62,4 +64,6 @@ int km_walk(uint64_t mm, uint64_t start, uint64_t end, void (*each)(const struct
 #define KM_PAGES_MAX 512
 /* The pages pfn to pfn + n - 1, n <= KM_PAGES_MAX, into out[0] to out[n - 1], with addr, entry and level 0: the parts of a leaf. */
 int km_pages(uint64_t pfn, unsigned n, struct km_entry *out);
+// The 4096 bytes of page `pfn`, as they are; nothing is faulted in. 0 or -errno.
+int km_page_bytes(uint64_t pfn, void *out);
 #endif

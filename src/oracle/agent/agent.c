@@ -1,0 +1,400 @@
+/*
+ * The native agent: runs a workload's operations in real processes, one at a time, and looks at them after each.
+ *
+ *   agent run CPU DIRECTORY LAYOUT    pinned to CPU, files in DIRECTORY, struct layouts as btf.ts prints them ("-": none)
+ *   agent guard ...                   see guard.c
+ *
+ * Commands on stdin, one a line, numbers as in C; every answer ends with a line ".":
+ *
+ *   start                    a first task, number 1; tasks of the workload before are killed, files removed
+ *   file @NAME SIZE SEED CACHED   makes a file of SIZE bytes; page i holds the byte that SEED and i give (see file_byte)
+ *   end                      kills the tasks
+ *   TASK call NR a0 .. a5    a system call; an argument `@HEX` stands for the address of these bytes
+ *   TASK load ADDR LENGTH, store ADDR BYTE LENGTH, touch ADDR WRITE
+ *   TASK clone CHILD FLAGS   TASK wait CHILD|-1      TASK cpu N      TASK exit GROUP STATUS
+ *
+ * The answer to an operation: `R ret errno signal si_code si_addr extra` (hexadecimal; ret of clone and wait is the workload's number),
+ * or `B` if it blocked, then what observe.c prints. `! reason` for a command that cannot be done.
+ */
+#define _GNU_SOURCE
+#include "agent.h"
+#include "guard.h"
+#include "kernel-memory.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/personality.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifndef MADV_COLD
+#define MADV_COLD 20
+#endif
+#define REPLY_MS_MAX 5000
+#define DEATH_MS_MAX 20000
+#define OUT_BYTES (1 << 18)
+
+static char *scratch;
+static const char *directory;
+static int fd_limit;
+static unsigned cpu;
+
+/* Empties this CPU's LRU batches: new, deactivated, lazily freed and mlocked folios wait there with a reference. */
+static void drain(void)
+{
+	madvise(scratch, PAGE, MADV_COLD);
+}
+
+static int task_of_pid(int64_t pid)
+{
+	for (int i = 1; i <= TASKS_MAX; i++)
+		if (tasks[i].pid == pid && pid > 0)
+			return i;
+	return 0;
+}
+
+static int wait_readable(int fd, int ms)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	return poll(&p, 1, ms) > 0;
+}
+
+static void reap_all(void)
+{
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		;
+}
+
+static void kill_tasks(void)
+{
+	for (int i = 1; i <= TASKS_MAX; i++)
+		if (tasks[i].alive)
+			kill(tasks[i].pid, SIGKILL);
+	for (int i = 1; i <= TASKS_MAX; i++)
+		if (tasks[i].alive) {
+			wait_readable(tasks[i].pidfd, DEATH_MS_MAX);
+			observe_detach(i);
+		}
+	reap_all();
+	for (int i = 0; i <= TASKS_MAX; i++) {
+		close(observer_end(i));
+		close(task_end(i));
+	}
+}
+
+static void remove_files(void)
+{
+	DIR *d = opendir(directory);
+	struct dirent *e;
+
+	while (d && (e = readdir(d)))
+		if (e->d_name[0] != '.')
+			unlinkat(dirfd(d), e->d_name, 0);
+	if (d)
+		closedir(d);
+}
+
+/* Takes the greeting of a new task. */
+static int attach(int i, int tgid, int owner)
+{
+	struct reply hello;
+
+	if (!wait_readable(observer_end(i), REPLY_MS_MAX) || read(observer_end(i), &hello, sizeof(hello)) != sizeof(hello))
+		return -1;
+	return observe_attach(i, hello.pid, tgid ? tgid : hello.pid, owner, hello.mm);
+}
+
+static int start(void)
+{
+	kill_tasks();
+	remove_files();
+	memset(tasks, 0, sizeof(tasks));
+	fd_limit = 3;
+	for (int i = 1; i <= TASKS_MAX; i++) {
+		int pair[2];
+
+		if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) < 0 || dup2(pair[0], observer_end(i)) < 0 ||
+		    dup2(pair[1], task_end(i)) < 0)
+			return -1;
+		close(pair[0]);
+		close(pair[1]);
+	}
+	fflush(stdout);
+	if (fork() == 0)
+		first_task(1);
+	return attach(1, 0, 1);
+}
+
+static unsigned char file_byte(uint64_t seed, uint64_t index)
+{
+	return (unsigned char)(1 + (seed * 101 + index * 37) % 255);
+}
+
+static int make_file(const char *name, uint64_t size, uint64_t seed, int cached)
+{
+	unsigned char page[PAGE];
+	char path[2 * PATH_BYTES];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", directory, name);
+	fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	if (fd < 0)
+		return -errno;
+	/* A page at a time: a folio of the page cache is as large as the write that makes it. */
+	for (uint64_t at = 0; at < size; at += PAGE) {
+		uint64_t n = size - at < PAGE ? size - at : PAGE;
+
+		memset(page, file_byte(seed, at / PAGE), PAGE);
+		if (pwrite(fd, page, n, (off_t)at) != (ssize_t)n) {
+			close(fd);
+			return -EIO;
+		}
+	}
+	fsync(fd);
+	if (!cached)
+		posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	close(fd);
+	return 0;
+}
+
+/* ---- operations ---- */
+
+static const struct {
+	const char *name;
+	enum task_op op;
+} OPERATIONS[] = {
+	{"call", OP_SYSCALL}, {"load", OP_LOAD}, {"store", OP_STORE}, {"touch", OP_TOUCH}, {"clone", OP_CLONE}, {"cpu", OP_CPU},
+	{"wait", OP_WAIT},
+};
+
+/* Reads the arguments behind the name; hexadecimal bytes go into the command. */
+static int read_arguments(char *at, struct command *command)
+{
+	for (int i = 0; i < 8; i++) {
+		char *end;
+
+		while (*at == ' ')
+			at++;
+		if (*at == 0)
+			return i;
+		if (*at == '@') {
+			size_t n = 0;
+			unsigned byte;
+
+			for (at++; n < PATH_BYTES - 1 && isxdigit((unsigned char)*at) && sscanf(at, "%2x", &byte) == 1; at += 2)
+				command->bytes[n++] = (unsigned char)byte;
+			command->bytes[n] = 0;
+			command->a[i] = BYTES_ARGUMENT;
+			continue;
+		}
+		command->a[i] = *at == '-' ? (uint64_t)strtoll(at, &end, 0) : strtoull(at, &end, 0);
+		if (end == at)
+			return -1;
+		at = end;
+	}
+	return 8;
+}
+
+enum outcome { REPLIED, DIED, BLOCKED };
+
+static enum outcome await(int t, struct reply *reply)
+{
+	struct pollfd p[2] = {{.fd = observer_end(t), .events = POLLIN}, {.fd = tasks[t].pidfd, .events = POLLIN}};
+
+	if (poll(p, 2, REPLY_MS_MAX) <= 0)
+		return BLOCKED;
+	if ((p[0].revents & POLLIN) && read(observer_end(t), reply, sizeof(*reply)) == sizeof(*reply))
+		return REPLIED;
+	return DIED;
+}
+
+/* Tasks that went with `t`: its thread group, if the group exits. */
+static void bury(int t)
+{
+	int tgid = tasks[t].tgid;
+
+	wait_readable(tasks[t].pidfd, DEATH_MS_MAX);
+	observe_detach(t);
+	for (int i = 1; i <= TASKS_MAX; i++)
+		if (tasks[i].alive && tasks[i].tgid == tgid && wait_readable(tasks[i].pidfd, 0))
+			observe_detach(i);
+	reap_all();
+}
+
+static void exit_task(int t, int group, uint64_t status)
+{
+	struct command command = {.op = OP_SYSCALL, .a = {group ? SYS_exit_group : SYS_exit, status}};
+	int tgid = tasks[t].tgid;
+
+	if (write(observer_end(t), &command, sizeof(command)) != sizeof(command))
+		return;
+	wait_readable(tasks[t].pidfd, DEATH_MS_MAX);
+	for (int i = 1; group && i <= TASKS_MAX; i++)
+		if (tasks[i].alive && tasks[i].tgid == tgid)
+			wait_readable(tasks[i].pidfd, DEATH_MS_MAX);
+	bury(t);
+}
+
+static void perform(int t, const char *name, char *arguments)
+{
+	struct command command = {0};
+	struct reply reply = {0};
+	enum outcome outcome = REPLIED;
+	int n = read_arguments(arguments, &command);
+
+	if (t < 1 || t > TASKS_MAX || !tasks[t].alive || n < 0) {
+		printf("! task %d cannot act\n", t);
+		return;
+	}
+	for (size_t i = 0; i < sizeof(OPERATIONS) / sizeof(OPERATIONS[0]); i++)
+		if (!strcmp(OPERATIONS[i].name, name))
+			command.op = OPERATIONS[i].op;
+	drain();
+	if (!strcmp(name, "exit")) {
+		exit_task(t, (int)command.a[0], command.a[1]);
+	} else if (!command.op) {
+		printf("! no operation %s\n", name);
+		return;
+	} else {
+		int child = (int)command.a[0];
+
+		if (command.op == OP_CLONE && (child < 1 || child > TASKS_MAX || tasks[child].alive)) {
+			printf("! no room for task %d\n", child);
+			return;
+		}
+		if (command.op == OP_WAIT && child > 0)
+			command.a[0] = (uint64_t)(child <= TASKS_MAX ? tasks[child].pid : 0x7fffffff);
+		if (command.op == OP_CPU)
+			command.a[0] = (command.a[0] + cpu) % (uint64_t)sysconf(_SC_NPROCESSORS_ONLN);
+		if (write(observer_end(t), &command, sizeof(command)) != sizeof(command))
+			outcome = DIED;
+		else
+			outcome = await(t, &reply);
+		if (outcome == REPLIED && command.op == OP_CLONE && reply.ret > 0) {
+			uint64_t flags = command.a[1];
+
+			if (attach(child, flags & CLONE_THREAD ? tasks[t].tgid : 0, flags & CLONE_VM ? tasks[t].owner : child) < 0)
+				outcome = BLOCKED;
+			reply.ret = child;
+		}
+		if (command.op == OP_WAIT && reply.ret > 0)
+			reply.ret = task_of_pid(reply.ret);
+		if (command.op == OP_SYSCALL && reply.ret >= fd_limit && reply.ret < fd_limit + 16)
+			fd_limit = (int)reply.ret + 1;
+	}
+	drain();
+	if (outcome == DIED) {
+		printf("R 0 0 9 0 0 0\n");
+		bury(t);
+	} else if (outcome == BLOCKED) {
+		printf("B\n");
+		kill(tasks[t].pid, SIGKILL);
+		bury(t);
+	} else {
+		printf("R %lx %x %x %x %lx %lx\n", reply.ret, reply.err, reply.sig, reply.code, reply.addr, reply.extra);
+	}
+	observe(fd_limit);
+}
+
+static int command_line(char *line)
+{
+	char name[32];
+	int task, at = 0;
+
+	line[strcspn(line, "\n")] = 0;
+	if (!strcmp(line, "quit"))
+		return 0;
+	if (!strcmp(line, "start")) {
+		if (start() < 0)
+			printf("! the first task cannot be started: %s\n", strerror(errno));
+		else
+			observe(fd_limit);
+	} else if (!strcmp(line, "end")) {
+		kill_tasks();
+		remove_files();
+	} else if (!strncmp(line, "file ", 5)) {
+		struct command command = {0};
+		int n = read_arguments(line + 5, &command);
+		int error = n < 4 ? -EINVAL : make_file((char *)command.bytes, command.a[1], command.a[2], (int)command.a[3]);
+
+		if (error)
+			printf("! file %s: %s\n", command.bytes, strerror(-error));
+	} else if (sscanf(line, "%d %31s %n", &task, name, &at) >= 2) {
+		perform(task, name, line + at);
+	} else {
+		printf("! not a command: %s\n", line);
+	}
+	printf(".\n");
+	return 1;
+}
+
+static void prepare(char **argv)
+{
+	struct rlimit files = {4096, 4096};
+	cpu_set_t cpus;
+
+	/* Page tables of the runtime would differ from run to run. */
+	if (!(personality(0xffffffff) & ADDR_NO_RANDOMIZE)) {
+		personality(ADDR_NO_RANDOMIZE);
+		execv("/proc/self/exe", argv);
+	}
+	cpu = (unsigned)atoi(argv[2]);
+	CPU_ZERO(&cpus);
+	CPU_SET(cpu, &cpus);
+	sched_setaffinity(0, sizeof(cpus), &cpus);
+	setrlimit(RLIMIT_NOFILE, &files);
+	directory = argv[3];
+	scratch = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	madvise(scratch, PAGE, MADV_DONTFORK);
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+}
+
+int main(int argc, char **argv)
+{
+	static char line[8192];
+	char *out;
+	const char *blind = "not asked for";
+
+	if (argc > 2 && !strcmp(argv[1], "guard"))
+		return guard_main(argc - 1, argv + 1);
+	if (argc != 5 || strcmp(argv[1], "run")) {
+		fprintf(stderr, "agent run CPU DIRECTORY LAYOUT\n");
+		return 2;
+	}
+	prepare(argv);
+	out = mmap(NULL, OUT_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	madvise(out, OUT_BYTES, MADV_DONTFORK);
+	setvbuf(stdout, out, _IOFBF, OUT_BYTES);
+	if (observe_open() < 0) {
+		printf("! /proc/kpageflags cannot be read: %s\n.\n", strerror(errno));
+		return 4;
+	}
+	if (strcmp(argv[4], "-")) {
+		deep = km_open(argv[4]) == 0 && km_move_descriptor(AGENT_FD + 50) == 0;
+		blind = deep ? "" : km_error();
+	}
+	printf("deep %d %s\n.\n", deep, blind);
+	fflush(stdout);
+	while (fgets(line, sizeof(line), stdin)) {
+		if (!command_line(line))
+			break;
+		fflush(stdout);
+	}
+	kill_tasks();
+	remove_files();
+	return 0;
+}

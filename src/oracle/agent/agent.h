@@ -1,0 +1,62 @@
+/* Shared by the parts of the native agent: the protocol between observer and tasks, and limits. See agent.c for the commands. */
+#ifndef FOLIOSCOPE_AGENT_H
+#define FOLIOSCOPE_AGENT_H
+
+#include <stdint.h>
+
+/* Tasks of one workload; numbered as the workload numbers them, from 1. */
+#define TASKS_MAX 8
+/* Tested mappings lie in [ARENA_START, ARENA_END): 16 to 17 TiB, page tables of their own. */
+#define ARENA_START 0x100000000000ULL
+#define ARENA_END 0x110000000000ULL
+/* Descriptors of the agent itself; those of a workload count from 3. */
+#define AGENT_FD 900
+#define PAGE 4096UL
+#define PATH_BYTES 256
+
+enum task_op {
+	OP_SYSCALL = 1,
+	OP_LOAD,
+	OP_STORE,
+	OP_TOUCH,
+	OP_CLONE,
+	OP_CPU,
+	OP_WAIT,
+};
+
+/* What the observer asks of a task. `bytes` goes where an argument is BYTES_ARGUMENT. */
+#define BYTES_ARGUMENT 0xb17e5b17e5b17e5ULL
+struct command {
+	uint64_t op;
+	uint64_t a[8];
+	unsigned char bytes[PATH_BYTES];
+};
+
+/* How it ended. `sig` nonzero: the access raised that signal. `extra` depends on the operation. */
+struct reply {
+	int64_t ret;
+	int32_t err, sig, code, pid;
+	uint64_t addr, extra, mm;
+};
+
+/* Socket ends of task `i`, made before the first task. */
+static inline int observer_end(int i) { return AGENT_FD + i; }
+static inline int task_end(int i) { return AGENT_FD + TASKS_MAX + 1 + i; }
+
+/* task.c: becomes the first task; never returns. */
+_Noreturn void first_task(int number);
+
+/* observe.c */
+struct task {
+	int alive, pid, tgid, owner; /* owner: the lowest task that shares its mm, itself if none */
+	int pidfd, pagemap, smaps, status, stat;
+	uint64_t mm;
+};
+extern struct task tasks[TASKS_MAX + 1];
+extern int deep; /* page tables and struct pages can be read */
+int observe_open(void);
+int observe_attach(int i, int pid, int tgid, int owner, uint64_t mm);
+void observe_detach(int i);
+void observe(int fd_limit);
+
+#endif

@@ -1,0 +1,377 @@
+/*
+ * Looking at the tasks: status, smaps, pagemap, kpageflags, kpagecount, descriptors, and page tables where the kernel's memory can be read.
+ *
+ *   T task RssAnon RssFile RssShmem VmSwap VmLck VmPTE VmSize faults            (kB but for the faults; for each task with its own mm)
+ *   S task owner faults                                                        (shares the mm of `owner`)
+ *   V task start end perms pgoff major:minor inode NAME|Rss .. Locked|VmFlags    (values of smaps in the order of SMAPS, kB)
+ *   P task addr pagemap kpageflags kpagecount [entry level flags order refcount mapcount large entire pincount digest]
+ *   F task fd major:minor inode size blocks
+ *   H total free reserved surplus                                              (huge pages of the default size)
+ *
+ * Numbers are hexadecimal but for those of T, S, V's values, F's size and blocks and H. `-` stands for what cannot be seen.
+ */
+#define _GNU_SOURCE
+#include "agent.h"
+#include "kernel-memory.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#ifndef PIDFD_THREAD
+#define PIDFD_THREAD O_EXCL
+#endif
+#define TEXT_BYTES (1 << 20)
+#define ENTRIES_MAX 65536
+#define RANGES_MAX 4096
+#define PM_PRESENT (1ULL << 63)
+#define PM_PFN ((1ULL << 55) - 1)
+#define LEVEL_PMD 2
+
+static const char *const SMAPS[] = {"Rss", "Pss", "Shared_Clean", "Shared_Dirty", "Private_Clean", "Private_Dirty", "Anonymous",
+	"KSM", "LazyFree", "AnonHugePages", "ShmemPmdMapped", "FilePmdMapped", "Shared_Hugetlb", "Private_Hugetlb", "Swap", "SwapPss",
+	"Locked"};
+#define N_SMAPS (sizeof(SMAPS) / sizeof(SMAPS[0]))
+
+struct task tasks[TASKS_MAX + 1];
+int deep;
+
+/* Large buffers: tasks are forked from this process and shall not inherit them. */
+static struct buffers {
+	char text[TEXT_BYTES];
+	uint64_t pagemap[ENTRIES_MAX];
+	uint64_t ranges[RANGES_MAX][2];
+	struct km_entry parts[KM_PAGES_MAX];
+	uint32_t words[PAGE / 4];
+} *own;
+static int kpageflags = -1, kpagecount = -1;
+
+static int high_fd(int fd)
+{
+	int high = fd < 0 ? fd : fcntl(fd, F_DUPFD_CLOEXEC, AGENT_FD + 100);
+
+	if (fd >= 0)
+		close(fd);
+	return high;
+}
+
+static int open_of(int pid, const char *name)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
+	return high_fd(open(path, O_RDONLY));
+}
+
+int observe_open(void)
+{
+	own = mmap(NULL, sizeof(*own), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (own == MAP_FAILED)
+		return -1;
+	madvise(own, sizeof(*own), MADV_DONTFORK);
+	kpageflags = high_fd(open("/proc/kpageflags", O_RDONLY));
+	kpagecount = high_fd(open("/proc/kpagecount", O_RDONLY));
+	return kpageflags >= 0 && kpagecount >= 0 ? 0 : -1;
+}
+
+int observe_attach(int i, int pid, int tgid, int owner, uint64_t mm)
+{
+	struct task *t = &tasks[i];
+
+	*t = (struct task){.alive = 1, .pid = pid, .tgid = tgid, .owner = owner, .mm = mm};
+	t->pagemap = open_of(pid, "pagemap");
+	t->smaps = open_of(pid, "smaps");
+	t->status = open_of(pid, "status");
+	/* Faults of the very task, not of its thread group. */
+	char name[64];
+
+	snprintf(name, sizeof(name), "task/%d/stat", pid);
+	t->stat = open_of(pid, name);
+	t->pidfd = high_fd((int)syscall(SYS_pidfd_open, pid, tgid == pid ? 0 : PIDFD_THREAD));
+	return t->pagemap >= 0 && t->pidfd >= 0 ? 0 : -1;
+}
+
+void observe_detach(int i)
+{
+	struct task *t = &tasks[i];
+	int heir = 0;
+
+	t->alive = 0;
+	close(t->pagemap);
+	close(t->smaps);
+	close(t->status);
+	close(t->stat);
+	close(t->pidfd);
+	/* Another task carries on the address space. */
+	for (int j = 1; j <= TASKS_MAX; j++)
+		if (tasks[j].alive && tasks[j].owner == i) {
+			if (!heir)
+				heir = j;
+			tasks[j].owner = heir;
+		}
+}
+
+static const char *slurp(int fd)
+{
+	size_t n = 0;
+	ssize_t got;
+
+	lseek(fd, 0, SEEK_SET);
+	while (n < TEXT_BYTES - 1 && (got = read(fd, own->text + n, TEXT_BYTES - 1 - n)) > 0)
+		n += got;
+	own->text[n] = 0;
+	return own->text;
+}
+
+static long field(const char *from, const char *name)
+{
+	const char *at = strstr(from, name);
+
+	return at ? atol(at + strlen(name)) : 0;
+}
+
+static long faults_of(const struct task *t)
+{
+	long minor = 0, major = 0;
+	const char *at = strrchr(slurp(t->stat), ')');
+
+	if (at)
+		sscanf(at + 2, "%*c %*d %*d %*d %*d %*d %*u %ld %*u %ld", &minor, &major);
+	return minor + major;
+}
+
+static void print_task(int i)
+{
+	const struct task *t = &tasks[i];
+	long faults = faults_of(t);
+	const char *status;
+
+	if (t->owner != i) {
+		printf("S %d %d %ld\n", i, t->owner, faults);
+		return;
+	}
+	status = slurp(t->status);
+	printf("T %d %ld %ld %ld %ld %ld %ld %ld %ld\n", i, field(status, "RssAnon:"), field(status, "RssFile:"),
+	       field(status, "RssShmem:"), field(status, "VmSwap:"), field(status, "VmLck:"), field(status, "VmPTE:"),
+	       field(status, "VmSize:"), faults);
+}
+
+static uint64_t word_at(int fd, uint64_t index)
+{
+	uint64_t value = 0;
+
+	return pread(fd, &value, 8, (off_t)(index * 8)) == 8 ? value : 0;
+}
+
+/* Bytes of a page, as one number; 0 for zeros. The same sum is made of what the model holds. */
+static uint32_t digest_of(const uint32_t *words)
+{
+	uint32_t sum = 0x811c9dc5, any = 0;
+
+	for (int i = 0; i < 1024; i++) {
+		sum = (sum ^ words[i]) * 0x01000193;
+		any |= words[i];
+	}
+	return any ? (sum ? sum : 1) : 0;
+}
+
+struct printing {
+	int task;
+	uint64_t start, next, pages; /* next: index of the first page not printed yet */
+};
+
+static void print_pagemap(const struct printing *p, uint64_t index)
+{
+	uint64_t value = own->pagemap[index];
+
+	printf("P %d %lx %lx", p->task, p->start + index * (uint64_t)PAGE, value);
+	if (value & PM_PRESENT)
+		printf(" %lx %lx", word_at(kpageflags, value & PM_PFN), word_at(kpagecount, value & PM_PFN));
+	else
+		printf(" - -");
+}
+
+static void print_plain_until(struct printing *p, uint64_t end)
+{
+	for (; p->next < end; p->next++)
+		if (own->pagemap[p->next]) {
+			print_pagemap(p, p->next);
+			putchar('\n');
+		}
+}
+
+/* Flags in an order of our own: where they stand differs between kernels. The first is of the very page, the others of its folio. */
+static const char *const FLAGS[] = {"anon_exclusive", "dirty", "lru", "swapcache", "swapbacked", "mlocked", "unevictable", "locked",
+	"writeback"};
+#define N_FLAGS (sizeof(FLAGS) / sizeof(FLAGS[0]))
+
+static unsigned flags_of(const struct km_entry *e)
+{
+	static int bits[N_FLAGS], known;
+	unsigned flags = 0;
+
+	for (size_t k = 0; !known && k < N_FLAGS; k++)
+		bits[k] = km_flag(FLAGS[k]);
+	known = 1;
+	for (size_t k = 0; k < N_FLAGS; k++)
+		if (bits[k] >= 0 && ((k == 0 ? e->page_flags : e->head_flags) >> bits[k]) & 1)
+			flags |= 1u << k;
+	return flags;
+}
+
+static void print_seen(int value)
+{
+	if (value == KM_UNSEEN)
+		printf(" -");
+	else
+		printf(" %d", value);
+}
+
+static void print_deep(uint64_t entry, int level, const struct km_entry *e)
+{
+	printf(" %lx %d", entry, level);
+	if (!e->has_page) {
+		printf(" - - - - - - - -\n");
+		return;
+	}
+	printf(" %x %d", flags_of(e), e->order);
+	print_seen(e->refcount);
+	print_seen(e->mapcount);
+	print_seen(e->large_mapcount);
+	print_seen(e->entire_mapcount);
+	print_seen(e->pincount);
+	if (km_page_bytes(e->pfn, own->words) == 0)
+		printf(" %x\n", digest_of(own->words));
+	else
+		printf(" -\n");
+}
+
+static void on_entry(const struct km_entry *entry, void *argument)
+{
+	struct printing *p = argument;
+	uint64_t count = entry->level == LEVEL_PMD ? 512 : 1;
+
+	if (count > 1 && entry->has_page && km_pages(entry->pfn, (unsigned)count, own->parts) < 0)
+		return;
+	for (uint64_t j = 0; j < count; j++) {
+		uint64_t addr = entry->addr + j * PAGE, index = (addr - p->start) / PAGE;
+
+		if (addr < p->start || index >= p->pages)
+			continue;
+		print_plain_until(p, index);
+		print_pagemap(p, index);
+		print_deep(entry->entry, entry->level, count > 1 && entry->has_page ? &own->parts[j] : entry);
+		p->next = index + 1;
+	}
+}
+
+static void print_pages(int i, uint64_t start, uint64_t end)
+{
+	/* Longer ranges in portions: a mapping may be as large as the arena, and is then almost empty. */
+	for (uint64_t from = start; from < end; from += ENTRIES_MAX * PAGE) {
+		uint64_t to = from + ENTRIES_MAX * PAGE < end ? from + ENTRIES_MAX * PAGE : end;
+		struct printing p = {.task = i, .start = from, .pages = (to - from) / PAGE};
+		ssize_t got = pread(tasks[i].pagemap, own->pagemap, p.pages * 8, (off_t)(from / PAGE * 8));
+
+		if (got < (ssize_t)(p.pages * 8))
+			memset((char *)own->pagemap + (got > 0 ? got : 0), 0, p.pages * 8 - (got > 0 ? got : 0));
+		if (deep && tasks[i].mm)
+			km_walk(tasks[i].mm, from, to, on_entry, &p);
+		print_plain_until(&p, p.pages);
+	}
+}
+
+/* Prints the mappings of the arena and remembers their ranges. */
+static int print_vmas(int i)
+{
+	int n = 0, inside = 0;
+	long values[N_SMAPS];
+	char *line = (char *)slurp(tasks[i].smaps), *next;
+
+	for (; *line; line = next) {
+		char *end = strchr(line, '\n'), *rest;
+
+		next = end ? end + 1 : line + strlen(line);
+		if (end)
+			*end = 0;
+		if ((line[0] >= '0' && line[0] <= '9') || (line[0] >= 'a' && line[0] <= 'f')) {
+			uint64_t from = strtoull(line, &rest, 16), to = strtoull(rest + 1, &rest, 16);
+			char perms[8], device[16];
+			unsigned long pgoff, inode;
+			int name = 0;
+
+			inside = from >= ARENA_START && from < ARENA_END && n < RANGES_MAX;
+			if (!inside)
+				continue;
+			memset(values, 0, sizeof(values));
+			sscanf(rest, " %7s %lx %15s %lu %n", perms, &pgoff, device, &inode, &name);
+			own->ranges[n][0] = from;
+			own->ranges[n++][1] = to;
+			printf("V %d %lx %lx %s %lx %s %lx %s|", i, from, to, perms, pgoff / PAGE, device, inode, rest + name);
+			continue;
+		}
+		if (!inside)
+			continue;
+		if (!strncmp(line, "VmFlags:", 8)) {
+			for (size_t k = 0; k < N_SMAPS; k++)
+				printf(k ? " %ld" : "%ld", values[k]);
+			printf("|%s\n", line + 9);
+			continue;
+		}
+		rest = strchr(line, ':');
+		for (size_t k = 0; rest && k < N_SMAPS; k++)
+			if (strlen(SMAPS[k]) == (size_t)(rest - line) && !memcmp(SMAPS[k], line, rest - line))
+				values[k] = atol(rest + 1);
+	}
+	return n;
+}
+
+static void print_files(int i, int fd_limit)
+{
+	for (int fd = 3; fd < fd_limit; fd++) {
+		char path[64];
+		struct stat s;
+
+		snprintf(path, sizeof(path), "/proc/%d/fd/%d", tasks[i].pid, fd);
+		if (stat(path, &s) == 0)
+			printf("F %d %d %x:%x %lx %ld %ld\n", i, fd, major(s.st_dev), minor(s.st_dev), s.st_ino, (long)s.st_size,
+			       (long)s.st_blocks);
+	}
+}
+
+static void print_huge_pages(void)
+{
+	static int meminfo = -1;
+	const char *all;
+
+	if (meminfo < 0)
+		meminfo = high_fd(open("/proc/meminfo", O_RDONLY));
+	all = slurp(meminfo);
+	printf("H %ld %ld %ld %ld\n", field(all, "HugePages_Total:"), field(all, "HugePages_Free:"), field(all, "HugePages_Rsvd:"),
+	       field(all, "HugePages_Surp:"));
+}
+
+/* Everything, one line each; descriptors from 3 up to, not including, `fd_limit`. */
+void observe(int fd_limit)
+{
+	for (int i = 1; i <= TASKS_MAX; i++) {
+		int n;
+
+		if (!tasks[i].alive)
+			continue;
+		print_task(i);
+		print_files(i, fd_limit);
+		if (tasks[i].owner != i)
+			continue;
+		n = print_vmas(i);
+		for (int r = 0; r < n; r++)
+			print_pages(i, own->ranges[r][0], own->ranges[r][1]);
+	}
+	print_huge_pages();
+}

@@ -1,0 +1,193 @@
+// Operations of a workload as commands of the native agent.
+import type { Operation, Value } from '../../workload/operation.js';
+import { isFd, isNameRef, isStruct, isText } from '../../workload/operation.js';
+
+/** Numbers of system calls, x86-64, whose arguments are plain numbers or texts. */
+const SYSCALLS: Readonly<Record<string, number>> = {
+  read: 0,
+  write: 1,
+  close: 3,
+  mmap: 9,
+  mprotect: 10,
+  munmap: 11,
+  pread64: 17,
+  pwrite64: 18,
+  mremap: 25,
+  msync: 26,
+  mincore: 27,
+  madvise: 28,
+  dup: 32,
+  dup2: 33,
+  fcntl: 72,
+  ftruncate: 77,
+  mlock: 149,
+  munlock: 150,
+  openat: 257,
+  fallocate: 285,
+  dup3: 292,
+  memfd_create: 319,
+  mlock2: 325,
+  pkey_mprotect: 329,
+};
+
+/** Arguments that a call may leave out. */
+const DEFAULTS: Readonly<Record<string, readonly number[]>> = {
+  mmap: [0, 0, 0, 0, -1, 0],
+  mremap: [0, 0, 0, 0, 0],
+};
+
+const SIGCHLD = 17;
+const CLONE_VM = 0x100;
+const CLONE_VFORK = 0x4000;
+
+/** What an operation is on the real side. */
+export type Command =
+  | { readonly kind: 'command'; readonly line: string }
+  /** Nothing to do there: a check, a fact that the agent sees to itself. */
+  | { readonly kind: 'none' }
+  /** The agent cannot do it, and why. */
+  | { readonly kind: 'impossible'; readonly reason: string };
+
+const impossible = (reason: string): Command => ({ kind: 'impossible', reason });
+const NONE: Command = { kind: 'none' };
+
+const hexText = (text: string): string => `@${Buffer.from(text, 'utf8').toString('hex')}`;
+
+/** What the translation needs to know of the run. */
+export interface Names {
+  /** Value bound to a name. */
+  boundTo(name: string): number | undefined;
+  /** Number of the task that a fork will have created. */
+  child(operation: Operation): number;
+}
+
+/** Translates one workload's operations. Files are named in `directory` on the real side. */
+export class Translator {
+  readonly #directory: string;
+  readonly #names: Names;
+  readonly #seeds = new Map<string, number>();
+
+  constructor(directory: string, names: Names) {
+    this.#directory = directory;
+    this.#names = names;
+  }
+
+  /** Seed of the bytes of file `name`, if the workload made it. */
+  seedOf(name: string): number | undefined {
+    return this.#seeds.get(name);
+  }
+
+  /** The command for `operation`; asked before the model runs it (`before`), but that names it binds are known only after. */
+  translate(operation: Operation): Command {
+    const { name, pid } = operation;
+    if (name === 'inode') return this.#file(operation);
+    if (name === 'check' || name === 'lru_add_drain') return NONE;
+    if (pid === null) return impossible(`${name} without a task`);
+    const number = SYSCALLS[name];
+    if (number !== undefined) return this.#call(operation, number);
+    switch (name) {
+      case 'open':
+      case 'creat':
+        return impossible(`${name} (write openat)`);
+      case 'load':
+      case 'store':
+      case 'cpu':
+        return this.#line(operation, name, name === 'load' ? [1] : name === 'store' ? [0, 1] : []);
+      case 'fault':
+        return this.#touch(operation);
+      case 'fork':
+        return this.#clone(operation, SIGCHLD);
+      case 'clone':
+      case 'clone3':
+        return this.#clone(operation, this.#cloneFlags(operation));
+      case 'exit':
+        return this.#plain(operation, `exit 0 ${this.#number(operation.args[0] ?? 0)}`);
+      case 'exit_group':
+        return this.#plain(operation, `exit 1 ${this.#number(operation.args[0] ?? 0)}`);
+      case 'wait4':
+        return this.#plain(operation, `wait ${this.#number(operation.args[0] ?? -1)}`);
+      default:
+        return impossible(name);
+    }
+  }
+
+  #plain(operation: Operation, text: string): Command {
+    return { kind: 'command', line: `${operation.pid} ${text}` };
+  }
+
+  /** Operation `name` with its arguments, `defaults` in place of those left out behind the first. */
+  #line(operation: Operation, name: string, defaults: readonly number[]): Command {
+    const { args } = operation;
+    const given = [...args, ...defaults.slice(Math.max(0, args.length - 1))];
+    return this.#plain(operation, [name, ...given.map((value) => this.#argument(value))].join(' '));
+  }
+
+  #file({ args: [name, kind, size, resident] }: Operation): Command {
+    if (name === undefined || name === null || !isText(name)) return impossible('inode without a name');
+    if (this.#number(kind ?? 0) !== '0') return impossible('an inode that is no ordinary file');
+    if (this.#seeds.has(name.text)) return NONE;
+    const seed = this.#seeds.size + 1;
+    this.#seeds.set(name.text, seed);
+    const path = hexText(fileName(name.text));
+    return {
+      kind: 'command',
+      line: `file ${path} ${this.#number(size ?? 0)} ${seed} ${this.#number(resident ?? 1)}`,
+    };
+  }
+
+  #call(operation: Operation, number: number): Command {
+    const { name, args } = operation;
+    const all = [...args, ...(DEFAULTS[name] ?? []).slice(args.length)];
+    const texts = all.map((value, i) =>
+      name === 'openat' && i === 1 && value !== null && isText(value)
+        ? hexText(`${this.#directory}/${fileName(value.text)}`)
+        : this.#argument(value),
+    );
+    const wrong = all.find(
+      (value) => value !== null && isNameRef(value) && this.#names.boundTo(value.ref) === undefined,
+    );
+    if (wrong !== undefined) return impossible(`${name} with an unbound name`);
+    if (texts.includes('?')) return impossible(`${name} with an argument that is no number`);
+    return this.#plain(operation, ['call', number, ...texts].join(' '));
+  }
+
+  #touch(operation: Operation): Command {
+    const [addr, access] = operation.args;
+    const word =
+      access !== undefined && access !== null && typeof access === 'object' && 'word' in access ? access.word : '';
+    if (word !== 'R' && word !== 'W') return impossible(`fault(${word || '?'})`);
+    return this.#plain(operation, `touch ${this.#argument(addr ?? 0)} ${word === 'W' ? 1 : 0}`);
+  }
+
+  #cloneFlags({ args }: Operation): number {
+    for (const value of args)
+      if (value !== null && isStruct(value) && typeof value.fields['flags'] === 'number') return value.fields['flags'];
+    return typeof args[0] === 'number' ? args[0] : 0;
+  }
+
+  #clone(operation: Operation, flags: number): Command {
+    if ((flags & CLONE_VFORK) !== 0) return impossible('vfork: the parent waits until its child execs or exits');
+    // Numbers to write for the C library belong to memory that is not the workload's.
+    const plain = flags & ~(0x80000 | 0x100000 | 0x200000 | 0x1000000);
+    const signal = (plain & CLONE_VM) === 0 && (plain & 0xff) === 0 ? plain | SIGCHLD : plain;
+    return this.#plain(operation, `clone ${this.#names.child(operation)} ${signal}`);
+  }
+
+  #number(value: Value): string {
+    return this.#argument(value);
+  }
+
+  #argument(value: Value): string {
+    if (value === null) return '0';
+    // As text a number beyond 2^53 is rounded to shorter digits.
+    if (typeof value === 'number') return BigInt.asUintN(64, BigInt(value)).toString();
+    if (typeof value === 'bigint') return BigInt.asUintN(64, value).toString();
+    if (isNameRef(value)) return String((this.#names.boundTo(value.ref) ?? 0) + value.add);
+    if (isText(value)) return hexText(value.text);
+    if (isFd(value)) return String(value.fd);
+    return '?';
+  }
+}
+
+/** A file's name as one component: files of a workload lie in one scratch directory. */
+const fileName = (path: string): string => path.replace(/^\/+/, '').replaceAll('/', '_') || '_';

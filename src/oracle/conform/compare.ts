@@ -1,0 +1,73 @@
+// Two observations side by side: what differs, and how much was compared.
+import type { Fields, Observation, Scalar } from './observation.js';
+
+/** A field that differs. */
+export interface Difference {
+  readonly subject: string;
+  readonly field: string;
+  /** `none`: the subject is not there. */
+  readonly model: Scalar;
+  readonly kernel: Scalar;
+}
+
+/** How often each field was compared, and how often only one side could see it. */
+export class Counts {
+  readonly compared = new Map<string, number>();
+  readonly unseen = new Map<string, number>();
+
+  add(to: Map<string, number>, field: string): void {
+    to.set(field, (to.get(field) ?? 0) + 1);
+  }
+
+  get total(): number {
+    let sum = 0;
+    for (const count of this.compared.values()) sum += count;
+    return sum;
+  }
+}
+
+/** The order in which differences are told: what explains the others first. */
+const FIRST = ['operation', 'page', 'vma', 'task', 'fd'];
+const rank = (subject: string): number => FIRST.indexOf(subject.split(' ')[0] as string);
+
+/** Compares field by field. A subject that one side lacks is one difference, `present`. */
+export function compareObservations(model: Observation, kernel: Observation, counts: Counts): Difference[] {
+  const differences: Difference[] = [];
+  for (const [subject, fields] of kernel.subjects) {
+    const ours = model.subjects.get(subject);
+    if (ours === undefined) differences.push({ subject, field: 'present', model: false, kernel: true });
+    else compareFields(subject, ours, fields, counts, differences);
+  }
+  for (const subject of model.subjects.keys())
+    if (!kernel.subjects.has(subject)) differences.push({ subject, field: 'present', model: true, kernel: false });
+  return differences.toSorted((a, b) => rank(a.subject) - rank(b.subject));
+}
+
+const familyOf = (subject: string): string => {
+  const space = subject.indexOf(' ');
+  return space < 0 ? subject : subject.slice(0, space);
+};
+
+function compareFields(subject: string, model: Fields, kernel: Fields, counts: Counts, into: Difference[]): void {
+  const family = familyOf(subject);
+  // An outcome that one side tells otherwise (an errno where the other has a value) shows in both fields.
+  const outcome = family === 'operation' && Object.keys(model).length > 0;
+  for (const field in kernel) {
+    const theirs = kernel[field];
+    const ours = model[field];
+    const name = `${family}.${field}`;
+    if (theirs === undefined && ours === undefined) continue;
+    if (theirs === undefined || (ours === undefined && !outcome)) {
+      counts.add(counts.unseen, name);
+      continue;
+    }
+    counts.add(counts.compared, name);
+    if (ours !== theirs) into.push({ subject, field, model: ours ?? 'none', kernel: theirs });
+  }
+  for (const field in model)
+    if (model[field] !== undefined && !(field in kernel)) {
+      if (family !== 'operation') counts.add(counts.unseen, `${family}.${field}`);
+      else if (!into.some((each) => each.subject === subject))
+        into.push({ subject, field, model: model[field], kernel: 'none' });
+    }
+}

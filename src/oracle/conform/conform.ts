@@ -1,0 +1,169 @@
+// One workload on the model and on the running kernel, compared after every operation.
+import type { KernelEvent } from '../../../events/index.js';
+import { check } from '../../../projections/query/check.js';
+import type { Behaviours } from '../../kernel/behaviours.js';
+import type { Got } from '../../kernel/call.js';
+import type { MachineSettings } from '../../kernel/kernel.js';
+import { Run } from '../../sched/run.js';
+import type { Operation } from '../../workload/operation.js';
+import { isText } from '../../workload/operation.js';
+import { printOperation } from '../../workload/text/print.js';
+import type { Agent } from '../agent/agent.js';
+import { Translator } from './commands.js';
+import type { Difference } from './compare.js';
+import { compareObservations } from './compare.js';
+import type { Counts } from './compare.js';
+import { KernelSide } from './kernel-side.js';
+import { ModelSide } from './model-side.js';
+import type { Observation } from './observation.js';
+import { withKept } from './observation.js';
+
+/** Where a workload's mappings are placed: below 17 TiB, on both sides. */
+export const ARENA_END = 0x110000000000;
+
+/** A step of a workload that both sides can do. */
+export interface ModelStep {
+  readonly operation: Operation;
+  /** The command for the agent. */
+  readonly command: string;
+  readonly seen: Observation;
+  readonly events: readonly KernelEvent[];
+}
+
+/** The model's half: everything it shows, and what the agent is to be asked. */
+export interface ModelHalf {
+  readonly steps: readonly ModelStep[];
+  /** Operations that the agent cannot do, by reason: nothing after the first of them is compared. */
+  readonly impossible: string | null;
+  /** Expectations of the workload that the model does not meet. */
+  readonly failed: readonly {
+    readonly line: number;
+    readonly operation: string;
+    readonly expected: string;
+    readonly got: string;
+  }[];
+}
+
+export interface ModelOptions {
+  readonly behaviours: Behaviours;
+  readonly machine: MachineSettings;
+  /** Scratch directory of the agent. */
+  readonly directory: string;
+}
+
+/** Runs `operations` on the model. @throws InputError, NotModelledError as `run` does. */
+export function runModel(operations: readonly Operation[], options: ModelOptions): ModelHalf {
+  let events: KernelEvent[] = [];
+  const side = new ModelSide(() => run.view);
+  const run: Run = new Run(
+    {
+      behaviours: options.behaviours,
+      machine: { ...options.machine, mmapBase: ARENA_END },
+      recorded: false,
+      lenient: false,
+      check,
+    },
+    [
+      {
+        event: (event) => {
+          events.push(event);
+          side.event(event);
+        },
+      },
+    ],
+  );
+  const translator = new Translator(options.directory, {
+    boundTo: (name) => run.boundTo(name),
+    child: (operation) => childOf(run, operation),
+  });
+  const steps: ModelStep[] = [];
+  let impossible: string | null = null;
+  let before: Observation | null = null;
+  for (const operation of operations) {
+    const command = translator.translate(operation);
+    if (command.kind === 'impossible') {
+      impossible ??= `line ${operation.line}: ${command.reason}`;
+      break;
+    }
+    events = [];
+    const got = run.execute(operation);
+    if (command.kind === 'none') continue;
+    if (operation.name === 'inode') noteFile(operation, side, translator);
+    // The agent empties all batches after each operation.
+    run.execute({ line: operation.line, pid: null, name: 'lru_add_drain', args: [], result: { kind: 'none' } });
+    const name = familyOf(operation.name);
+    const known = loaded(operation, got, side, run);
+    const seen = withKept(before, side.observe(operation.pid ?? 0, name, known), name);
+    steps.push({ operation, command: command.line, seen, events });
+    before = seen;
+  }
+  return { steps, impossible, failed: run.mismatches };
+}
+
+/** Forks are one family however they are called; so are exits. */
+const familyOf = (name: string): string => (name.startsWith('clone') ? 'fork' : name === 'exit_group' ? 'exit' : name);
+
+function childOf(run: Run, { result }: Operation): number {
+  if (result.kind === 'value') return Number(result.value);
+  return Math.max(0, ...Object.keys(run.view.tasks).map(Number)) + 1;
+}
+
+function noteFile({ args: [name] }: Operation, side: ModelSide, translator: Translator): void {
+  if (name === undefined || name === null || !isText(name)) return;
+  const seed = translator.seedOf(name.text);
+  if (seed !== undefined) side.madeFile(name.text, seed);
+}
+
+/** A load of a file's bytes: the model does not know them, we do. */
+function loaded(operation: Operation, got: Got, side: ModelSide, run: Run): Got {
+  if (got === null || !('word' in got) || got.word !== 'unknown') return got;
+  const [addr = null] = operation.args;
+  const at =
+    typeof addr === 'number'
+      ? addr
+      : addr !== null && typeof addr === 'object' && 'ref' in addr
+        ? (run.boundTo(addr.ref) ?? 0) + addr.add
+        : -1;
+  const byte = side.byteAt(operation.pid ?? 0, at);
+  return byte === null ? null : { value: byte };
+}
+
+/** A difference with the place where it arose. */
+export interface Mismatch extends Difference {
+  readonly line: number;
+  readonly operation: string;
+  /** Events of the operation on the model. */
+  readonly events: readonly KernelEvent[];
+}
+
+/** What the kernel showed after each step, up to where its answers end. */
+export async function runKernel(half: ModelHalf, agent: Agent): Promise<Observation[]> {
+  const commands = half.steps.map(({ command }) => command);
+  const [started, ...answers] = await agent.ask(['start', ...commands, 'end']);
+  const side = new KernelSide();
+  side.read(started ?? [], 'start');
+  let before: Observation | null = null;
+  return half.steps.map(({ operation }, i) => {
+    const name = familyOf(operation.name);
+    const seen = withKept(before, side.read(answers[i] ?? [], name), name);
+    before = seen;
+    return seen;
+  });
+}
+
+/** The differences of the first step that has any. What comes later follows from it. */
+export function firstMismatch(half: ModelHalf, kernel: readonly Observation[], counts: Counts): Mismatch[] {
+  for (let i = 0; i < half.steps.length; i++) {
+    const step = half.steps[i] as ModelStep;
+    if (step.operation.name === 'inode') continue;
+    const differences = compareObservations(step.seen, kernel[i] as Observation, counts);
+    if (differences.length > 0)
+      return differences.map((each) => ({
+        line: step.operation.line,
+        operation: printOperation(step.operation),
+        ...each,
+        events: step.events,
+      }));
+  }
+  return [];
+}

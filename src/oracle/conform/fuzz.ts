@@ -1,0 +1,108 @@
+// conform --fuzz: random workloads on both sides; what differs is shrunk to a workload that shows it alone.
+import type { Behaviours } from '../../kernel/behaviours.js';
+import { AssertionError } from '../../lib/assert.js';
+import { UserError } from '../../lib/errors.js';
+import { minimise } from '../../workload/minimise.js';
+import type { Operation } from '../../workload/operation.js';
+import { Counts } from './compare.js';
+import type { Mismatch } from './conform.js';
+import { generateWorkload } from './generate/index.js';
+import type { Varying, Verdict } from './judge.js';
+import { judge } from './judge.js';
+import type { Session } from './session.js';
+
+export interface FuzzOptions {
+  readonly workloads: number;
+  readonly seed: number;
+  readonly areas: readonly string[];
+  /** Operations of a workload. */
+  readonly length: number;
+  readonly behaviours: Behaviours;
+  /** Stop after so many workloads that differ. */
+  readonly mismatchesMax: number;
+  /** Told after each workload. */
+  readonly progress?: (done: number, found: number) => void;
+  /** Called between workloads: resolves at once, or rejects to end the run. */
+  readonly breathe?: () => Promise<void>;
+}
+
+/** A workload that differs, shrunk. */
+export interface FoundMismatch {
+  /** `generateWorkload` gives it again from the seed and this number. */
+  readonly number: number;
+  readonly operations: readonly Operation[];
+  readonly mismatches: readonly Mismatch[];
+  /** Of the workload as generated. */
+  readonly generated: number;
+}
+
+export interface FuzzResult {
+  readonly workloads: number;
+  readonly operations: number;
+  readonly counts: Counts;
+  /** Events of the model by type. */
+  readonly events: ReadonlyMap<string, number>;
+  /** Operations by name and how they ended on the model. */
+  readonly varying: readonly Varying[];
+  readonly found: readonly FoundMismatch[];
+}
+
+const SHRINK_TRIALS = 2000;
+
+/** Runs `options.workloads` generated workloads. */
+export async function fuzz(session: Session, options: FuzzOptions): Promise<FuzzResult> {
+  const counts = new Counts();
+  const events = new Map<string, number>();
+  const varying: Varying[] = [];
+  const found: FoundMismatch[] = [];
+  let operations = 0;
+  let number = 0;
+  for (; number < options.workloads && found.length < options.mismatchesMax; number++) {
+    const { seed, areas, length, behaviours } = options;
+    const workload = numbered(generateWorkload({ seed, number, areas, length }));
+    const verdict = await judge(session, workload, behaviours, counts);
+    operations += verdict.operations;
+    for (const { events: list } of verdict.half.steps)
+      for (const { type } of list) events.set(type, (events.get(type) ?? 0) + 1);
+    varying.push(...verdict.varying);
+    if (verdict.mismatches.length > 0) found.push(await shrink(session, workload, number, options, verdict));
+    options.progress?.(number + 1, found.length);
+    await options.breathe?.();
+  }
+  return { workloads: number, operations, counts, events, varying, found };
+}
+
+/** Lines as they will be in a file behind its header. */
+const numbered = (operations: readonly Operation[]): Operation[] =>
+  operations.map((operation, i) => ({ ...operation, line: i + 2 }));
+
+async function shrink(
+  session: Session,
+  workload: readonly Operation[],
+  number: number,
+  options: FuzzOptions,
+  verdict: Verdict,
+): Promise<FoundMismatch> {
+  const differs = async (candidate: readonly Operation[]): Promise<Verdict | null> => {
+    try {
+      const judged = await judge(session, numbered(candidate), options.behaviours, new Counts());
+      return judged.mismatches.length > 0 && judged.stopped === null ? judged : null;
+    } catch (error) {
+      // What is left when something is taken away may make no sense.
+      if (error instanceof UserError || error instanceof AssertionError) return null;
+      throw error;
+    }
+  };
+  const line = verdict.mismatches[0]?.line ?? 0;
+  const needed = workload.filter((operation) => operation.line <= line);
+  const smallest = await minimise(needed, async (candidate) => (await differs(candidate)) !== null, {
+    maxTrials: SHRINK_TRIALS,
+  });
+  const shown = await differs(smallest);
+  return {
+    number,
+    operations: shown === null ? workload : smallest,
+    mismatches: (shown ?? verdict).mismatches,
+    generated: workload.length,
+  };
+}

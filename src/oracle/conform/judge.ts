@@ -1,0 +1,106 @@
+// The verdict on one workload: the first difference from the kernel, and whether the kernel itself stands by it.
+import type { Behaviours } from '../../kernel/behaviours.js';
+import type { Operation } from '../../workload/operation.js';
+import { Counts } from './compare.js';
+import type { Mismatch, ModelHalf } from './conform.js';
+import { firstMismatch, runKernel, runModel } from './conform.js';
+import type { Observation, Scalar } from './observation.js';
+import type { Session } from './session.js';
+
+/** Runs on the real side before a difference counts. */
+const RUNS = 5;
+
+/** A field in which the kernel differs from run to run. */
+export interface Varying {
+  readonly line: number;
+  readonly operation: string;
+  readonly subject: string;
+  readonly field: string;
+  /** Values and how often the kernel showed each. */
+  readonly spread: Readonly<Record<string, number>>;
+}
+
+export interface Verdict {
+  /** Operations that were compared. */
+  readonly operations: number;
+  /** Differences of the first operation that has any. */
+  readonly mismatches: readonly Mismatch[];
+  readonly varying: readonly Varying[];
+  /** Why the rest of the workload was not run, or null. */
+  readonly stopped: string | null;
+  /** Expectations of the workload that the model does not meet. */
+  readonly failed: ModelHalf['failed'];
+  readonly half: ModelHalf;
+}
+
+/** Runs `operations` on both sides. What differs is asked of the kernel again, so that chance is not taken for a mistake. */
+export async function judge(
+  session: Session,
+  operations: readonly Operation[],
+  behaviours: Behaviours,
+  counts: Counts,
+): Promise<Verdict> {
+  const half = runModel(operations, { behaviours, machine: session.machine, directory: session.directory });
+  const first = await runKernel(half, session.agent);
+  const found = firstMismatch(half, first, counts);
+  const verdict = {
+    operations: half.steps.length,
+    varying: [],
+    stopped: half.impossible,
+    failed: half.failed,
+    half,
+    mismatches: found,
+  };
+  if (found.length === 0) return verdict;
+  const runs: { readonly seen: readonly Observation[]; readonly mismatches: readonly Mismatch[] }[] = [
+    { seen: first, mismatches: found },
+  ];
+  while (runs.length < RUNS) {
+    const seen = await runKernel(half, session.agent);
+    runs.push({ seen, mismatches: firstMismatch(half, seen, new Counts()) });
+  }
+  const agreeing = runs.filter(({ mismatches }) => mismatches.length === 0).length;
+  const varying = spreadOf(half, runs);
+  // A majority of runs is what the kernel does.
+  return { ...verdict, varying, mismatches: agreeing > RUNS / 2 ? [] : majority(runs) };
+}
+
+/** The mismatches of the run that most others are like. */
+function majority(runs: readonly { readonly mismatches: readonly Mismatch[] }[]): readonly Mismatch[] {
+  const groups = new Map<string, { count: number; mismatches: readonly Mismatch[] }>();
+  for (const { mismatches } of runs) {
+    if (mismatches.length === 0) continue;
+    const key = mismatches
+      .map(({ line, subject, field, kernel }) => `${line} ${subject} ${field} ${kernel}`)
+      .join('\n');
+    const group = groups.get(key);
+    if (group) group.count++;
+    else groups.set(key, { count: 1, mismatches });
+  }
+  return [...groups.values()].toSorted((a, b) => b.count - a.count)[0]?.mismatches ?? [];
+}
+
+/** Fields of the mismatches in which the kernel's runs differ. */
+function spreadOf(
+  half: ModelHalf,
+  runs: readonly { readonly seen: readonly Observation[]; readonly mismatches: readonly Mismatch[] }[],
+): Varying[] {
+  const varying = new Map<string, Varying>();
+  for (const { mismatches } of runs)
+    for (const { line, operation, subject, field } of mismatches) {
+      const step = half.steps.findIndex((each) => each.operation.line === line);
+      const spread: Record<string, number> = {};
+      for (const { seen } of runs) {
+        const value = String(valueOf(seen[step], subject, field));
+        spread[value] = (spread[value] ?? 0) + 1;
+      }
+      if (Object.keys(spread).length > 1)
+        varying.set(`${line} ${subject} ${field}`, { line, operation, subject, field, spread });
+    }
+  return [...varying.values()];
+}
+
+function valueOf(seen: Observation | undefined, subject: string, field: string): Scalar | undefined {
+  const fields = seen?.subjects.get(subject);
+  return field === 'present' ? fields !== undefined : fields?.[field];
+}

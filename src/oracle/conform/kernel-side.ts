@@ -1,0 +1,272 @@
+// The native agent's answer to one operation as an observation. The lines are described in agent/observe.c.
+import { errnoName } from '../../lib/errno.js';
+import type { Fields, Observation, Scalar } from './observation.js';
+import { Naming, OPERATION, fdKey, pageKey, taskKey, vmaKey } from './observation.js';
+import { knownCodes } from './vm-flags.js';
+
+const SMAPS = (
+  'Rss Pss Shared_Clean Shared_Dirty Private_Clean Private_Dirty Anonymous KSM LazyFree AnonHugePages ShmemPmdMapped ' +
+  'FilePmdMapped Shared_Hugetlb Private_Hugetlb Swap SwapPss Locked'
+).split(' ');
+
+const KPF_DIRTY = 4;
+const KPF_ANON = 12;
+const KPF_SWAPBACKED = 14;
+const KPF_KSM = 21;
+const KPF_ZERO_PAGE = 24;
+const KPF_ANON_EXCLUSIVE = 34;
+const KPF_COMPOUND_TAIL = 16;
+const PM_SWAPPED = 62;
+const PM_GUARD = 58;
+const PM_UFFD_WP = 57;
+const PM_EXCLUSIVE = 56;
+const PM_PRESENT = 63;
+const PTE_PRESENT = 0;
+const PTE_WRITE = 1;
+const PTE_DIRTY = 6;
+const PTE_SAVED_DIRTY = 58;
+/** Flags as the agent orders them. */
+const DEEP_ANON_EXCLUSIVE = 1;
+const DEEP_DIRTY = 2;
+
+/** A 64-bit word in hexadecimal: exact below 2^53, and each bit. */
+class Word {
+  readonly #high: number;
+  readonly #low: number;
+  constructor(hex: string) {
+    this.#high = hex.length > 8 ? parseInt(hex.slice(0, -8), 16) : 0;
+    this.#low = parseInt(hex.slice(-8), 16);
+  }
+  bit(n: number): boolean {
+    return n >= 32 ? ((this.#high >>> (n - 32)) & 1) === 1 : ((this.#low >>> n) & 1) === 1;
+  }
+  /** Bits 0 to 54 of pagemap. */
+  get frame(): number {
+    return (this.#high & 0x7fffff) * 2 ** 32 + this.#low;
+  }
+}
+
+/** What a task showed before anything was mapped: its runtime. Taken off. */
+export interface Baseline {
+  readonly rssAnon: number;
+  readonly rssFile: number;
+  readonly rssShmem: number;
+  readonly swap: number;
+  readonly pageTables: number;
+  readonly size: number;
+}
+
+interface Accumulated {
+  readonly subjects: Map<string, Fields>;
+  readonly frames: Map<string, number>;
+  readonly naming: Naming<number>;
+  readonly files: Naming<string>;
+}
+
+/** Reads the agent's answers to one workload, in order. */
+export class KernelSide {
+  #baseline: Baseline | null = null;
+  readonly #faults = new Map<number, number>();
+
+  /**
+   * The observation in `lines`, the agent's answer to `operation`; of the answer to `start` the baseline is taken.
+   * @throws Error for a line that is none of the agent's.
+   */
+  read(lines: readonly string[], operation: string): Observation {
+    const into: Accumulated = { subjects: new Map(), frames: new Map(), naming: new Naming(), files: new Naming() };
+    for (const line of lines) this.#line(line, operation, into);
+    return { subjects: into.subjects, frames: into.frames };
+  }
+
+  #line(line: string, operation: string, into: Accumulated): void {
+    const words = line.split(' ');
+    switch (words[0]) {
+      case 'R':
+        into.subjects.set(OPERATION, outcome(words, operation));
+        break;
+      case 'B':
+        into.subjects.set(OPERATION, { blocked: true });
+        break;
+      case '!':
+        into.subjects.set(OPERATION, { refused: line.slice(2) });
+        break;
+      case 'T':
+        this.#task(words.slice(1).map(Number), operation, into);
+        break;
+      case 'S': {
+        const [task = 0, owner = 0, faults = 0] = words.slice(1).map(Number);
+        const delta = this.#delta(task, faults, operation);
+        into.subjects.set(taskKey(task), { shares_mm_of: taskKey(owner), faults: delta });
+        break;
+      }
+      case 'F':
+        descriptor(words, into);
+        break;
+      case 'V':
+        vma(line, into);
+        break;
+      case 'P':
+        page(words, into);
+        break;
+      case 'H':
+        break;
+      default:
+        throw new Error(`the native agent said: ${line}`);
+    }
+  }
+
+  #delta(task: number, faults: number, operation: string): number | undefined {
+    const before = this.#faults.get(task);
+    this.#faults.set(task, faults);
+    return before === undefined || operation === 'fork' ? undefined : faults - before;
+  }
+
+  #task(numbers: readonly number[], operation: string, into: Accumulated): void {
+    const [
+      task = 0,
+      rssAnon = 0,
+      rssFile = 0,
+      rssShmem = 0,
+      swap = 0,
+      locked = 0,
+      pageTables = 0,
+      size = 0,
+      faults = 0,
+    ] = numbers;
+    this.#baseline ??= { rssAnon, rssFile, rssShmem, swap, pageTables, size };
+    const base = this.#baseline;
+    into.subjects.set(taskKey(task), {
+      faults: this.#delta(task, faults, operation),
+      rss_anon: rssAnon - base.rssAnon,
+      rss_file: rssFile - base.rssFile,
+      rss_shmem: rssShmem - base.rssShmem,
+      swap: swap - base.swap,
+      locked_vm: locked,
+      page_tables: pageTables - base.pageTables,
+      total_vm: size - base.size,
+    });
+  }
+}
+
+/** The kernel's own mount of shared memory: memfd, shared anonymous mappings. */
+const SHMEM_DEVICE = '0:1';
+
+/** Calls that return an address or a number that may look negative as a long. */
+function outcome(words: readonly string[], operation: string): Fields {
+  const [, ret = '0', errno = '0', signal = '0', code = '0', addr = '0', extra = '0'] = words;
+  if (signal !== '0') {
+    if (signal === '9') return { killed: true };
+    return { signal: parseInt(signal, 16), si_code: parseInt(code, 16), si_addr: parseInt(addr, 16) };
+  }
+  if (errno !== '0') {
+    const number = parseInt(errno, 16);
+    return { errno: errnoName(number) ?? `E${number}` };
+  }
+  if (operation === 'load') return { ret: extra === '1' ? 'mixed' : parseInt(ret, 16) };
+  return { ret: parseInt(ret, 16) };
+}
+
+function descriptor(words: readonly string[], { subjects, files }: Accumulated): void {
+  const [, task = '', fd = '', device = '', inode = '', size = '', blocks = ''] = words;
+  const key = fdKey(Number(task), Number(fd));
+  const file = { file: files.of(`${device} ${inode}`, key), size: Number(size) };
+  // What a file takes on its disk is the file system's affair.
+  subjects.set(key, device === SHMEM_DEVICE ? { ...file, blocks: Number(blocks) } : file);
+}
+
+function vma(line: string, { subjects, files }: Accumulated): void {
+  const [head = '', values = '', flags = ''] = splitFromEnd(line);
+  const [, task = '', start = '', end = '', , pgoff = '', device = '', inode = ''] = head.split(' ');
+  const key = vmaKey(Number(task), parseInt(start, 16));
+  const fields: Record<string, Scalar> = {
+    end: parseInt(end, 16),
+    ...(inode === '0' ? {} : { pgoff: parseInt(pgoff, 16) }),
+    file: inode === '0' ? 'none' : files.of(`${deviceText(device)} ${inode}`, key),
+    flags: knownCodes(flags),
+  };
+  values.split(' ').forEach((value, i) => (fields[SMAPS[i] as string] = Number(value)));
+  subjects.set(key, fields);
+}
+
+/** smaps pads device numbers with zeros. */
+const deviceText = (text: string): string =>
+  text
+    .split(':')
+    .map((part) => parseInt(part, 16).toString(16))
+    .join(':');
+
+/** A mapping's name may hold bars. */
+function splitFromEnd(line: string): string[] {
+  const last = line.lastIndexOf('|');
+  const middle = line.lastIndexOf('|', last - 1);
+  return [line.slice(0, middle), line.slice(middle + 1, last), line.slice(last + 1)];
+}
+
+function page(words: readonly string[], { subjects, frames, naming }: Accumulated): void {
+  const [, task = '', addr = '', pagemapHex = '0', flagsHex = '-', count = '-', ...deep] = words;
+  const key = pageKey(Number(task), parseInt(addr, 16));
+  const pagemap = new Word(pagemapHex);
+  if (!pagemap.bit(PM_PRESENT)) {
+    subjects.set(key, absent(pagemap));
+    return;
+  }
+  const flags = new Word(flagsHex);
+  const entry = deep.length === 0 ? null : new Word(deep[0] as string);
+  const uffd_wp = pagemap.bit(PM_UFFD_WP);
+  const writable = entry?.bit(PTE_WRITE);
+  if (flags.bit(KPF_ZERO_PAGE)) {
+    subjects.set(key, { kind: 'zero', writable, uffd_wp });
+    return;
+  }
+  const { frame } = pagemap;
+  frames.set(key, frame);
+  const anon = flags.bit(KPF_ANON);
+  const seen = deepFields(deep, entry, flags);
+  subjects.set(key, {
+    kind: 'present',
+    frame: naming.of(frame, key),
+    backing: backingOf(flags),
+    // Of a tail page these flags are its head's.
+    anon_exclusive: anon
+      ? (seen.anonExclusive ?? (flags.bit(KPF_COMPOUND_TAIL) ? undefined : flags.bit(KPF_ANON_EXCLUSIVE)))
+      : undefined,
+    single_map: pagemap.bit(PM_EXCLUSIVE),
+    mapcount: parseInt(count, 16),
+    writable,
+    protnone: entry === null ? undefined : !entry.bit(PTE_PRESENT),
+    dirty: seen.dirty,
+    uffd_wp,
+    refcount: anon ? seen.refcount : undefined,
+    content: seen.content,
+  });
+}
+
+function backingOf(kpageflags: Word): string {
+  if (kpageflags.bit(KPF_ANON)) return kpageflags.bit(KPF_KSM) ? 'ksm' : 'anon';
+  return kpageflags.bit(KPF_SWAPBACKED) ? 'shmem' : 'file';
+}
+
+interface Deep {
+  readonly anonExclusive?: boolean;
+  readonly dirty?: boolean;
+  readonly refcount?: number;
+  readonly content?: number;
+}
+
+/** What only the kernel's own memory shows: `entry level flags order refcount mapcount large entire pincount digest`. */
+function deepFields(deep: readonly string[], entry: Word | null, kpageflags: Word): Deep {
+  const [, , flags = '-', , refcount = '-', , , , , content = '-'] = deep;
+  if (entry === null || flags === '-') return {};
+  const bits = parseInt(flags, 16);
+  return {
+    anonExclusive: (bits & DEEP_ANON_EXCLUSIVE) !== 0,
+    dirty: entry.bit(PTE_DIRTY) || entry.bit(PTE_SAVED_DIRTY) || (bits & DEEP_DIRTY) !== 0 || kpageflags.bit(KPF_DIRTY),
+    ...(refcount === '-' ? {} : { refcount: Number(refcount) }),
+    ...(content === '-' ? {} : { content: parseInt(content, 16) }),
+  };
+}
+
+function absent(pagemap: Word): Fields {
+  if (pagemap.bit(PM_GUARD)) return { kind: 'marker' };
+  return { kind: pagemap.bit(PM_SWAPPED) ? 'swap' : 'marker', uffd_wp: pagemap.bit(PM_UFFD_WP) };
+}

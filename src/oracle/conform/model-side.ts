@@ -1,0 +1,237 @@
+// What the model shows after an operation, in the form of the real kernel's observation.
+import type { KernelEvent } from '../../../events/index.js';
+import { canonicalPage } from '../../../projections/canonical.js';
+import type { CanonicalPage } from '../../../projections/canonical.js';
+import { Facts } from '../../../projections/facts/facts.js';
+import { factHandlers } from '../../../projections/facts/handlers.js';
+import type { MmEntries } from '../../../projections/facts/mappings.js';
+import { smapsOf } from '../../../projections/smaps.js';
+import { forEachPte, ptePfn, ptePresent, pteSpecial } from '../../../reducers/pte.js';
+import type { InodeView, KernelView, MmView, TaskView, VmaView } from '../../../reducers/state.js';
+import {
+  InodeKind,
+  MM_ANONPAGES,
+  MM_FILEPAGES,
+  MM_SHMEMPAGES,
+  MM_SWAPENTS,
+  mmAt,
+  pageAt,
+} from '../../../reducers/state.js';
+import type { Got } from '../../kernel/call.js';
+import { contentDigest, fileByte } from './page-bytes.js';
+import type { Fields, Observation, Scalar } from './observation.js';
+import { Naming, OPERATION, fdKey, pageKey, taskKey, vmaKey } from './observation.js';
+import { flagCodes } from './vm-flags.js';
+
+const END_VPN = 2 ** 35;
+const PAGE_KB = 4;
+const SECTOR_PAGES = 8;
+
+/** No page of the model is huge, merged or swapped out. */
+const NOT_THERE = {
+  KSM: 0,
+  AnonHugePages: 0,
+  ShmemPmdMapped: 0,
+  FilePmdMapped: 0,
+  Shared_Hugetlb: 0,
+  Private_Hugetlb: 0,
+  Swap: 0,
+  SwapPss: 0,
+} as const;
+
+type Handlers = Readonly<Record<string, ((facts: Facts, event: KernelEvent) => void) | undefined>>;
+
+/** Looks at one run of the model; told every event. */
+export class ModelSide {
+  readonly #state: () => KernelView;
+  readonly #facts = new Facts();
+  /** Seeds of the files that the workload made, by inode; those that were resized since are not known to the last byte. */
+  readonly #seeds = new Map<number, number>();
+  readonly #faults = new Map<number, number>();
+
+  constructor(state: () => KernelView) {
+    this.#state = state;
+  }
+
+  event(event: KernelEvent): void {
+    (factHandlers as Handlers)[event.type]?.(this.#facts, event);
+    if (event.type === 'InodeResized') this.#seeds.delete(event.inode);
+  }
+
+  /** A file whose pages hold what `fileByte(seed, index)` gives. */
+  madeFile(name: string, seed: number): void {
+    const inode = this.#state().inodeByName[name];
+    if (inode !== undefined) this.#seeds.set(inode, seed);
+  }
+
+  /** The byte behind a load's "unknown": a page of a file that the workload made. */
+  byteAt(tid: number, addr: number): number | null {
+    const state = this.#state();
+    const task = state.tasks[tid];
+    if (task === undefined || task.mm === 0) return null;
+    let byte: number | null = null;
+    forEachPte(mmAt(state, task.mm), Math.floor(addr / 4096), Math.floor(addr / 4096) + 1, (_vpn, entry) => {
+      if (!ptePresent(entry) || pteSpecial(entry)) return;
+      const { content } = pageAt(state, ptePfn(entry));
+      if (content !== null && content.inode !== 0) byte = this.#baseByte(content.inode, content.index);
+    });
+    return byte;
+  }
+
+  /** The state now, and how the operation by `tid` ended. */
+  observe(tid: number, operation: string, got: Got): Observation {
+    const state = this.#state();
+    const subjects = new Map<string, Fields>();
+    const frames = new Map<string, number>();
+    subjects.set(OPERATION, this.#outcome(tid, operation, got));
+    const files = new Naming<number>();
+    const naming = new Naming<number>();
+    const seen = new Map<number, number>();
+    for (const task of living(state)) {
+      const owner = seen.get(task.mm);
+      subjects.set(taskKey(task.tid), this.#task(state, task, owner, operation === 'fork'));
+      this.#descriptors(state, task, files, subjects);
+      if (owner !== undefined) continue;
+      seen.set(task.mm, task.tid);
+      this.#space(state, task, { subjects, frames, naming, files });
+    }
+    return { subjects, frames };
+  }
+
+  #outcome(tid: number, operation: string, got: Got): Fields {
+    if (got === null || (operation === 'exit' && got !== null)) return {};
+    if ('value' in got) return { ret: got.value };
+    if ('errno' in got) return { errno: got.errno };
+    if ('signal' in got) return { signal: got.signal, si_code: got.code, si_addr: got.addr };
+    void tid;
+    return { ret: got.word };
+  }
+
+  #task(state: KernelView, task: TaskView, owner: number | undefined, forked: boolean): Fields {
+    const faults = task.minFlt + task.majFlt;
+    const before = this.#faults.get(task.tid);
+    this.#faults.set(task.tid, faults);
+    // At a fork the runtime of parent and child faults as well.
+    const delta = before === undefined || forked ? undefined : faults - before;
+    if (owner !== undefined) return { shares_mm_of: taskKey(owner), faults: delta };
+    const mm = mmAt(state, task.mm);
+    const kb = (type: number): number => (mm.rss[type] ?? 0) * PAGE_KB;
+    return {
+      faults: delta,
+      rss_anon: kb(MM_ANONPAGES),
+      rss_file: kb(MM_FILEPAGES),
+      rss_shmem: kb(MM_SHMEMPAGES),
+      swap: kb(MM_SWAPENTS),
+      locked_vm: mm.lockedVm * PAGE_KB,
+      page_tables: mm.tableBytes / 1024,
+      total_vm: mm.totalVm * PAGE_KB,
+    };
+  }
+
+  #descriptors(state: KernelView, task: TaskView, files: Naming<number>, subjects: Map<string, Fields>): void {
+    const open = state.files[task.tgid] ?? {};
+    for (const fd of Object.keys(open)
+      .map(Number)
+      .toSorted((a, b) => a - b)) {
+      const inode = state.inodes[open[fd]?.inode ?? 0];
+      if (!inode) continue;
+      const key = fdKey(task.tid, fd);
+      const fields: Record<string, Scalar | undefined> = { file: files.of(inode.id, key) };
+      if (inode.size >= 0) fields['size'] = inode.size;
+      if (inode.kind === InodeKind.shmem) fields['blocks'] = cachedPages(inode) * SECTOR_PAGES;
+      subjects.set(key, fields);
+    }
+  }
+
+  #space(
+    state: KernelView,
+    task: TaskView,
+    into: {
+      readonly subjects: Map<string, Fields>;
+      readonly frames: Map<string, number>;
+      readonly naming: Naming<number>;
+      readonly files: Naming<number>;
+    },
+  ): void {
+    const { subjects, frames, naming, files } = into;
+    const mm = mmAt(state, task.mm);
+    const space = this.#facts.mappings.mms.get(mm.id);
+    for (const vma of mm.vmas) {
+      const key = vmaKey(task.tid, vma.start);
+      subjects.set(key, this.#vma(state, mm, vma, space, files, key));
+    }
+    forEachPte(mm, 0, END_VPN, (vpn, entry) => {
+      const addr = vpn * 4096;
+      const key = pageKey(task.tid, addr);
+      const page = canonicalPage(state, addr, entry, ptePfn);
+      if (ptePresent(entry) && !pteSpecial(entry)) frames.set(key, ptePfn(entry));
+      subjects.set(key, this.#page(state, page, entry, naming, key));
+    });
+  }
+
+  #vma(
+    state: KernelView,
+    mm: MmView,
+    vma: VmaView,
+    space: MmEntries | undefined,
+    files: Naming<number>,
+    key: string,
+  ): Fields {
+    const facts = this.#facts.vmas.mms.get(mm.id)?.list.find(({ start }) => start === vma.start);
+    const {
+      start: _start,
+      end: _end,
+      ...smaps
+    } = facts && space ? smapsOf(this.#facts, space, facts) : { start: 0, end: 0 };
+    const inode = state.inodes[vma.inode];
+    return {
+      end: vma.end,
+      // smaps prints 0 for anonymous mappings.
+      pgoff: inode ? vma.pgoff : undefined,
+      file: inode ? files.of(inode.id, key) : 'none',
+      flags: flagCodes(vma.flags),
+      ...NOT_THERE,
+      ...smaps,
+    };
+  }
+
+  #page(state: KernelView, page: CanonicalPage, entry: number, naming: Naming<number>, key: string): Fields {
+    const { kind, writable, uffd_wp, protnone } = page;
+    if (kind !== 'present') return { kind, writable, uffd_wp };
+    const pfn = ptePfn(entry);
+    const content = contentDigest(pageAt(state, pfn).content, (inode, index) => this.#baseByte(inode, index));
+    return {
+      kind,
+      frame: naming.of(pfn, key),
+      backing: page.backing,
+      anon_exclusive: page.anon_exclusive,
+      single_map: page.single_map,
+      mapcount: page.mapcount,
+      writable,
+      protnone: protnone ?? false,
+      dirty: page.dirty,
+      uffd_wp,
+      // What else holds a page of a file (buffers, a large folio's other pages) the model does not know.
+      refcount: page.backing === 'anon' ? page.refcount : undefined,
+      content: content ?? undefined,
+    };
+  }
+
+  #baseByte(inode: number, index: number): number | null {
+    const seed = this.#seeds.get(inode);
+    const size = this.#state().inodes[inode]?.size ?? 0;
+    return seed === undefined || (index + 1) * 4096 > size ? null : fileByte(seed, index);
+  }
+}
+
+function living(state: KernelView): TaskView[] {
+  return Object.values(state.tasks)
+    .filter((task) => task.exited === 0 && task.mm !== 0)
+    .toSorted((a, b) => a.tid - b.tid);
+}
+
+function cachedPages(inode: InodeView): number {
+  let count = 0;
+  for (const leaf of inode.pages) for (const slot of leaf ?? []) if (slot > 0) count++;
+  return count;
+}

@@ -1,0 +1,107 @@
+// The running kernel made ready to be asked: agent, scratch directory, settings that the model has no notion of put out of the way.
+import { existsSync, readFileSync } from 'node:fs';
+import { mkdtemp } from 'node:fs/promises';
+import { availableParallelism, release } from 'node:os';
+import type { MachineSettings } from '../../kernel/kernel.js';
+import { DEFAULT_MACHINE } from '../../kernel/kernel.js';
+import { EXIT, UserError } from '../../lib/errors.js';
+import { Agent } from '../agent/agent.js';
+import { layoutText, readKernelLayout } from '../agent/btf.js';
+import { buildAgent } from '../agent/build.js';
+import { Settings } from '../settings.js';
+
+/** Where tasks keep their files: a directory whose file system has a disk below it, which /tmp often has not. */
+const SCRATCH_PARENT = '/var/tmp';
+const THP = '/sys/kernel/mm/transparent_hugepage';
+/** What would change memory behind the workload's back. Files that this kernel lacks need no setting. */
+const SETTINGS: readonly (readonly [string, string])[] = [
+  [`${THP}/enabled`, 'never'],
+  [`${THP}/shmem_enabled`, 'never'],
+  ['/sys/kernel/mm/ksm/run', '0'],
+  ['/proc/sys/vm/overcommit_memory', '0'],
+];
+
+/** Why the real kernel cannot be asked here, in words, or null. */
+export function whyNot(): string | null {
+  if (process.platform !== 'linux' || process.arch !== 'x64')
+    return `it needs Linux on x86-64, this is ${process.platform} on ${process.arch}`;
+  if (process.getuid?.() !== 0) return 'it needs root (page frames and page flags are shown to nobody else)';
+  if (!existsSync('/proc/kpageflags')) return 'this kernel has no /proc/kpageflags';
+  if (!['/usr/bin/cc', '/usr/local/bin/cc', '/bin/cc'].some(existsSync) && !pathHas('cc'))
+    return 'no C compiler (cc): the native agent is built where it runs';
+  return null;
+}
+
+const pathHas = (name: string): boolean =>
+  (process.env['PATH'] ?? '').split(':').some((folder) => folder !== '' && existsSync(`${folder}/${name}`));
+
+export interface SessionOptions {
+  /** Read the kernel's memory (PG_anon_exclusive of every page, entries' bits, references, bytes)? */
+  readonly deep: boolean;
+  readonly tell: (line: string) => void;
+}
+
+/** The real side, ready. */
+export class Session {
+  readonly agent: Agent;
+  readonly directory: string;
+  /** `uname -r`. */
+  readonly kernel: string;
+  /** The machine's settings, for the model. */
+  readonly machine: MachineSettings;
+  readonly #settings: Settings;
+
+  private constructor(agent: Agent, settings: Settings, directory: string) {
+    this.agent = agent;
+    this.#settings = settings;
+    this.directory = directory;
+    this.kernel = release();
+    this.machine = machineSettings();
+  }
+
+  /** @throws UserError (unable) with the reason why the real kernel cannot be asked here. */
+  static async open({ deep, tell }: SessionOptions): Promise<Session> {
+    const reason = whyNot();
+    if (reason !== null) throw new UserError(`the running kernel cannot be asked: ${reason}`, EXIT.unable);
+    const program = await buildAgent({ tell });
+    const settings = await Settings.acquire(program, undefined, { tell });
+    try {
+      const directory = await mkdtemp(`${SCRATCH_PARENT}/folioscope-`);
+      await settings.removeAtEnd(directory);
+      for (const [path, value] of SETTINGS) if (existsSync(path)) await settings.set(path, value);
+      const layout = deep ? await layoutOrReason(tell) : null;
+      const agent = await Agent.start(program, { cpu: availableParallelism() - 1, directory, layout });
+      if (deep && layout !== null && !agent.deep) tell(`page tables are not read: ${agent.blind}`);
+      return new Session(agent, settings, directory);
+    } catch (error) {
+      await settings.release();
+      throw error;
+    }
+  }
+
+  /** Everything as it was found. */
+  async close(): Promise<void> {
+    await this.agent.close();
+    await this.#settings.release();
+  }
+}
+
+async function layoutOrReason(tell: (line: string) => void): Promise<string | null> {
+  try {
+    return layoutText(await readKernelLayout());
+  } catch (error) {
+    tell(`page tables are not read: ${(error as Error).message}`);
+    return null;
+  }
+}
+
+/** Settings of this machine that decide results. */
+function machineSettings(): MachineSettings {
+  const meminfo = readFileSync('/proc/meminfo', 'latin1');
+  const kb = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(meminfo)?.[1] ?? 0);
+  return {
+    ...DEFAULT_MACHINE,
+    maxMapCount: Number(readFileSync('/proc/sys/vm/max_map_count', 'latin1')),
+    totalPages: Math.floor((kb('MemTotal') + kb('SwapTotal')) / 4),
+  };
+}
