@@ -1,6 +1,6 @@
 // Compiles the native agent where it runs, on first use, into a cache that programs at the same time may share.
 import { spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, readdir, rename, rm } from 'node:fs/promises';
 import { homedir } from 'node:os';
@@ -80,8 +80,8 @@ export async function buildAgent(options: BuildOptions = {}): Promise<string> {
   await mkdir(cache, { recursive: true }).catch((error: Error) => {
     throw new UserError(`cannot keep the native agent: ${error.message}`, EXIT.unable);
   });
-  // In the same folder, for rename; the name is ours alone among programs that live.
-  const unfinished = `${program}.${process.pid}.${String(process.hrtime.bigint())}`;
+  // In the same folder, for rename.
+  const unfinished = `${program}.${randomUUID()}`;
   const files = names.filter((name) => name.endsWith('.c')).map((name) => join(source, name));
   try {
     const linked = await runCompiler([...FLAGS, '-static', '-o', unfinished, ...files]);
