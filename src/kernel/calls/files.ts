@@ -5,29 +5,8 @@ import type { Call, Got, Handler } from '../call.js';
 import { cIntArg, fromKernel, intArg, textArg } from '../call.js';
 import { closeFd, createInode, dupFd, extendFile, fileArg, inodeNamed, installFd, truncateInode } from '../files.js';
 import type { Kernel, KernelThread } from '../kernel.js';
-import { EBADF, EFAULT, currentTask } from '../kernel.js';
-import { loadUser, storeUser } from '../uaccess.js';
-
-/** Calls that write to or read from a user buffer (`addr`, `length` at arguments 1 and 2): the kernel touches its pages. */
-function* bufferCall(k: Kernel, call: Call, write: boolean): KernelThread<Got> {
-  const addr = call.args[1];
-  if (typeof addr !== 'number') return null;
-  const length = intArg(call, 2, 0);
-  if (length === 0) return { value: 0 };
-  const result = write
-    ? yield* storeUser(k, call.tid, addr, -1, length, false)
-    : yield* loadUser(k, call.tid, addr, length, false);
-  return result.kind === 'signal' ? fromKernel(-EFAULT) : { value: length };
-}
-
-function* writeCall(k: Kernel, call: Call): KernelThread<Got> {
-  const got = yield* bufferCall(k, call, false);
-  const file = fileArg(k, call, 0);
-  const length = intArg(call, 2, 0);
-  if (file !== null && k.view.inodes[file.inode]?.kind === InodeKind.shmem)
-    extendFile(k, file.inode, intArg(call, 3, 0), length, currentTask(k, call.tid).cpu, true);
-  return got;
-}
+import { EBADF, currentTask } from '../kernel.js';
+import { doRead, doWrite } from '../read-write.js';
 
 const F_DUPFD = 0;
 const F_DUPFD_CLOEXEC = 1030;
@@ -86,16 +65,16 @@ export const FILE_CALLS: Readonly<Record<string, Handler>> = {
     return fromKernel(extendFile(k, file.inode, intArg(call, 2), intArg(call, 3), cpu, true));
   },
   *read(k, call) {
-    return yield* bufferCall(k, call, true);
+    return yield* doRead(k, call);
   },
   *pread64(k, call) {
-    return yield* bufferCall(k, call, true);
+    return yield* doRead(k, call);
   },
   *write(k, call) {
-    return yield* writeCall(k, call);
+    return yield* doWrite(k, call);
   },
   *pwrite64(k, call) {
-    return yield* writeCall(k, call);
+    return yield* doWrite(k, call);
   },
 
   // The kernel remembers addresses that it writes to later; those writes show as faults of their own.
