@@ -40,15 +40,19 @@ const FLAGS: Readonly<Record<string, readonly [at: number, bits: readonly number
 
 type Arguments = readonly Value[];
 
-/** Smaller sizes: one page, a half, a page less; whole pages. */
-function smallerSizes(value: number, smallest: number): number[] {
-  if (value <= smallest) return [];
-  const found = [smallest];
-  const half = Math.floor(value / 2 / PAGE) * PAGE;
-  if (half > smallest) found.push(half);
-  if (value - PAGE > smallest) found.push(value - PAGE);
-  if (value % PAGE !== 0) found.push(Math.floor(value / PAGE) * PAGE, Math.ceil(value / PAGE) * PAGE);
-  return found;
+/** Up to here a size may shrink page by page; beyond, a sixteenth is near enough. */
+const FEW = 16 * PAGE;
+
+/** Plainer sizes: whole pages (unless `smallest` is one byte), then smaller in ever smaller steps. */
+function plainerSizes(value: number, smallest: number): number[] {
+  const found: number[] = [];
+  if (value > smallest) found.push(smallest);
+  for (const step of value <= FEW ? [value / 2, PAGE] : [value / 2, value / 4, value / 16]) {
+    const smaller = Math.floor((value - step) / PAGE) * PAGE;
+    if (smaller > smallest) found.push(smaller);
+  }
+  if (value % PAGE !== 0 && smallest !== 1) found.push(Math.ceil(value / PAGE) * PAGE);
+  return [...new Set(found)];
 }
 
 /** The same call on fewer pages: the first ones, or the last ones. */
@@ -61,13 +65,13 @@ function* smallerRanges({ name, args }: Operation): Generator<Arguments> {
   if (typeof length !== 'number') return;
   // Without a length a load or store is of one byte.
   if (name === 'load' || name === 'store') yield args.slice(0, size);
-  for (const smaller of smallerSizes(length, bytewise ? 1 : PAGE)) {
-    yield args.with(size, smaller);
-    const skipped = length - smaller;
+  for (const plainer of plainerSizes(length, bytewise ? 1 : PAGE)) {
+    yield args.with(size, plainer);
+    const skipped = length - plainer;
     if (typeof addr === 'number' && skipped > 0 && skipped % PAGE === 0)
-      yield args.with(size, smaller).with(at, addr + skipped);
+      yield args.with(size, plainer).with(at, addr + skipped);
     // A move that keeps the size stays one.
-    if (name === 'mremap' && args[2] === length) yield args.with(size, smaller).with(2, smaller);
+    if (name === 'mremap' && args[2] === length) yield args.with(size, plainer).with(2, plainer);
   }
 }
 
@@ -105,7 +109,7 @@ export function* simplerOperations(operation: Operation): Generator<Operation> {
     const value = args[at];
     if (typeof value !== 'number') continue;
     const smallest = (name === 'fallocate' && at === 3) || name === 'mremap' ? PAGE : 0;
-    for (const smaller of smallerSizes(value, smallest)) yield withArguments(args.with(at, smaller));
+    for (const plainer of plainerSizes(value, smallest)) yield withArguments(args.with(at, plainer));
   }
   for (const changed of simplerFlags(operation)) yield withArguments(changed);
   for (const changed of simplerProtection(operation)) yield withArguments(changed);

@@ -152,6 +152,19 @@ describe('minimise', () => {
     ]);
   });
 
+  it('shrinks what is huge in few steps, to whole pages', async () => {
+    const operations = text('1 munmap(0x100040000000, 0x800000064)');
+    let trials = 0;
+    const found = await minimise(operations, async ([operation]) => {
+      trials++;
+      return Number(operation?.args[1]) >= 2 ** 30 + 8192;
+    });
+    const length = Number(found[0]?.args[1]);
+    expect(length % 4096).toBe(0);
+    expect(length).toBeLessThan(2 ** 30 * 1.2);
+    expect(trials).toBeLessThan(60);
+  });
+
   it('stops at the number of trials, with the best so far, and tells how it goes', async () => {
     const operations = bulk(200);
     const told: number[] = [];
