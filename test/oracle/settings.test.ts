@@ -175,17 +175,22 @@ describe.skipIf(!hasCompiler)('settings', () => {
 });
 
 describe.skipIf(!hasCompiler)('an end that was not foreseen', () => {
-  it('kill -9 of the guard: the next one gives back, and says so', async () => {
+  it('kill -9 of the guard: the next one gives back, the last change first, and says so', async () => {
     const file = setting('file', 'always [never]');
+    const later = setting('later', '1');
     const settings = await Settings.acquire(program, state, options);
     await settings.set(file, 'always');
+    await settings.set(later, 2);
+    await settings.set(later, 3);
+    // A header, and a line for each setting, however often it was changed.
+    expect(read(journal()).split('\n')).toHaveLength(3);
     process.kill(settings.pid, 'SIGKILL');
     await until(() => !isAlive(settings.pid));
     expect((await failure(settings.release())).message).toMatch(/SIGKILL/);
     expect(read(file)).toBe('always');
     const next = await Settings.acquire(program, state, options);
-    expect(told).toEqual([`restored set ${file} never`]);
-    expect(read(file)).toBe('never');
+    expect(told).toEqual([`restored set ${later} 1`, `restored set ${file} never`]);
+    expect([read(file), read(later)]).toEqual(['never', '1']);
     await next.release();
   });
   it('a command under way when the guard is killed fails', async () => {

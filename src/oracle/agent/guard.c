@@ -822,6 +822,9 @@ int guard_main(int argc, char **argv)
 		say("error %s", problem);
 		return 4;
 	}
+	/* Paths are absolute from here on; nobody's directory should be kept busy. */
+	if (chdir("/"))
+		say("failed chdir: %s", strerror(errno));
 	recover();
 	say("ready");
 	serve(&usual);
