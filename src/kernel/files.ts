@@ -5,13 +5,16 @@ import { forEachPte, ptePfn, pteSpecial } from '../../reducers/pte.js';
 import { vmaPages } from '../../reducers/vma.js';
 import { isFd } from '../workload/operation.js';
 import type { Call } from './call.js';
-import { intArg } from './call.js';
+import { NotModelledError } from '../lib/errors.js';
+import { cIntArg, intArg } from './call.js';
 import type { Kernel, KernelThread } from './kernel.js';
-import { EBADF, EINVAL, PAGE_SIZE, currentTask } from './kernel.js';
+import { EBADF, EFBIG, EINVAL, PAGE_SIZE, currentTask } from './kernel.js';
 import { flushGather, updateHiwaterRss, zapPageRange } from './memory/zap.js';
 import { appendRun } from './page-alloc.js';
 import { lruBatchAdded } from './swap.js';
 
+const O_ACCMODE = 3;
+const O_RDONLY = 0;
 const O_RDWR = 2;
 
 /** Names under which shared memory objects appear in recordings. */
@@ -81,6 +84,41 @@ export function* dupFd(k: Kernel, call: Call, target: number, atLeast = 0): Kern
   if (target < 0) return yield* installFd(k, call.tid, inode, flags, Math.max(atLeast, 3));
   k.emit({ type: 'FdInstalled', tgid, fd: target, inode, flags });
   return target;
+}
+
+/** Argument `i` as an loff_t, 64 bits and signed. As an unsigned number -1 would lose its last bits. */
+function offsetArg(call: Call, i: number): number {
+  const value = call.args[i];
+  if (typeof value === 'bigint') return Number(BigInt.asIntN(64, value));
+  return typeof value === 'number' ? value : intArg(call, i);
+}
+
+const isWritable = (file: OpenFile): boolean => (file.flags & O_ACCMODE) !== O_RDONLY;
+
+/** ftruncate(2): `do_sys_ftruncate()`. A descriptor that may not write is EINVAL here, unlike elsewhere. */
+export function doFtruncate(k: Kernel, call: Call): number {
+  const size = offsetArg(call, 1);
+  if (size < 0) return -EINVAL;
+  const file = fileArg(k, call, 0);
+  if (file === null) return -EBADF;
+  if (!isWritable(file)) return -EINVAL;
+  if (size > Number.MAX_SAFE_INTEGER) throw new NotModelledError('files of 2^53 bytes and more');
+  truncateInode(k, file.inode, size);
+  return 0;
+}
+
+/** fallocate(2) that neither punches holes nor keeps the size: `vfs_fallocate()`. */
+export function doFallocate(k: Kernel, call: Call): number {
+  const file = fileArg(k, call, 0);
+  if (file === null) return -EBADF;
+  const [offset, length] = [offsetArg(call, 2), offsetArg(call, 3)];
+  if (offset < 0 || length <= 0) return -EINVAL;
+  if (cIntArg(call, 1) !== 0) throw new NotModelledError('fallocate with a mode');
+  if (!isWritable(file)) return -EBADF;
+  if (offset + length >= 2 ** 63) return -EFBIG;
+  if (length / PAGE_SIZE > k.machine.totalPages) throw new NotModelledError('fallocate of more than there is memory');
+  if (offset + length > Number.MAX_SAFE_INTEGER) throw new NotModelledError('files of 2^53 bytes and more');
+  return extendFile(k, file.inode, offset, length, currentTask(k, call.tid).cpu, true);
 }
 
 /**

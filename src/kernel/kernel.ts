@@ -98,6 +98,7 @@ export const EBUSY = 16;
 export const EEXIST = 17;
 export const ENODEV = 19;
 export const EINVAL = 22;
+export const EFBIG = 27;
 export const EOVERFLOW = 75;
 export const EOPNOTSUPP = 95;
 

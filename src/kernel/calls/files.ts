@@ -2,10 +2,10 @@
 import { InodeKind } from '../../../reducers/state.js';
 import { NotModelledError } from '../../lib/errors.js';
 import type { Call, Got, Handler } from '../call.js';
-import { cIntArg, fromKernel, intArg, textArg } from '../call.js';
-import { closeFd, createInode, dupFd, extendFile, fileArg, inodeNamed, installFd, truncateInode } from '../files.js';
+import { cIntArg, fromKernel, textArg } from '../call.js';
+import { closeFd, createInode, doFallocate, doFtruncate, dupFd, inodeNamed, installFd } from '../files.js';
 import type { Kernel, KernelThread } from '../kernel.js';
-import { EBADF, currentTask } from '../kernel.js';
+import { EBADF, EINVAL } from '../kernel.js';
 import { doRead, doWrite } from '../read-write.js';
 
 const F_DUPFD = 0;
@@ -41,10 +41,13 @@ export const FILE_CALLS: Readonly<Record<string, Handler>> = {
     return fromKernel(yield* dupFd(k, call, -1));
   },
   *dup2(k, call) {
-    return fromKernel(yield* dupFd(k, call, cIntArg(call, 1)));
+    const target = cIntArg(call, 1);
+    return fromKernel(target < 0 ? -EBADF : yield* dupFd(k, call, target));
   },
   *dup3(k, call) {
-    return fromKernel(yield* dupFd(k, call, cIntArg(call, 1)));
+    const target = cIntArg(call, 1);
+    if (target === cIntArg(call, 0)) return fromKernel(-EINVAL);
+    return fromKernel(target < 0 ? -EBADF : yield* dupFd(k, call, target));
   },
   *fcntl(k, call) {
     const command = cIntArg(call, 1);
@@ -52,17 +55,10 @@ export const FILE_CALLS: Readonly<Record<string, Handler>> = {
     return fromKernel(yield* dupFd(k, call, -1, cIntArg(call, 2, 0)));
   },
   *ftruncate(k, call) {
-    const file = fileArg(k, call, 0);
-    if (file === null) return fromKernel(-EBADF);
-    truncateInode(k, file.inode, intArg(call, 1));
-    return { value: 0 };
+    return fromKernel(doFtruncate(k, call));
   },
   *fallocate(k, call) {
-    const file = fileArg(k, call, 0);
-    if (file === null) return fromKernel(-EBADF);
-    if (cIntArg(call, 1) !== 0) throw new NotModelledError('fallocate with a mode');
-    const { cpu } = currentTask(k, call.tid);
-    return fromKernel(extendFile(k, file.inode, intArg(call, 2), intArg(call, 3), cpu, true));
+    return fromKernel(doFallocate(k, call));
   },
   *read(k, call) {
     return yield* doRead(k, call);
