@@ -197,14 +197,15 @@ export function extendFile(
   if (now.size >= 0 && offset + length > now.size) k.emit({ type: 'InodeResized', inode, size: offset + length });
   if (!allocate || now.kind !== InodeKind.shmem) return 0;
   for (let index = Math.floor(offset / PAGE_SIZE); index * PAGE_SIZE < offset + length; index++) {
-    const seen = k.view.inodes[inode];
-    if (!seen || cachedPfn(seen, index) >= 0) continue;
     addShmemPage(k, inode, index, cpu);
   }
   return 0;
 }
 
-function addShmemPage(k: Kernel, inode: number, index: number, cpu: number): void {
+/** `shmem_get_folio()`: shared memory has a page at `index`, the one it has or a new one of zeros. */
+export function addShmemPage(k: Kernel, inode: number, index: number, cpu: number): void {
+  const now = k.view.inodes[inode];
+  if (!now || cachedPfn(now, index) >= 0) return;
   const pfn = nextFreePfn(k.view);
   k.emit({ type: 'PageCacheAdded', inode, runs: [index, pfn, 1], swapbacked: 1, ref: 2, lruCpu: cpu });
   lruBatchAdded(k, cpu);

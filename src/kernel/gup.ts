@@ -10,17 +10,22 @@ import {
   VM_WRITE,
   findVmaIndex,
 } from '../../reducers/vma.js';
-import { pteAt, ptePresent, pteWrite } from '../../reducers/pte.js';
+import { PTE_DIRTY, pteAt, ptePfn, ptePresent, pteWrite } from '../../reducers/pte.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { EFAULT, EINVAL, ENOMEM, PAGE_SIZE, currentTask } from './kernel.js';
 import type { Access } from './memory/fault.js';
 import { handleMmFault } from './memory/fault.js';
+import { markDirty } from './memory/file.js';
 
 /** `faultin_page()` for one page: 0, or -EFAULT where a program would have got a signal. */
 export function* faultinPage(k: Kernel, tid: number, mm: number, vpn: number, access: Access): KernelThread<number> {
   const { cpu } = currentTask(k, tid);
   const entry = pteAt(mmAt(k.view, mm), vpn);
-  if (ptePresent(entry) && (access !== 'write' || pteWrite(entry))) return 0;
+  if (ptePresent(entry) && (access !== 'write' || pteWrite(entry))) {
+    // FOLL_TOUCH: a page found writable counts as written to, though its entry stays clean.
+    if (access === 'write' && (entry & PTE_DIRTY) === 0) markDirty(k, ptePfn(entry));
+    return 0;
+  }
   const result = yield* handleMmFault(k, { tid, cpu, mm, addr: vpn * PAGE_SIZE, vpn, access });
   if (result !== 'done' && result !== 'major') return -EFAULT;
   // `mm_account_fault()`: faults without an exception count as well.

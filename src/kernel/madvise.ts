@@ -11,7 +11,7 @@ import {
   tableEnd,
 } from '../../reducers/pte.js';
 import type { VmaView } from '../../reducers/state.js';
-import { PG_ANON, PG_LRU, PG_SWAPBACKED, cpuAt, mmAt, pageAt } from '../../reducers/state.js';
+import { PG_ANON, PG_DIRTY, PG_LRU, PG_SWAPBACKED, cpuAt, mmAt, pageAt } from '../../reducers/state.js';
 import {
   VM_DONTCOPY,
   VM_DONTDUMP,
@@ -178,8 +178,9 @@ function madviseVma(
 }
 
 /**
- * `madvise_free_pte_range()`: pages nobody else maps become clean and wait in the batch of lazily freed ones.
- * Shared pages are skipped; so are pages not on the LRU, whose entry becomes clean all the same.
+ * `madvise_free_pte_range()`: entries become clean, their pages wait in the batch of lazily freed ones, other mappings of a page
+ * notwithstanding: their entries stay dirty and keep it. Pages that are dirty themselves (not just by an entry) are skipped if anybody
+ * else maps them; pages not on the LRU only get the clean entry.
  */
 function madviseFree(k: Kernel, mm: number, start: number, end: number, cpu: number): void {
   const last = end / PAGE_SIZE;
@@ -196,7 +197,8 @@ function freeOne(k: Kernel, mm: number, vpn: number, cpu: number): void {
   if (!ptePresent(entry) || pteSpecial(entry)) return;
   const pfn = ptePfn(entry);
   const page = pageAt(k.view, pfn);
-  if ((page.flags & PG_ANON) === 0 || page.mapcount !== 1) return;
+  if ((page.flags & PG_ANON) === 0) return;
+  if ((page.flags & PG_DIRTY) !== 0 && page.mapcount !== 1) return;
   const batched = (page.flags & (PG_LRU | PG_SWAPBACKED)) === (PG_LRU | PG_SWAPBACKED);
   const runs: number[] = [];
   append4(runs, vpn, pfn, pteFlags(entry) & ~PTE_DIRTY, 1);

@@ -5,9 +5,9 @@ import { uniformByte } from '../../reducers/content.js';
 import { NotModelledError } from '../lib/errors.js';
 import type { Call, Got } from './call.js';
 import { fromKernel, intArg } from './call.js';
-import { extendFile, fileArg } from './files.js';
+import { addShmemPage, extendFile, fileArg } from './files.js';
 import type { Kernel, KernelThread } from './kernel.js';
-import { EBADF, EFAULT, PAGE_SIZE, currentTask } from './kernel.js';
+import { EBADF, EFAULT, PAGE_SIZE, TASK_SIZE, currentTask } from './kernel.js';
 import { markDirty } from './memory/file.js';
 import type { AccessResult } from './memory/fault.js';
 import { loadUser, storeUser } from './uaccess.js';
@@ -43,6 +43,11 @@ function cachedByte(k: Kernel, inode: InodeView, index: number, offset: number, 
   return Math.max(uniformByte(pageAt(k.view, pfn).content, offset, length), UNKNOWN);
 }
 
+/** Does the call say where its buffer is? strace prints what is in it instead. */
+function isAddress({ args: [, buffer], recorded }: Call): boolean {
+  return typeof buffer === 'number' || typeof buffer === 'bigint' || (buffer === null && !recorded);
+}
+
 /** Where a hand-written workload reads or writes: only calls that say it are followed. */
 function positionOf(call: Call): number {
   if (call.args[3] === undefined)
@@ -61,11 +66,11 @@ function openFile(k: Kernel, call: Call, refused: number): OpenFile | null {
  * cannot be written to; -EFAULT if that is at once. Of a recording only that the buffer was written to is followed.
  */
 export function* doRead(k: Kernel, call: Call): KernelThread<Got> {
-  const addr = call.args[1];
   const wanted = intArg(call, 2, 0);
   if (call.recorded) {
-    if (typeof addr !== 'number') return null;
+    if (!isAddress(call)) return null;
     if (wanted === 0) return { value: 0 };
+    const addr = intArg(call, 1);
     const result = yield* storeUser(k, call.tid, addr, UNKNOWN, wanted, false);
     return count(progress(result, addr, wanted), wanted);
   }
@@ -73,6 +78,7 @@ export function* doRead(k: Kernel, call: Call): KernelThread<Got> {
   if (file === null) return fromKernel(-EBADF);
   const position = positionOf(call);
   const start = intArg(call, 1);
+  if (!accessOk(start, wanted)) return fromKernel(-EFAULT);
   const { size } = k.view.inodes[file.inode] as InodeView;
   const length = size < 0 ? wanted : Math.max(0, Math.min(wanted, size - position));
   let done = 0;
@@ -91,21 +97,38 @@ export function* doRead(k: Kernel, call: Call): KernelThread<Got> {
  * pages of the cache change. Of a recording the size of ordinary files is told by other records.
  */
 export function* doWrite(k: Kernel, call: Call): KernelThread<Got> {
-  const addr = call.args[1];
+  const known = isAddress(call);
+  const addr = known ? intArg(call, 1) : -1;
   const wanted = intArg(call, 2, 0);
   const file = call.recorded ? fileArg(k, call, 0) : openFile(k, call, O_RDONLY);
   if (file === null && !call.recorded) return fromKernel(-EBADF);
   const position = call.recorded ? intArg(call, 3, 0) : positionOf(call);
-  const known = typeof addr === 'number';
+  if (known && !accessOk(addr, wanted)) return fromKernel(-EFAULT);
   let done = wanted;
   if (known && wanted > 0) done = progress(yield* loadUser(k, call.tid, addr, wanted, false), addr, wanted);
   const shmem = file !== null && k.view.inodes[file.inode]?.kind === InodeKind.shmem;
   if (file !== null && done > 0 && (shmem || !call.recorded)) {
     extendFile(k, file.inode, position, done, currentTask(k, call.tid).cpu, true);
-    yield* fillCache(k, call.tid, file.inode, position, known ? addr : -1, done);
+    yield* fillCache(k, call.tid, file.inode, position, addr, done);
   }
+  if (file !== null && shmem && done < wanted) rejected(k, call.tid, file.inode, position + done);
   return known ? count(done, wanted) : null;
 }
+
+/**
+ * `shmem_write_begin()` and `shmem_write_end()` of nothing: the page for the bytes that could not be had is there, dirty, and the file
+ * reaches up to where they would have begun.
+ */
+function rejected(k: Kernel, tid: number, inode: number, position: number): void {
+  const index = Math.floor(position / PAGE_SIZE);
+  const { size } = k.view.inodes[inode] as InodeView;
+  if (size >= 0 && position > size) k.emit({ type: 'InodeResized', inode, size: position });
+  addShmemPage(k, inode, index, currentTask(k, tid).cpu);
+  markDirty(k, cachedPfn(k.view.inodes[inode] as InodeView, index));
+}
+
+/** `access_ok()`: do all bytes of the buffer lie where user memory may be? */
+const accessOk = (addr: number, length: number): boolean => addr + length <= TASK_SIZE;
 
 const count = (done: number, wanted: number): Got => fromKernel(done === 0 && wanted > 0 ? -EFAULT : done);
 

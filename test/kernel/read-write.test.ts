@@ -25,6 +25,16 @@ describe('pwrite64', () => {
 1 pwrite64(3, A+0x2000, 0, 0) = 0
 `);
   });
+  it('leaves the page and the size that shared memory had got ready for bytes it could not have', () => {
+    const ran = ranWell(`${MEMFD}1 pwrite64(3, A+0x2000, 1, 0x4800) = -1 EFAULT
+1 mmap(NULL, 0x6000, RW, SH, 3, 0) = S
+1 load(S+0x4000) = 0
+1 load(S+0x5000) = SIGBUS
+1 pwrite64(3, 0xffff800000000000, 1, 0x8000) = -1 EFAULT
+`);
+    expect(ran.run.view.inodes[1]!.size).toBe(0x4800);
+    expect(ran.count('PageCacheAdded')).toBe(1);
+  });
   it('touches nothing for a descriptor that cannot be written to', () => {
     const ran = ranWell(`${MEMFD}1 pwrite64(4, A, 1, 0) = -1 EBADF
 1 inode("/data", 0, 0x1000, 1)
