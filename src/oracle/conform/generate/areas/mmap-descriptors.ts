@@ -1,10 +1,11 @@
 // Steps of area mmap on descriptors: sizes of files, buffers of read and write, dup and close.
 import type { Step } from '../area.js';
-import { isPrivateAnonymous, isReadable, isWritable } from '../calls.js';
-import type { Draft, Opened, Task } from '../picture.js';
+import { isReadable, isWritable } from '../calls.js';
+import type { Draft, Opened, Range, Task } from '../picture.js';
 import { FD_MAX } from '../picture.js';
 import { FILE_BYTES } from '../prologue.js';
-import { PAGE } from '../places.js';
+import { ARENA_END, PAGE } from '../places.js';
+import type { Mapped } from '../space.js';
 
 const AT_FDCWD = -100;
 /** Seven pages; nothing that works on a whole object works on many more. */
@@ -56,16 +57,25 @@ const allocate: Step = (draft) => {
   return true;
 };
 
-/** The kernel writes to a buffer: what the file has, all of it. */
+/** A buffer for read or write: mostly good, now and then running over the end of what is mapped, or the task's own view of the file. */
+function buffer(draft: Draft, task: Task, fits: (mapped: Mapped) => boolean): Range | null {
+  const { random } = draft;
+  const range = random.chance(8) ? draft.carelessRange() : draft.pages(task, fits);
+  if (range === null) return null;
+  const length = random.chance(85) ? Math.min(range.length, random.pick([1, 100, PAGE, 2 * PAGE])) : range.length + 8;
+  const start = range.start + (random.chance(20) ? PAGE - 8 : 0);
+  return start + length > ARENA_END ? range : { start, length };
+}
+
+/** The kernel writes to a buffer, up to the end of the file. */
 const read: Step = (draft) => {
   const { random } = draft;
   const task = draft.anyTask();
-  const found = draft.fd(task, ({ backing }) => backing.bytes > 0);
-  const range = draft.pages(task, (each) => isPrivateAnonymous(each) && isWritable(each));
+  const found = draft.fd(task);
+  const range = buffer(draft, task, isWritable);
   if (found === null || range === null) return false;
   const [fd, { backing }] = found;
-  const length = Math.min(range.length, backing.bytes, random.pick([1, 100, PAGE, 2 * PAGE]));
-  draft.add(task, 'pread64', fd, range.start, length, random.below(backing.bytes - length + 1));
+  draft.add(task, 'pread64', fd, range.start, range.length, random.below(backing.bytes + 100));
   return true;
 };
 
@@ -73,14 +83,13 @@ const read: Step = (draft) => {
 const write: Step = (draft) => {
   const { random } = draft;
   const task = draft.anyTask();
-  const found = draft.fd(task, isMemory);
-  const range = draft.pages(task, (each) => isPrivateAnonymous(each) && isReadable(each));
+  const found = draft.fd(task, (opened) => isMemory(opened) || (!opened.writable && random.chance(20)));
+  const range = buffer(draft, task, isReadable);
   if (found === null || range === null) return false;
-  const [fd, { backing }] = found;
-  const length = Math.min(range.length, random.pick([1, 100, PAGE, 2 * PAGE]));
+  const [fd, { backing, writable }] = found;
   const offset = PAGE * random.below(4) + (random.chance(30) ? 200 : 0);
-  draft.add(task, 'pwrite64', fd, range.start, length, offset);
-  backing.bytes = Math.max(backing.bytes, offset + length);
+  draft.add(task, 'pwrite64', fd, range.start, range.length, offset);
+  if (writable) backing.bytes = Math.max(backing.bytes, offset + range.length);
   return true;
 };
 
@@ -97,7 +106,8 @@ const duplicate: Step = (draft) => {
     return true;
   }
   const target = random.between(3, FD_MAX);
-  draft.add(task, 'dup2', fd, target);
+  if (random.chance(70)) draft.add(task, 'dup2', fd, target);
+  else draft.add(task, 'dup3', fd, target, 0);
   task.files.set(target, opened);
   return true;
 };

@@ -3,6 +3,7 @@ import type { Random } from '../../../../lib/random.js';
 import type { Value } from '../../../../workload/operation.js';
 import type { Step } from '../area.js';
 import { MAP, RW } from '../calls.js';
+import type { Opened } from '../picture.js';
 import { FD_MAX } from '../picture.js';
 import { PAGE, REGIONS, anyPage, someBytes } from '../places.js';
 
@@ -13,7 +14,7 @@ const ANONYMOUS = MAP.PRIVATE | MAP.ANONYMOUS;
 /** What a form may ask: chance, and the task's descriptors. */
 interface Means {
   readonly random: Random;
-  readonly files: ReadonlyMap<number, unknown>;
+  readonly files: ReadonlyMap<number, Opened>;
 }
 type Senseless = (means: Means, addr: number, bytes: number) => readonly [string, ...Value[]];
 
@@ -63,7 +64,7 @@ const FORMS: readonly Senseless[] = [
   ({ random }, addr, bytes) => ['mremap', addr, bytes, bytes, random.pick([2, 4, 6, 8, 16]), anyAddress(addr)],
   // Onto itself.
   (_, addr, bytes) => ['mremap', addr, bytes, bytes, 3, addr],
-  (_, addr) => ['mremap', addr, 2 * PAGE, 2 * PAGE, 3, addr + PAGE],
+  () => ['mremap', REGIONS[0], 2 * PAGE, 2 * PAGE, 3, REGIONS[0] + PAGE],
   // Nothing behind the descriptor.
   ({ random }, addr, bytes) => ['mmap', addr, bytes, RW, MAP.PRIVATE | MAP.FIXED, random.pick([-1, FD_MAX + 1]), 0],
   () => ['close', FD_MAX + 1],
@@ -71,9 +72,20 @@ const FORMS: readonly Senseless[] = [
   () => ['ftruncate', FD_MAX + 1, PAGE],
   () => ['fallocate', FD_MAX + 1, 0, 0, PAGE],
   ({ files }) => ['fallocate', lowestFd(files), 0, 0, 0],
+  ({ files }) => ['fallocate', lowestFd(files), 0, -PAGE, PAGE],
+  ({ files }) => ['ftruncate', lowestFd(files), -1],
+  ({ files }) => ['dup2', lowestFd(files), -1],
+  ({ files }) => ['dup3', lowestFd(files), lowestFd(files), 0],
+  // Open, but not for that.
+  ({ files }) => ['ftruncate', readOnlyFd(files), PAGE],
+  ({ files }) => ['fallocate', readOnlyFd(files), 0, 0, PAGE],
+  ({ files }, addr, bytes) => ['mmap', addr, bytes, RW, MAP.SHARED | MAP.FIXED, readOnlyFd(files), 0],
 ];
 
 const anyAddress = (addr: number): number => (addr >= REGIONS[1] ? REGIONS[0] : REGIONS[1]);
+/** A descriptor that may only read; one that leads nowhere if there is none. */
+const readOnlyFd = (files: ReadonlyMap<number, Opened>): number =>
+  [...files].find(([, { writable }]) => !writable)?.[0] ?? FD_MAX + 1;
 const lowestFd = (files: ReadonlyMap<number, unknown>): number => Math.min(FD_MAX + 1, ...files.keys());
 
 /** One call that makes no sense, on something mapped if there is any. */
