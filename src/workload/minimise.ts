@@ -6,8 +6,6 @@ import type { Operation } from './operation.js';
 import { fewerTasks, numberTasks, roundAddresses, simplerOperations } from './simplify.js';
 import { printOperation } from './text/print.js';
 
-export { nameAddresses } from './addresses.js';
-
 /** How far a minimisation got. */
 export interface MinimiseProgress {
   /** Candidates run so far. */
