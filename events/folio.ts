@@ -31,6 +31,11 @@ export interface FolioDirtied {
   readonly type: 'FolioDirtied';
   readonly pfn: number;
 }
+/** `folio_clear_dirty_for_io()`: the page goes to its disk; the entries that mapped it for writing were protected before. */
+export interface FolioCleaned {
+  readonly type: 'FolioCleaned';
+  readonly pfn: number;
+}
 /** A CPU's batch of new pages moved to the LRU: `folio_batch_move_lru(lru_add)`. The batch's references go; `freed` [pfn, n]* had no other. */
 export interface LruAddDrained {
   readonly type: 'LruAddDrained';
@@ -121,6 +126,7 @@ export type FolioEvent =
   | FolioReleased
   | PageWritten
   | FolioDirtied
+  | FolioCleaned
   | LruAddDrained
   | LruLazyfreeDrained
   | InodeCreated

@@ -233,6 +233,7 @@ export const CATALOGUE: { readonly [T in EventType]: { readonly opcode: number; 
     fields: { pfn: 'pfn', offset: 'int', length: 'int', byte: 'int' },
   },
   FolioDirtied: { opcode: 45, fields: { pfn: 'pfn' } },
+  FolioCleaned: { opcode: 58, fields: { pfn: 'pfn' } },
   LruAddDrained: { opcode: 46, fields: { cpu: 'cpu', ref: 'int', freed: 'pfnRuns' } },
   LruLazyfreeDrained: { opcode: 47, fields: { cpu: 'cpu', ref: 'int', freed: 'pfnRuns' } },
   InodeCreated: {

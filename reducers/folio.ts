@@ -89,6 +89,10 @@ export const folioReducers: Reducers<FolioEvent['type']> = {
     const page = pageOf(state, pfn);
     if (page) page.content = writtenContent(page.content, offset, length, byte);
   },
+  FolioCleaned(state, { pfn }) {
+    const page = pageOf(state, pfn);
+    if (page) page.flags &= ~PG_DIRTY;
+  },
   FolioDirtied(state, { pfn }) {
     const page = pageOf(state, pfn);
     if (page) page.flags |= PG_DIRTY;

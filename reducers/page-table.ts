@@ -2,7 +2,7 @@
 import type { PageTableEvent } from '../events/index.js';
 import { enterLruBatch, freePage } from './folio.js';
 import type { Reducers } from './index.js';
-import { addTables, addUpperTables, dropTables, missingTableBytes, mkPte, setPte } from './pte.js';
+import { TABLE_BYTES, addMissingTables, addTables, dropTables, mkPte, setPte } from './pte.js';
 import type { KernelState, Mm, Page } from './state.js';
 import {
   MM_ANONPAGES,
@@ -50,9 +50,7 @@ export const pageTableReducers: Reducers<PageTableEvent['type']> = {
   PageTableAllocated(state, { mm, vpn, bytes }) {
     const target = mmOf(state, mm);
     if (!target) return;
-    // Fewer bytes than are missing: the walk stopped above the lowest level.
-    if (bytes < missingTableBytes(target, vpn)) addUpperTables(target, vpn);
-    else addTables(target, vpn);
+    addMissingTables(target, vpn, bytes / TABLE_BYTES);
     target.tableBytes += bytes;
   },
   PageTablesFreed(state, { mm, vpn, vpnEnd, bytes }) {

@@ -25,6 +25,8 @@ const HALF = 2 ** 18;
 const PMD_PAGES = PTRS_PER_PTE;
 const PUD_PAGES = PMD_PAGES * 512;
 const PGD_PAGES = PUD_PAGES * 512;
+/** Levels of tables below the top one. */
+const LEVELS = 3;
 /** Bytes of one table. */
 export const TABLE_BYTES = 4096;
 
@@ -84,19 +86,24 @@ export function missingTableBytes(mm: MmView, vpn: number): number {
 
 const emptyTable = <T>(fill: T): T[] => new Array<T>(512).fill(fill);
 
-/** Adds the tables above the lowest level that a walk to `vpn` needs. For reducers. */
-export function addUpperTables(mm: Mm, vpn: number): PmdTable {
+/** Adds `count` of the tables that a walk to `vpn` lacks, the highest first. For reducers. */
+export function addMissingTables(mm: Mm, vpn: number, count: number): void {
+  let left = count;
   const g = Math.floor(vpn / PGD_PAGES);
+  if (!mm.pgd[g] && left-- <= 0) return;
   const pud = (mm.pgd[g] ??= emptyTable<PmdTable | null>(null));
   const u = Math.floor(vpn / PUD_PAGES) % 512;
-  return (pud[u] ??= emptyTable<PteTable | null>(null));
+  if (!pud[u] && left-- <= 0) return;
+  const pmd = (pud[u] ??= emptyTable<PteTable | null>(null));
+  const m = Math.floor(vpn / PMD_PAGES) % 512;
+  if (!pmd[m] && left-- <= 0) return;
+  pmd[m] ??= emptyTable(0);
 }
 
 /** Adds the tables that a walk to `vpn` needs. For reducers. */
 export function addTables(mm: Mm, vpn: number): PteTable {
-  const pmd = addUpperTables(mm, vpn);
-  const m = Math.floor(vpn / PMD_PAGES) % 512;
-  return (pmd[m] ??= emptyTable(0));
+  addMissingTables(mm, vpn, LEVELS);
+  return pteTable(mm, vpn) as PteTable;
 }
 
 /** Writes one entry, adding tables if an event did not. For reducers, which never throw. */

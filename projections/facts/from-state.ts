@@ -70,9 +70,9 @@ function readTables(facts: Facts, space: MmEntries, mm: MmView): void {
     pud?.forEach((pmd, u) => {
       const base = (g * 512 + u) * 2 ** 18;
       if (!pmd) return;
-      facts.mappings.addTables(space, base, true);
+      facts.mappings.addTables(space, base, 1);
       for (let m = 0; m < 512; m++)
-        if (pteTable(mm, base + m * 512)) facts.mappings.addTables(space, base + m * 512, false);
+        if (pteTable(mm, base + m * 512)) facts.mappings.addTables(space, base + m * 512, 1);
     });
   });
 }

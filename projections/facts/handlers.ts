@@ -1,4 +1,5 @@
 // Folding events into Facts. What reducers/ do to the state, done again from the events' entries, runs and flags alone.
+import { TABLE_BYTES } from '../../reducers/pte.js';
 import { InodeKind } from '../../reducers/state.js';
 import type { Projection } from '../projection.js';
 import type { Facts } from './facts.js';
@@ -27,7 +28,7 @@ export const factHandlers: Projection<Facts>['on'] = {
   },
   PageTableAllocated({ mappings }, { mm, vpn, bytes }) {
     const space = mappings.of(mm);
-    if (space) mappings.addTables(space, vpn, bytes < mappings.missingBytes(space, vpn));
+    if (space) mappings.addTables(space, vpn, bytes / TABLE_BYTES);
   },
   PageTablesFreed({ mappings }, { mm, vpn, vpnEnd }) {
     const space = mappings.of(mm);
@@ -133,6 +134,9 @@ export const factHandlers: Projection<Facts>['on'] = {
   FolioAllocated: (facts, { pfn }) => facts.free(pfn),
   FolioReleased(facts, { pfn, freed }) {
     if (freed === 1) facts.free(pfn);
+  },
+  FolioCleaned({ frames }, { pfn }) {
+    if (frames.has(pfn)) frames.flags[pfn]! &= ~FRAME_DIRTY;
   },
   FolioDirtied({ frames }, { pfn }) {
     if (frames.has(pfn)) frames.flags[pfn]! |= FRAME_DIRTY;

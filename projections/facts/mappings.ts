@@ -119,18 +119,19 @@ export class Mappings {
     this.watcher?.entryWritten(space.mm, vpn, old, entry);
   }
 
-  /** Tables that a walk to `vpn` needs; without the lowest where `upperOnly`. */
-  addTables(space: MmEntries, vpn: number, upperOnly: boolean): void {
-    space.puds.add(Math.floor(vpn / PUD_SPAN));
-    space.pmds.add(Math.floor(vpn / PMD_SPAN));
-    if (!upperOnly) this.#table(space, Math.floor(vpn / PTRS_PER_PTE));
-  }
-
-  /** Bytes of tables that a walk to `vpn` would add. */
-  missingBytes(space: MmEntries, vpn: number): number {
-    if (!space.puds.has(Math.floor(vpn / PUD_SPAN))) return 3 * TABLE_BYTES;
-    if (!space.pmds.has(Math.floor(vpn / PMD_SPAN))) return 2 * TABLE_BYTES;
-    return space.tables.has(Math.floor(vpn / PTRS_PER_PTE)) ? 0 : TABLE_BYTES;
+  /** `count` of the tables that a walk to `vpn` lacks, the highest first. */
+  addTables(space: MmEntries, vpn: number, count: number): void {
+    let left = count;
+    for (const [tables, span] of [
+      [space.puds, PUD_SPAN],
+      [space.pmds, PMD_SPAN],
+    ] as const) {
+      const index = Math.floor(vpn / span);
+      if (tables.has(index)) continue;
+      if (left-- <= 0) return;
+      tables.add(index);
+    }
+    if (left > 0) this.#table(space, Math.floor(vpn / PTRS_PER_PTE));
   }
 
   /** Tables of every level that lie wholly in [from, to) are gone. */

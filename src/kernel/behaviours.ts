@@ -19,6 +19,7 @@ export const BEHAVIOUR_NAMES = [
   'wp-reuse-drains-lru',
   'anon-exclusive',
   'mprotect-upgrades-exclusive',
+  'map-stack-nohugepage',
   'merge-refuses-fork-child',
   'mremap-moves-several',
 ] as const;
@@ -54,6 +55,13 @@ export const BEHAVIOURS: Readonly<Record<BehaviourName, BehaviourDefinition>> = 
     since: '6.0',
     requires: ['anon-exclusive'],
     aliases: ['T-13'],
+  },
+  'map-stack-nohugepage': {
+    description: 'MAP_STACK keeps huge pages out of the mapping, and it from merging with others.',
+    commit: 'c4608d1bf7c6',
+    since: '6.7',
+    requires: [],
+    aliases: [],
   },
   'merge-refuses-fork-child': {
     description:

@@ -21,7 +21,7 @@ import { PAGE_SIZE, TASK_SIZE, currentTask, pageDown } from './kernel.js';
 import { handleMmFault } from './memory/fault.js';
 import { freePgtables } from './memory/zap.js';
 import { MAP_FIXED, MAP_PRIVATE, doMmap } from './mmap.js';
-import { movePageTables } from './mremap.js';
+import { movePageTables } from './memory/move.js';
 import { accountVma, insertVma } from './vma.js';
 
 /** Where execve builds the stack before it knows its place: STACK_TOP_MAX. */
@@ -106,7 +106,7 @@ export function setupArgPages(k: Kernel, tid: number, start: number, length: num
       newEnd: end,
       newPgoff: pgoff,
     });
-    movePageTables(k, mm, oldStart, end - pages * PAGE_SIZE, pages * PAGE_SIZE);
+    movePageTables(k, mm, oldStart, end - pages * PAGE_SIZE, pages * PAGE_SIZE, false);
     freePgtables(k, mm, oldStart);
   }
   const grown = length / PAGE_SIZE - pages;

@@ -18,6 +18,7 @@ import {
   VM_HUGEPAGE,
   VM_IO,
   VM_LOCKED,
+  VM_MAYSHARE,
   VM_MERGEABLE,
   VM_NOHUGEPAGE,
   VM_PFNMAP,
@@ -164,7 +165,7 @@ function madviseVma(
       break;
     case MADV.MERGEABLE:
       // Where KSM cannot work the advice is silently no change.
-      if (!vmaIsAnonymous(vma) || (flags & (VM_SHARED | VM_SPECIAL)) !== 0) return 0;
+      if ((flags & (VM_SHARED | VM_MAYSHARE | VM_SPECIAL)) !== 0) return 0;
       break;
     default:
       break;

@@ -1,7 +1,15 @@
-// mlock(2) and its kin: mm/mlock.c; msync(2) and mincore(2), which only check.
+// mlock(2) and its kin: mm/mlock.c; msync(2); mincore(2), which only checks.
 import type { VmaView } from '../../reducers/state.js';
 import { mmAt } from '../../reducers/state.js';
-import { VM_LOCKED, VM_LOCKONFAULT, VM_SPECIAL, findVmaIndex, vmaPages, vmasIn } from '../../reducers/vma.js';
+import {
+  VM_LOCKED,
+  VM_LOCKONFAULT,
+  VM_SHARED,
+  VM_SPECIAL,
+  findVmaIndex,
+  vmaPages,
+  vmasIn,
+} from '../../reducers/vma.js';
 import { mmPopulate, populateVmaPageRange } from './gup.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import {
@@ -16,6 +24,7 @@ import {
   pageDown,
 } from './kernel.js';
 import { modifyVmas } from './vma.js';
+import { writeAndWait } from './writeback.js';
 
 const MLOCK_ONFAULT = 1;
 const MCL_CURRENT = 1;
@@ -149,6 +158,10 @@ export function doMsync(k: Kernel, tid: number, start: number, length: number, f
       hole = true;
     }
     if ((flags & MS_INVALIDATE) !== 0 && (vma.flags & VM_LOCKED) !== 0) return -EBUSY;
+    if ((flags & MS_SYNC) !== 0 && vma.inode !== 0 && (vma.flags & VM_SHARED) !== 0) {
+      const page = (addr: number): number => vma.pgoff + (addr - vma.start) / PAGE_SIZE;
+      writeAndWait(k, vma.inode, page(Math.max(start, vma.start)), page(Math.min(end, vma.end)));
+    }
     next = vma.end;
   }
   return hole || next < end ? -ENOMEM : 0;

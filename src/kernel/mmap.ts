@@ -9,6 +9,7 @@ import {
   VM_MAYREAD,
   VM_MAYSHARE,
   VM_MAYWRITE,
+  VM_NOHUGEPAGE,
   VM_NORESERVE,
   VM_READ,
   VM_SHARED,
@@ -54,6 +55,7 @@ export const MAP_FIXED = 0x10;
 export const MAP_ANONYMOUS = 0x20;
 const MAP_GROWSDOWN = 0x100;
 const MAP_LOCKED = 0x2000;
+const MAP_STACK = 0x20000;
 const MAP_NORESERVE = 0x4000;
 const MAP_POPULATE = 0x8000;
 const MAP_NONBLOCK = 0x10000;
@@ -152,6 +154,7 @@ export function* doMmap(k: Kernel, tid: number, call: MmapCall): KernelThread<nu
   const shared = type !== MAP_PRIVATE;
   let vmFlags = protToVm(prot) | MAY_ALL | mmAt(k.view, mm).defFlags;
   if ((flags & MAP_LOCKED) !== 0) vmFlags |= VM_LOCKED;
+  if ((flags & MAP_STACK) !== 0 && k.behaviours['map-stack-nohugepage']) vmFlags |= VM_NOHUGEPAGE;
   if ((flags & MAP_GROWSDOWN) !== 0) {
     if (shared || !anonymous) return -EINVAL;
     vmFlags |= VM_GROWSDOWN;

@@ -1,5 +1,4 @@
 // mremap(2): mm/mremap.c. mmap_lock held for write.
-import { PTRS_PER_PTE, TABLE_BYTES, missingTableBytes, nextTable, pteTable, tableEnd } from '../../reducers/pte.js';
 import type { VmaView } from '../../reducers/state.js';
 import { mmAt } from '../../reducers/state.js';
 import {
@@ -28,7 +27,7 @@ import {
   isPageAligned,
   pageAlignWrapped,
 } from './kernel.js';
-import { pteAlloc } from './memory/tables.js';
+import { movePageTables } from './memory/move.js';
 import { enoughMemory, getUnmappedArea, lockLimitError, spaceLimitError } from './mmap.js';
 import { unlinkAnonVmas } from './rmap.js';
 import { accountVma, anonPgoff, doMunmap, insertVma, mergeWithFollowing } from './vma.js';
@@ -223,7 +222,7 @@ function moveVma(k: Kernel, mm: number, remap: Remap): number {
   const end = newAddr + newLength;
   insertVma(k, mm, { start: newAddr, end, flags, pgoff, inode, anonVma, chain });
   accountVma(k, mm, flags, newLength / PAGE_SIZE, 1);
-  movePageTables(k, mm, addr, newAddr, oldLength);
+  movePageTables(k, mm, addr, newAddr, oldLength, true);
   if (oldLength === 0) return newAddr;
   if (!dontUnmap) {
     const error = doMunmap(k, mm, addr, addr + oldLength);
@@ -245,33 +244,4 @@ function completeDontUnmap(k: Kernel, mm: number, addr: number, length: number):
   if (start !== addr || end !== addr + length || anonVma === 0) return;
   k.emit({ type: 'VmaAnonVmaSet', mm, start, anonVma: 0, chain: [] });
   unlinkAnonVmas(k, anonVma, chain);
-}
-
-/**
- * `move_page_tables()`: entries of [from, from + length) bytes go to `to`, one event for each source table. A table moves along with a
- * source table even if that has nothing present; one that moves as a whole to an empty place is taken over, not copied.
- */
-export function movePageTables(k: Kernel, mm: number, from: number, to: number, length: number): void {
-  const last = (from + length) / PAGE_SIZE;
-  const delta = (to - from) / PAGE_SIZE;
-  for (let vpn = nextTable(mmAt(k.view, mm), from / PAGE_SIZE, last); vpn >= 0;) {
-    const stop = Math.min(tableEnd(vpn), last);
-    const table = pteTable(mmAt(k.view, mm), vpn) as readonly number[];
-    const runs: number[] = [];
-    for (let at = vpn; at < stop; at++) {
-      if (table[at % PTRS_PER_PTE] === 0) continue;
-      const lastRun = runs.length - 2;
-      const offset = at - vpn;
-      if (lastRun >= 0 && (runs[lastRun] as number) + (runs[lastRun + 1] as number) === offset)
-        runs[lastRun + 1] = (runs[lastRun + 1] as number) + 1;
-      else runs.push(offset, 1);
-    }
-    const whole = stop - vpn === PTRS_PER_PTE && delta % PTRS_PER_PTE === 0;
-    const takenOver = whole && missingTableBytes(mmAt(k.view, mm), vpn + delta) > 0;
-    pteAlloc(k, mm, vpn + delta);
-    pteAlloc(k, mm, stop - 1 + delta);
-    if (runs.length > 0) k.emit({ type: 'PtesMoved', mm, vpn, newVpn: vpn + delta, runs });
-    if (takenOver) k.emit({ type: 'PageTablesFreed', mm, vpn, vpnEnd: stop, bytes: TABLE_BYTES });
-    vpn = nextTable(mmAt(k.view, mm), stop, last);
-  }
 }

@@ -11,6 +11,16 @@ export function pteAlloc(k: Kernel, mm: number, vpn: number): void {
 
 /** `pmd_alloc()`: adds what is missing above the lowest level. */
 export function pmdAlloc(k: Kernel, mm: number, vpn: number): void {
-  const bytes = missingTableBytes(mmAt(k.view, mm), vpn) - TABLE_BYTES;
+  allocAbove(k, mm, vpn, 1);
+}
+
+/** `pud_alloc()`: adds the highest level if it is missing. */
+export function pudAlloc(k: Kernel, mm: number, vpn: number): void {
+  allocAbove(k, mm, vpn, 2);
+}
+
+/** Adds what is missing on the way to `vpn`, but for the lowest `levels`. */
+function allocAbove(k: Kernel, mm: number, vpn: number, levels: number): void {
+  const bytes = missingTableBytes(mmAt(k.view, mm), vpn) - levels * TABLE_BYTES;
   if (bytes > 0) k.emit({ type: 'PageTableAllocated', mm, vpn, bytes });
 }

@@ -1,6 +1,7 @@
 // Operations of a workload as commands of the native agent.
 import type { Operation, Value } from '../../workload/operation.js';
 import { isFd, isNameRef, isStruct, isText } from '../../workload/operation.js';
+import { ARENA_END, ARENA_START } from './generate/places.js';
 
 /** Numbers of system calls, x86-64, whose arguments are plain numbers or texts. */
 const SYSCALLS: Readonly<Record<string, number>> = {
@@ -36,6 +37,7 @@ const DEFAULTS: Readonly<Record<string, readonly number[]>> = {
   mremap: [0, 0, 0, 0, 0],
 };
 
+const TASK_SIZE = 0x7ffffffff000;
 const SIGCHLD = 17;
 const CLONE_VM = 0x100;
 const CLONE_VFORK = 0x4000;
@@ -147,6 +149,8 @@ export class Translator {
       (value) => value !== null && isNameRef(value) && this.#names.boundTo(value.ref) === undefined,
     );
     if (wrong !== undefined) return impossible(`${name} with an unbound name`);
+    const outside = leavesArena(name, texts.slice(0, 2).map(Number), texts);
+    if (outside !== null) return impossible(outside);
     if (texts.includes('?')) return impossible(`${name} with an argument that is no number`);
     return this.#plain(operation, ['call', number, ...texts].join(' '));
   }
@@ -187,6 +191,25 @@ export class Translator {
     if (isFd(value)) return String(value.fd);
     return '?';
   }
+}
+
+/** Calls that change what is mapped in a range, or its pages. */
+const RANGE_CALLS: ReadonlySet<string> = new Set([
+  ...['munmap', 'mprotect', 'pkey_mprotect', 'mremap', 'madvise', 'mlock', 'mlock2', 'munlock', 'msync'],
+]);
+const MAP_FIXED = 0x10;
+const MREMAP_FIXED = 2;
+
+/** Why a call would reach memory of the agent itself, or null. Ranges that no kernel accepts are let through: they fail. */
+function leavesArena(name: string, [start = 0, length = 0]: readonly number[], args: readonly string[]): string | null {
+  const inside = (from: number, bytes: number): boolean =>
+    (from >= ARENA_START && from + bytes <= ARENA_END) || from + bytes > TASK_SIZE || bytes === 0;
+  const fixed = name === 'mmap' && (Number(args[3]) & MAP_FIXED) !== 0;
+  if ((fixed || RANGE_CALLS.has(name)) && !inside(start, length))
+    return `${name} outside the addresses of workloads (0x${ARENA_START.toString(16)} to 0x${ARENA_END.toString(16)})`;
+  const moves = name === 'mremap' && (Number(args[3]) & MREMAP_FIXED) !== 0;
+  if (moves && !inside(Number(args[4]), Number(args[2]))) return 'mremap to outside the addresses of workloads';
+  return null;
 }
 
 /** A file's name as one component: files of a workload lie in one scratch directory. */

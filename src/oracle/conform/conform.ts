@@ -13,13 +13,11 @@ import { Translator } from './commands.js';
 import type { Difference } from './compare.js';
 import { compareObservations } from './compare.js';
 import type { Counts } from './compare.js';
+import { ARENA_END } from './generate/places.js';
 import { KernelSide } from './kernel-side.js';
 import { ModelSide } from './model-side.js';
 import type { Observation } from './observation.js';
 import { withKept } from './observation.js';
-
-/** Where a workload's mappings are placed: below 17 TiB, on both sides. */
-export const ARENA_END = 0x110000000000;
 
 /** A step of a workload that both sides can do. */
 export interface ModelStep {

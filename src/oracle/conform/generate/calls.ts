@@ -140,7 +140,8 @@ export interface MremapArguments {
 
 /** mremap(2) with page-aligned arguments. Never grows beyond the arena: what lies there may be the real process itself. */
 export function mremap(draft: Draft, task: Task, call: MremapArguments): void {
-  const { from, oldLength, flags, to } = call;
+  const { from, flags, to } = call;
+  const oldLength = Math.min(call.oldLength, ARENA_END - from);
   const newLength = Math.min(call.newLength, ARENA_END - from);
   const args: readonly Value[] = to === undefined ? [] : [to];
   draft.add(task, 'mremap', from, oldLength, newLength, flags, ...args);

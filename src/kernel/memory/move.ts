@@ -1,0 +1,113 @@
+// Moving entries to another place: move_page_tables() of mm/mremap.c. mmap_lock held for write.
+import { PTRS_PER_PTE, TABLE_BYTES, missingTableBytes, pteTable } from '../../../reducers/pte.js';
+import type { MmView } from '../../../reducers/state.js';
+import { mmAt } from '../../../reducers/state.js';
+import { vmaLookup, vmasIn } from '../../../reducers/vma.js';
+import type { Kernel } from '../kernel.js';
+import { PAGE_SIZE } from '../kernel.js';
+import { pmdAlloc, pteAlloc, pudAlloc } from './tables.js';
+
+/** Pages that an entry of the two upper levels spans. */
+const PMD_PAGES = PTRS_PER_PTE;
+const PUD_PAGES = PTRS_PER_PTE * 512;
+
+/** Where a move stands, in pages: `struct pagetable_move_control`. */
+interface Move {
+  readonly mm: number;
+  from: number;
+  to: number;
+  readonly end: number;
+}
+
+/**
+ * `move_page_tables()`: entries of [from, from + length) bytes go to `to`, one event for each piece within one source and one target
+ * table. A table follows a source table even if that holds nothing; one that moves as a whole to an empty place is taken over, not
+ * copied. With `realign` a move that begins in the middle of a table with nothing below takes the whole table along (6.7).
+ */
+export function movePageTables(
+  k: Kernel,
+  mm: number,
+  from: number,
+  to: number,
+  length: number,
+  realign: boolean,
+): void {
+  const move: Move = { mm, from: from / PAGE_SIZE, to: to / PAGE_SIZE, end: (from + length) / PAGE_SIZE };
+  if (realign) tryRealign(k, move, length / PAGE_SIZE);
+  while (move.from < move.end) {
+    const pages = movePiece(k, move);
+    move.from += pages;
+    move.to += pages;
+  }
+}
+
+/** Moves one piece; returns its pages. */
+function movePiece(k: Kernel, move: Move): number {
+  const upper = extent(move, PUD_PAGES);
+  // Nothing below 1 GiB of the source: not even an upper table is made for it.
+  if (missingTableBytes(mmAt(k.view, move.mm), move.from) > TABLE_BYTES) return upper;
+  pudAlloc(k, move.mm, move.to);
+  if (upper === PUD_PAGES && missingTableBytes(mmAt(k.view, move.mm), move.to) > TABLE_BYTES) {
+    pmdAlloc(k, move.mm, move.to);
+    for (let offset = 0; offset < PUD_PAGES; offset += PMD_PAGES) takeOver(k, move, offset);
+    freeTables(k, move.mm, move.from, PUD_PAGES, TABLE_BYTES);
+    return upper;
+  }
+  const pages = extent(move, PMD_PAGES);
+  if (pteTable(mmAt(k.view, move.mm), move.from) === null) return pages;
+  pmdAlloc(k, move.mm, move.to);
+  if (pages === PMD_PAGES && missingTableBytes(mmAt(k.view, move.mm), move.to) > 0) takeOver(k, move, 0);
+  else {
+    pteAlloc(k, move.mm, move.to);
+    moveEntries(k, move.mm, move.from, move.to, pages);
+  }
+  return pages;
+}
+
+/** `get_extent()`: pages up to the next boundary of source or target, or the end. */
+function extent({ from, to, end }: Move, span: number): number {
+  return Math.min(span - (from % span), end - from, span - (to % span));
+}
+
+/** `move_normal_pmd()`: the table itself goes to the new place. */
+function takeOver(k: Kernel, { mm, from, to }: Move, offset: number): void {
+  if (pteTable(mmAt(k.view, mm), from + offset) === null) return;
+  pteAlloc(k, mm, to + offset);
+  moveEntries(k, mm, from + offset, to + offset, PMD_PAGES);
+  freeTables(k, mm, from + offset, PMD_PAGES, TABLE_BYTES);
+}
+
+function freeTables(k: Kernel, mm: number, vpn: number, pages: number, bytes: number): void {
+  k.emit({ type: 'PageTablesFreed', mm, vpn, vpnEnd: vpn + pages, bytes });
+}
+
+/** `move_ptes()`. */
+function moveEntries(k: Kernel, mm: number, vpn: number, newVpn: number, pages: number): void {
+  const table = pteTable(mmAt(k.view, mm), vpn) as readonly number[];
+  const first = vpn % PTRS_PER_PTE;
+  const runs: number[] = [];
+  for (let offset = 0; offset < pages; offset++) {
+    if (table[first + offset] === 0) continue;
+    const last = runs.length - 2;
+    if (last >= 0 && (runs[last] as number) + (runs[last + 1] as number) === offset)
+      runs[last + 1] = (runs[last + 1] as number) + 1;
+    else runs.push(offset, 1);
+  }
+  if (runs.length > 0) k.emit({ type: 'PtesMoved', mm, vpn, newVpn, runs });
+}
+
+/** `try_realign_addr()`. */
+function tryRealign(k: Kernel, move: Move, length: number): void {
+  const below = move.from % PMD_PAGES;
+  if (below === 0 || below !== move.to % PMD_PAGES || length < PMD_PAGES - below) return;
+  const mm = mmAt(k.view, move.mm);
+  if (!canAlignDown(mm, move.from, below) || !canAlignDown(mm, move.to, below)) return;
+  move.from -= below;
+  move.to -= below;
+}
+
+/** `can_align_down()`: the VMA begins at `vpn` and nothing is mapped in the `below` pages before it. */
+function canAlignDown(mm: MmView, vpn: number, below: number): boolean {
+  const addr = vpn * PAGE_SIZE;
+  return vmaLookup(mm, addr)?.start === addr && vmasIn(mm, addr - below * PAGE_SIZE, addr).length === 0;
+}
