@@ -148,7 +148,7 @@ describe('generated workloads', () => {
 
   it('reach every event that these areas have', () => {
     const seen = new Set<string>();
-    for (const operations of workloads(AREA_NAMES, 300))
+    for (const operations of workloads(AREA_NAMES, 2000))
       runOnModel(
         operations,
         (type) => seen.add(type),

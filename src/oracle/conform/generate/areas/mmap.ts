@@ -283,11 +283,25 @@ const unlock: Step = (draft) => {
 
 const MS_FLAGS: readonly number[] = [0, 1, 2, 4, 4, 5, 6];
 
+/** Half of the time on a file's own pages, which it cleans. */
 const sync: Step = (draft) => {
+  const { random } = draft;
   const task = draft.anyTask();
-  const range = draft.range(task);
+  const ofFile = random.chance(50);
+  const range = draft.range(task, ({ shared, backing }) => !ofFile || (shared && backing?.kind === 'file'));
   if (range === null) return false;
-  draft.add(task, 'msync', range.start, range.length, draft.random.pick(MS_FLAGS));
+  draft.add(task, 'msync', range.start, range.length, random.pick(MS_FLAGS));
+  return true;
+};
+
+/** A file's page made dirty and written back, seen through one mapping or several. */
+const syncStored: Step = (draft) => {
+  const { random } = draft;
+  const task = draft.anyTask();
+  const range = draft.pages(task, (each) => each.shared && each.backing?.kind === 'file' && isWritable(each));
+  if (range === null) return false;
+  draft.add(task, 'store', range.start, random.between(1, 255));
+  draft.add(random.chance(70) ? task : draft.anyTask(), 'msync', range.start, range.length, random.pick([4, 4, 1]));
   return true;
 };
 
@@ -354,6 +368,7 @@ export const MMAP: Area = {
     lock: [4, lock],
     unlock: [2, unlock],
     sync: [2, sync],
+    syncStored: [4, syncStored],
     mincore: [1, mincore],
     store: [16, store],
     load: [9, load],
