@@ -5,6 +5,7 @@ import { uniformByte } from '../../reducers/content.js';
 import { NotModelledError } from '../lib/errors.js';
 import type { Call, Got } from './call.js';
 import { fromKernel, intArg } from './call.js';
+import { filemapGetFolio } from './filemap.js';
 import { addShmemPage, extendFile, fileArg } from './files.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { EBADF, EFAULT, PAGE_SIZE, TASK_SIZE, currentTask } from './kernel.js';
@@ -108,11 +109,24 @@ export function* doWrite(k: Kernel, call: Call): KernelThread<Got> {
   if (known && wanted > 0) done = progress(yield* loadUser(k, call.tid, addr, wanted, false), addr, wanted);
   const shmem = file !== null && k.view.inodes[file.inode]?.kind === InodeKind.shmem;
   if (file !== null && done > 0 && (shmem || !call.recorded)) {
-    extendFile(k, file.inode, position, done, currentTask(k, call.tid).cpu, true);
+    const { cpu } = currentTask(k, call.tid);
+    const { size } = k.view.inodes[file.inode] as InodeView;
+    extendFile(k, file.inode, position, done, cpu, true);
+    if (!shmem) cacheForWriting(k, file.inode, position, done, size, cpu);
     yield* fillCache(k, call.tid, file.inode, position, addr, done);
   }
   if (file !== null && shmem && done < wanted) rejected(k, call.tid, file.inode, position + done);
   return known ? count(done, wanted) : null;
+}
+
+/** `->write_begin()` of an ordinary file: the pages to be written are cached; those beyond its old size (bytes) begin as zeros. */
+function cacheForWriting(k: Kernel, id: number, position: number, length: number, size: number, cpu: number): void {
+  for (const [index] of pieces(position, length)) {
+    const before = cachedPfn(k.view.inodes[id] as InodeView, index);
+    const found = filemapGetFolio(k, k.view.inodes[id] as InodeView, index, cpu);
+    if (found === 'beyond-eof' || before >= 0 || size < 0 || index * PAGE_SIZE < size) continue;
+    k.emit({ type: 'PageWritten', pfn: found.pfn, offset: 0, length: PAGE_SIZE, byte: 0 });
+  }
 }
 
 /**

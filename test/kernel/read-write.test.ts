@@ -19,6 +19,21 @@ describe('pwrite64', () => {
 `);
     expect(ran.run.view.inodes[1]!.size).toBe(0x2800);
   });
+  it('brings pages of an ordinary file into the cache, new ones as zeros, and reads them back', () => {
+    ranWell(`${MEMFD}1 inode("/data", 0, 0x1000, 1)
+1 openat(AT_FDCWD, "/data", O_RDWR) = 4
+1 store(A, 0x11, 0x1000)
+1 pwrite64(4, A, 0x1000, 0) = 0x1000
+1 pwrite64(4, A, 0x800, 0x1000) = 0x800
+1 mmap(NULL, 0x2000, RW, SH, 4, 0) = S
+1 load(S, 0x1000) = 0x11
+1 load(S+0x1000, 0x800) = 0x11
+1 load(S+0x1800, 0x800) = 0
+1 store(A+0x1000, 0x22)
+1 pread64(4, A+0x1000, 0x800, 0x1000) = 0x800
+1 load(A+0x1000, 0x800) = 0x11
+`);
+  });
   it('uses a buffer up to where it ends, and is EFAULT if that is at once', () => {
     ranWell(`${MEMFD}1 pwrite64(3, A+0x1000, 0x1001, 0) = 0x1000
 1 pwrite64(3, A+0x2000, 1, 0) = -1 EFAULT
