@@ -36,7 +36,16 @@ import {
   pageDown,
 } from './kernel.js';
 import { mmPopulate } from './gup.js';
-import { MMAP_MIN_ADDR, accountVma, anonPgoff, doMunmap, insertVma, splitExceedsMapCount, splitVma } from './vma.js';
+import {
+  STACK_GUARD_GAP,
+  MMAP_MIN_ADDR,
+  accountVma,
+  anonPgoff,
+  doMunmap,
+  insertVma,
+  splitExceedsMapCount,
+  splitVma,
+} from './vma.js';
 
 export const PROT_READ = 1;
 export const PROT_WRITE = 2;
@@ -95,14 +104,24 @@ function roundHintToMin(hint: number): number {
 /** Result of a placement search that found no room. */
 const NO_ROOM = -ENOMEM;
 
+/** `vm_start_gap()`. */
+const startGap = (vma: VmaView): number =>
+  (vma.flags & VM_GROWSDOWN) === 0 ? vma.start : Math.max(0, vma.start - STACK_GUARD_GAP);
+
+/** Is [addr, addr + length) free, and the gap below what follows? */
+function fits(mm: MmView, addr: number, length: number): boolean {
+  const next = mm.vmas[findVmaIndex(mm, addr)];
+  return next === undefined || addr + length <= startGap(next);
+}
+
 /** `vm_unmapped_area_topdown()`: highest gap of `length` bytes below the mmap base. */
 function unmappedAreaTopdown(mm: MmView, length: number): number {
   let ceiling = mm.mmapBase;
   for (let i = mm.vmas.length - 1; i >= 0; i--) {
     const vma = mm.vmas[i] as VmaView;
-    if (vma.start >= ceiling) continue;
+    if (vma.start >= mm.mmapBase) continue;
     if (vma.end <= ceiling && ceiling - vma.end >= length) return ceiling - length;
-    ceiling = Math.min(ceiling, vma.start);
+    ceiling = Math.min(ceiling, startGap(vma));
   }
   return ceiling - length >= PAGE_SIZE * 16 ? ceiling - length : NO_ROOM;
 }
@@ -120,7 +139,7 @@ export function* getUnmappedArea(
   if (told >= 0) return told;
   const now = mmAt(k.view, mm);
   const hint = pageAlign(addr);
-  if (hint > 0 && hint + length <= TASK_SIZE && vmasIn(now, hint, hint + length).length === 0) return hint;
+  if (hint > 0 && hint + length <= TASK_SIZE && fits(now, hint, length)) return hint;
   return unmappedAreaTopdown(now, length);
 }
 

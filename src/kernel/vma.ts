@@ -222,8 +222,8 @@ export function doMunmap(k: Kernel, mm: number, start: number, end: number): num
   return 0;
 }
 
-/** `stack_guard_gap` in bytes. */
-const STACK_GUARD_GAP = 256 * PAGE_SIZE;
+/** `stack_guard_gap` in bytes: what stays free below a mapping that grows down. */
+export const STACK_GUARD_GAP = 256 * PAGE_SIZE;
 /** vm.mmap_min_addr, bytes. */
 export const MMAP_MIN_ADDR = 65_536;
 

@@ -3,20 +3,21 @@
 import {
   PTE_DIRTY,
   PTE_WRITE,
+  PTRS_PER_PTE,
+  TABLE_BYTES,
+  missingTableBytes,
   pteIndex,
-  nextTable,
   pteFlags,
   ptePfn,
   pteSpecial,
   pteTable,
-  tableEnd,
 } from '../../../reducers/pte.js';
 import type { VmaView } from '../../../reducers/state.js';
 import { InodeKind, PG_ANON, mmAt, pageAt } from '../../../reducers/state.js';
 import { VM_PFNMAP, VM_SHARED, isCowMapping } from '../../../reducers/vma.js';
 import type { Kernel } from '../kernel.js';
 import { PAGE_SIZE } from '../kernel.js';
-import { pteAlloc } from './tables.js';
+import { pmdAlloc, pteAlloc, pudAlloc } from './tables.js';
 
 /** `vma_needs_copy()`: does the child need this VMA's entries, or will its own faults do? */
 export const vmaNeedsCopy = (vma: VmaView): boolean => vma.anonVma !== 0 || (vma.flags & VM_PFNMAP) !== 0;
@@ -25,13 +26,17 @@ export const vmaNeedsCopy = (vma: VmaView): boolean => vma.anonVma !== 0 || (vma
 export function copyPageRange(k: Kernel, parent: number, child: number, vma: VmaView): void {
   const { start, end, flags } = vma;
   const last = end / PAGE_SIZE;
-  for (let vpn = nextTable(mmAt(k.view, parent), start / PAGE_SIZE, last); vpn >= 0;) {
-    const stop = Math.min(tableEnd(vpn), last);
-    // The child gets a table for every table of the parent, even if nothing in this VMA's part of it is present.
-    pteAlloc(k, child, vpn);
-    for (let from = vpn; from < stop; from += k.batchMax)
+  for (let vpn = start / PAGE_SIZE; vpn < last;) {
+    // The child gets a table for every table of the parent, of each level, even if nothing in this VMA's part of it is present.
+    const missing = missingTableBytes(mmAt(k.view, parent), vpn) / TABLE_BYTES;
+    if (missing === 0) pteAlloc(k, child, vpn);
+    else if (missing === 1) pmdAlloc(k, child, vpn);
+    else if (missing === 2) pudAlloc(k, child, vpn);
+    const span = PTRS_PER_PTE ** Math.max(1, missing);
+    const stop = Math.min(vpn - (vpn % span) + span, last);
+    for (let from = vpn; missing === 0 && from < stop; from += k.batchMax)
       copyPteRange(k, parent, child, flags, vma.inode, from, Math.min(from + k.batchMax, stop));
-    vpn = nextTable(mmAt(k.view, parent), stop, last);
+    vpn = stop;
   }
 }
 
