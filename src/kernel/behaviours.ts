@@ -22,6 +22,7 @@ export const BEHAVIOUR_NAMES = [
   'map-stack-nohugepage',
   'merge-refuses-fork-child',
   'mremap-moves-several',
+  'fault-around-spares-eof',
 ] as const;
 export type BehaviourName = (typeof BEHAVIOUR_NAMES)[number];
 
@@ -77,6 +78,14 @@ export const BEHAVIOURS: Readonly<Record<BehaviourName, BehaviourDefinition>> = 
     since: '6.17',
     requires: [],
     aliases: ['T-18'],
+  },
+  'fault-around-spares-eof': {
+    description:
+      'To keep SIGBUS beyond the end of a file, fault-around maps nothing where no page table is and its first page is the file’s last.',
+    commit: '74207de2ba10',
+    since: '6.18',
+    requires: [],
+    aliases: [],
   },
 };
 

@@ -31,6 +31,12 @@ export class PagesToMap {
     return this.#vpns.length;
   }
 
+  /** Is the first of the pages also the file's last? Shared memory does not care. */
+  get beginsWithLastPage(): boolean {
+    const { kind } = this.#inode;
+    return kind !== InodeKind.shmem && this.#indices[0] === filePages(this.#inode) - 1;
+  }
+
   /** Takes page `index` for `vpn` if it is cached and inside the file. */
   consider(k: Kernel, vpn: number, index: number): void {
     const inode = k.view.inodes[this.#inode.id] as InodeView;

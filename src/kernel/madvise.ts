@@ -36,6 +36,7 @@ import { faultinPageRange } from './gup.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { EINVAL, ENOMEM, PAGE_SIZE, currentTask, isPageAligned, pageAlignWrapped } from './kernel.js';
 import { append4, flushGather, updateHiwaterRss, zapPageRange } from './memory/zap.js';
+import { rmapAnon } from './rmap.js';
 import { PAGEVEC_SIZE, drainLruLazyfree } from './swap.js';
 import { modifyVmas } from './vma.js';
 
@@ -192,6 +193,10 @@ function madviseFree(k: Kernel, mm: number, start: number, end: number, cpu: num
   }
 }
 
+/** Does a locked mapping of another process keep the page unevictable (PG_mlocked)? */
+const isMlocked = (k: Kernel, pfn: number): boolean =>
+  pageAt(k.view, pfn).mapcount > 1 && rmapAnon(k, pfn).some(({ vma }) => (vma.flags & VM_LOCKED) !== 0);
+
 function freeOne(k: Kernel, mm: number, vpn: number, cpu: number): void {
   const table = pteTable(mmAt(k.view, mm), vpn) as readonly number[];
   const entry = table[vpn % PTRS_PER_PTE] as number;
@@ -200,7 +205,7 @@ function freeOne(k: Kernel, mm: number, vpn: number, cpu: number): void {
   const page = pageAt(k.view, pfn);
   if ((page.flags & PG_ANON) === 0) return;
   if ((page.flags & PG_DIRTY) !== 0 && page.mapcount !== 1) return;
-  const batched = (page.flags & (PG_LRU | PG_SWAPBACKED)) === (PG_LRU | PG_SWAPBACKED);
+  const batched = (page.flags & (PG_LRU | PG_SWAPBACKED)) === (PG_LRU | PG_SWAPBACKED) && !isMlocked(k, pfn);
   const runs: number[] = [];
   append4(runs, vpn, pfn, pteFlags(entry) & ~PTE_DIRTY, 1);
   k.emit({ type: 'PagesLazyfreed', mm, runs, ref: 1, lruCpu: batched ? cpu : -1 });

@@ -1,5 +1,14 @@
 // Faults on files, shared memory and special mappings: do_fault() and below in mm/memory.c.
-import { PTE_DIRTY, PTE_PRESENT, PTE_SPECIAL, PTE_WRITE, PTRS_PER_PTE, mkPte, pteAt } from '../../../reducers/pte.js';
+import {
+  PTE_DIRTY,
+  PTE_PRESENT,
+  PTE_SPECIAL,
+  PTE_WRITE,
+  PTRS_PER_PTE,
+  mkPte,
+  pteAt,
+  pteTable,
+} from '../../../reducers/pte.js';
 import type { InodeView, VmaView } from '../../../reducers/state.js';
 import { InodeKind, PG_DIRTY, mmAt, pageAt } from '../../../reducers/state.js';
 import { VM_SHARED, VM_WRITE, linearPageIndex, vmaLookup, vmaPages } from '../../../reducers/vma.js';
@@ -82,6 +91,9 @@ function doFaultAround(k: Kernel, fault: Fault, vma: VmaView, told: number): voi
     if (pteAt(mm, vpn) === 0) pages.consider(k, vpn, linearPageIndex(vma, vpn * PAGE_SIZE));
   }
   if (pages.count === 0) return;
+  // The step that would install the page table is left out for a folio that reaches the file's end.
+  const noTable = pteTable(mm, fault.vpn) === null;
+  if (noTable && pages.beginsWithLastPage && k.behaviours['fault-around-spares-eof']) return;
   pteAlloc(k, fault.mm, fault.vpn);
   pages.commit(k, fault.mm, readFlags(k, vma));
 }
