@@ -13,7 +13,7 @@ import { printWorkload } from '../workload/text/print.js';
 import type { ConformOptions } from './commands/conform.js';
 import { printMismatches } from './conform-report.js';
 import { bold, count, out, percent, table, wholeNumber } from './output.js';
-import { Breather, Progress } from './progress.js';
+import { Breather, Progress, stopwatch } from './progress.js';
 
 /** What a fuzzing run was about. */
 interface Subject {
@@ -37,7 +37,7 @@ export async function fuzzCommand(
   const progress = new Progress('conform', options.quiet || options.json);
   const breather = new Breather();
   progress.expect(workloads);
-  const started = performance.now();
+  const seconds = stopwatch();
   const result = await fuzz(session, {
     workloads,
     seed,
@@ -53,7 +53,7 @@ export async function fuzzCommand(
   progress.end();
   const subject = { session, model, seed, areas };
   const files = result.found.map((found) => writeFound(found, subject, options.output));
-  const report = reportOf(subject, result, files, (performance.now() - started) / 1000);
+  const report = reportOf(subject, result, files, seconds());
   if (options.json) out(JSON.stringify(report));
   else printReport(report, result);
   return result.found.length === 0 ? EXIT.ok : EXIT.no;

@@ -58,3 +58,9 @@ export class Breather {
     this.#last = performance.now();
   }
 }
+
+/** Seconds since it was made, by a function that tells them. */
+export function stopwatch(): () => number {
+  const started = performance.now();
+  return () => (performance.now() - started) / 1000;
+}

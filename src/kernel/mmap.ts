@@ -27,6 +27,7 @@ import {
   EEXIST,
   EINVAL,
   ENOMEM,
+  EOPNOTSUPP,
   EOVERFLOW,
   PAGE_SIZE,
   TASK_SIZE,
@@ -65,6 +66,8 @@ export const MAP_ANONYMOUS = 0x20;
 const MAP_GROWSDOWN = 0x100;
 const MAP_LOCKED = 0x2000;
 const MAP_STACK = 0x20000;
+/** Flags that every file system is taken to know: `LEGACY_MAP_MASK`, with the type's bits. */
+const LEGACY_MAP_MASK = 0x7c07f9f3;
 const MAP_NORESERVE = 0x4000;
 const MAP_POPULATE = 0x8000;
 const MAP_NONBLOCK = 0x10000;
@@ -170,6 +173,7 @@ export function* doMmap(k: Kernel, tid: number, call: MmapCall): KernelThread<nu
   // The type that refuses unknown flags is one of files: without a file there is nobody to ask which are known.
   const validated = type === MAP_SHARED_VALIDATE && !anonymous;
   if (type !== MAP_SHARED && type !== MAP_PRIVATE && !validated) return -EINVAL;
+  if (validated && (flags & ~LEGACY_MAP_MASK) !== 0) return -EOPNOTSUPP;
   const shared = type !== MAP_PRIVATE;
   let vmFlags = protToVm(prot) | MAY_ALL | mmAt(k.view, mm).defFlags;
   if ((flags & MAP_LOCKED) !== 0) vmFlags |= VM_LOCKED;

@@ -18,6 +18,11 @@ export function writeAndWait(k: Kernel, inode: number, first: number, last: numb
     const pfn = cachedPfn(k.view.inodes[inode] as InodeView, index);
     if (pfn < 0 || (pageAt(k.view, pfn).flags & PG_DIRTY) === 0) continue;
     mkclean(k, inode, index, pfn);
+    // What programs stored beyond the end of the file in its last page does not reach the disk.
+    const { size } = k.view.inodes[inode] as InodeView;
+    const offset = size - index * PAGE_SIZE;
+    if (offset > 0 && offset < PAGE_SIZE)
+      k.emit({ type: 'PageWritten', pfn, offset, length: PAGE_SIZE - offset, byte: 0 });
     k.emit({ type: 'FolioCleaned', pfn });
   }
 }

@@ -51,10 +51,30 @@ static char *scratch;
 static const char *directory;
 static int fd_limit;
 static unsigned cpu;
+static uint64_t cpus_used;
 
-/* Empties this CPU's LRU batches: new, deactivated, lazily freed and mlocked folios wait there with a reference. */
+static void use_cpu(unsigned number)
+{
+	cpu_set_t cpus;
+
+	CPU_ZERO(&cpus);
+	CPU_SET(number, &cpus);
+	sched_setaffinity(0, sizeof(cpus), &cpus);
+}
+
+/*
+ * Empties the LRU batches of the CPUs that tasks have used: new, deactivated, lazily freed and mlocked folios wait there with a
+ * reference. The advice empties those of the CPU that it runs on.
+ */
 static void drain(void)
 {
+	for (unsigned other = 0; other < 64; other++)
+		if (other != cpu && (cpus_used >> other) & 1) {
+			use_cpu(other);
+			madvise(scratch, PAGE, MADV_COLD);
+		}
+	if (cpus_used & ~(1ULL << cpu))
+		use_cpu(cpu);
 	madvise(scratch, PAGE, MADV_COLD);
 }
 
@@ -124,6 +144,7 @@ static int start(void)
 	remove_files();
 	memset(tasks, 0, sizeof(tasks));
 	fd_limit = 3;
+	cpus_used = 0;
 	for (int i = 1; i <= TASKS_MAX; i++) {
 		int pair[2];
 
@@ -280,6 +301,8 @@ static void perform(int t, const char *name, char *arguments)
 			command.a[0] = (uint64_t)(child <= TASKS_MAX ? tasks[child].pid : 0x7fffffff);
 		if (command.op == OP_CPU)
 			command.a[0] = (command.a[0] + cpu) % (uint64_t)sysconf(_SC_NPROCESSORS_ONLN);
+		if (command.op == OP_CPU && command.a[0] < 64)
+			cpus_used |= 1ULL << command.a[0];
 		if (write(observer_end(t), &command, sizeof(command)) != sizeof(command))
 			outcome = DIED;
 		else
@@ -344,18 +367,18 @@ static int command_line(char *line)
 
 static void prepare(char **argv)
 {
-	struct rlimit files = {4096, 4096};
-	cpu_set_t cpus;
+	struct rlimit files = {4096, 4096}, stack = {8 << 20, 8 << 20}, none = {RLIM_INFINITY, RLIM_INFINITY};
 
+	/* Limits of the model's machine. Where mappings are placed depends on the stack's at exec. */
+	setrlimit(RLIMIT_STACK, &stack);
+	setrlimit(RLIMIT_AS, &none);
 	/* Page tables of the runtime would differ from run to run. */
 	if (!(personality(0xffffffff) & ADDR_NO_RANDOMIZE)) {
 		personality(ADDR_NO_RANDOMIZE);
 		execv("/proc/self/exe", argv);
 	}
 	cpu = (unsigned)atoi(argv[2]);
-	CPU_ZERO(&cpus);
-	CPU_SET(cpu, &cpus);
-	sched_setaffinity(0, sizeof(cpus), &cpus);
+	use_cpu(cpu);
 	setrlimit(RLIMIT_NOFILE, &files);
 	directory = argv[3];
 	scratch = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);

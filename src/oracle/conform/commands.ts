@@ -38,6 +38,8 @@ const DEFAULTS: Readonly<Record<string, readonly number[]>> = {
 };
 
 const TASK_SIZE = 0x7ffffffff000;
+/** vm.mmap_min_addr: nothing is below. */
+const LOWEST_MAPPED = 0x10000;
 const SIGCHLD = 17;
 const CLONE_VM = 0x100;
 const CLONE_VFORK = 0x4000;
@@ -93,8 +95,9 @@ export class Translator {
         return impossible(`${name} (write openat)`);
       case 'load':
       case 'store':
+        return this.#access(operation);
       case 'cpu':
-        return this.#line(operation, name, name === 'load' ? [1] : name === 'store' ? [0, 1] : []);
+        return this.#line(operation, name, []);
       case 'fault':
         return this.#touch(operation);
       case 'fork':
@@ -122,6 +125,16 @@ export class Translator {
     const { args } = operation;
     const given = [...args, ...defaults.slice(Math.max(0, args.length - 1))];
     return this.#plain(operation, [name, ...given.map((value) => this.#argument(value))].join(' '));
+  }
+
+  #access(operation: Operation): Command {
+    const { name } = operation;
+    const command = this.#line(operation, name, name === 'load' ? [1] : [0, 1]);
+    if (command.kind !== 'command') return command;
+    const [, , addr = '0', ...rest] = command.line.split(' ');
+    const [start, bytes] = [Number(addr), Number(rest.at(-1))];
+    const nobodys = start + bytes <= LOWEST_MAPPED;
+    return nobodys || insideArena(start, bytes) ? command : impossible(outsideText(name));
   }
 
   #file({ args: [name, kind, size, resident] }: Operation): Command {
@@ -200,15 +213,17 @@ const RANGE_CALLS: ReadonlySet<string> = new Set([
 const MAP_FIXED = 0x10;
 const MREMAP_FIXED = 2;
 
+const insideArena = (from: number, bytes: number): boolean =>
+  (from >= ARENA_START && from + bytes <= ARENA_END) || from + bytes > TASK_SIZE || bytes === 0;
+const outsideText = (name: string): string =>
+  `${name} outside the addresses of workloads (0x${ARENA_START.toString(16)} to 0x${ARENA_END.toString(16)})`;
+
 /** Why a call would reach memory of the agent itself, or null. Ranges that no kernel accepts are let through: they fail. */
 function leavesArena(name: string, [start = 0, length = 0]: readonly number[], args: readonly string[]): string | null {
-  const inside = (from: number, bytes: number): boolean =>
-    (from >= ARENA_START && from + bytes <= ARENA_END) || from + bytes > TASK_SIZE || bytes === 0;
   const fixed = name === 'mmap' && (Number(args[3]) & MAP_FIXED) !== 0;
-  if ((fixed || RANGE_CALLS.has(name)) && !inside(start, length))
-    return `${name} outside the addresses of workloads (0x${ARENA_START.toString(16)} to 0x${ARENA_END.toString(16)})`;
+  if ((fixed || RANGE_CALLS.has(name)) && !insideArena(start, length)) return outsideText(name);
   const moves = name === 'mremap' && (Number(args[3]) & MREMAP_FIXED) !== 0;
-  if (moves && !inside(Number(args[4]), Number(args[2]))) return 'mremap to outside the addresses of workloads';
+  if (moves && !insideArena(Number(args[4]), Number(args[2]))) return outsideText(name);
   return null;
 }
 
