@@ -34,8 +34,9 @@ export function copyPageRange(k: Kernel, parent: number, child: number, vma: Vma
     else if (missing === 2) pudAlloc(k, child, vpn);
     const span = PTRS_PER_PTE ** Math.max(1, missing);
     const stop = Math.min(vpn - (vpn % span) + span, last);
-    for (let from = vpn; missing === 0 && from < stop; from += k.batchMax)
-      copyPteRange(k, parent, child, flags, vma.inode, from, Math.min(from + k.batchMax, stop));
+    if (missing === 0)
+      for (let from = vpn; from < stop; from += k.batchMax)
+        copyPteRange(k, parent, child, flags, vma.inode, from, Math.min(from + k.batchMax, stop));
     vpn = stop;
   }
 }
