@@ -17,10 +17,16 @@ export interface LongLog {
   readonly pages: number;
   /** True: pages are taken at random; false: in long runs, as programs mostly do. */
   readonly random: boolean;
+  /** After so many events one page counts twice in rss; absent: nothing is wrong. */
+  readonly wrongAt?: number;
 }
 
 /** Emits `events` events, or a few more, into `emit`; `state` must be folded along. */
-function generate({ events, pages, random }: LongLog, state: KernelState, emit: (event: KernelEvent) => void): void {
+function generate(
+  { events, pages, random, wrongAt = Infinity }: LongLog,
+  state: KernelState,
+  emit: (event: KernelEvent) => void,
+): void {
   let seed = 12345;
   const dice = (n: number): number => {
     seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
@@ -38,6 +44,7 @@ function generate({ events, pages, random }: LongLog, state: KernelState, emit: 
     emitted++;
   };
   let place = 0;
+  let wrong = false;
   for (let round = 0; ; round++) {
     if (emitted >= events) return;
     place = random || round % 512 === 0 ? dice(pages) : (place + 1) % pages;
@@ -48,7 +55,9 @@ function generate({ events, pages, random }: LongLog, state: KernelState, emit: 
       frames[place] = fresh;
       put({ type: 'FolioAllocated', pfn: fresh });
       const entry = fresh * 1024 + FLAGS;
-      put({ type: 'AnonPageMapped', mm: 1, vpn, pfn: fresh, entry, anonVma: 1, index: vpn, ...page });
+      const rssAnon: number = emitted >= wrongAt && !wrong ? 2 : 1;
+      wrong ||= rssAnon === 2;
+      put({ type: 'AnonPageMapped', mm: 1, vpn, pfn: fresh, entry, anonVma: 1, index: vpn, ...page, rssAnon });
       put({ type: 'FaultAccounted', tid: 7, major: 0 });
       if ((state.cpus[0]?.lruAdd.length ?? 0) >= 15) put({ type: 'LruAddDrained', cpu: 0, ref: -1, freed: [] });
     } else if (dice(4) > 0) put({ type: 'PageWritten', pfn, offset: 0, length: 8, byte: 1 + dice(3) });

@@ -17,6 +17,8 @@ export interface Turn {
 
 /** Events that are stepped through rather than halved further: a seek costs about as much. */
 const NEAR = 2048;
+/** The same where a look at a state is a look at all of it. */
+const NEAR_FAULT = 65_536;
 
 /**
  * The first event after which `holds`; null if there is none. Where `staysTurned` says that it never goes back, and it holds at the end, halving
@@ -29,6 +31,37 @@ export function firstTurn(reader: LogReader, holds: (state: KernelView) => boole
   }
   const event = scan(reader, holds);
   return event === null ? null : { event, method: 'linear scan' };
+}
+
+/**
+ * Positions between operations around the beginning of a fault that is there at the end: without it at `low`, with it at `high`. Null if the end has none. Earlier faults that were mended again are passed over.
+ */
+export function faultBetween(
+  reader: LogReader,
+  isFaulty: (state: KernelView) => boolean,
+): { readonly low: number; readonly high: number } | null {
+  let high = reader.eventCount;
+  if (!isFaulty(stateAt(reader, high))) return null;
+  let low = reader.firstEvent;
+  if (isFaulty(stateAt(reader, low))) return { low, high: low };
+  while (high - low > NEAR_FAULT) {
+    const middle = betweenOperations(reader, Math.floor((low + high) / 2));
+    if (middle <= low || middle >= high) break;
+    if (isFaulty(stateAt(reader, middle))) high = middle;
+    else low = middle;
+  }
+  return { low, high };
+}
+
+/** A position between two operations near event `n`, in the same chunk if that has one. */
+function betweenOperations(reader: LogReader, n: number): number {
+  const chunk = reader.chunkAt(n);
+  let end = chunk.first;
+  for (const { count } of chunk.runs) {
+    end += count;
+    if (end >= n) return end;
+  }
+  return end;
 }
 
 /** It holds at the end. */

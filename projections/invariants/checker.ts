@@ -30,6 +30,9 @@ function byType(invariants: readonly EventInvariant[], side: 'before' | 'after')
   return checks;
 }
 
+/** The last user page plus one. */
+const END_VPN = 2 ** 35;
+
 const isCounter = (each: Invariant): each is CounterInvariant => each.about === 'mm' || each.about === 'machine';
 
 /**
@@ -109,6 +112,19 @@ export class Checker {
     this.#ranges.atRest((mm, from, to, cause) => this.#entries.range(mm, from, to, cause));
     this.#counters.atRest();
     this.#frames.atRest();
+  }
+
+  /**
+   * Checks all there is in the state, which must be at rest, as if event `number` had touched it. Rules on events say nothing of a state.
+   */
+  whole(number: number): void {
+    const { view } = this.#audited;
+    this.#findings.event = number;
+    for (const mm of view.mms) if (mm) this.#entries.range(mm.id, 0, END_VPN, number);
+    this.#frames.whole(view.maxPfn, number);
+    for (const mm of view.mms) if (mm) this.#counters.whole(mm.id, number);
+    this.#counters.whole(0, number);
+    this.endOperation();
   }
 
   /** Frames that a drain concerns without naming them. */

@@ -48,6 +48,12 @@ export class CounterBooks {
     }
   }
 
+  /** Compares all counters of an address space, or (0) of the machine. */
+  whole(mm: number, number: number): void {
+    for (const book of this.#books)
+      if ((book.invariant.about === 'machine') === (mm === 0)) this.#compare(book, mm, number);
+  }
+
   #compare(book: Book, mm: number, number: number): void {
     const { view, facts } = this.#audited;
     const drift = book.counter.counter(view, view.mms[mm] ?? null) - book.counter.truth(facts, mm);

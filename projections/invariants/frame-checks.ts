@@ -43,6 +43,12 @@ export class FrameChecks {
     if (page !== null) this.#check(pfn, page);
   };
 
+  /** Looks at the frames below `end`, as if event `number` had concerned them all. */
+  whole(end: number, number: number): void {
+    this.#number = number;
+    for (let pfn = 0; pfn < end; pfn++) this.one(pfn);
+  }
+
   /** No operation is under way. */
   atRest(): void {
     this.#references.atRest(

@@ -16,9 +16,14 @@ export interface Audit {
   readonly found: number;
 }
 
-/** Checks `invariants` on the whole log; with `first` only until one is broken. */
-export function auditLog(reader: LogReader, invariants: readonly Invariant[], first = false): Audit {
-  const state = stateAt(reader, reader.firstEvent);
+/** Checks `invariants` on the log, from event `from` on; with `first` only until one is broken. */
+export function auditLog(
+  reader: LogReader,
+  invariants: readonly Invariant[],
+  first = false,
+  from: number = reader.firstEvent,
+): Audit {
+  const state = stateAt(reader, from);
   const checker = new Checker(state, invariants);
   let begun = false;
   tellLog(
@@ -40,6 +45,7 @@ export function auditLog(reader: LogReader, invariants: readonly Invariant[], fi
       const problem = unfoldable(state, events);
       if (problem !== null) throw new InputError({ file: reader.source.name, offset }, problem);
     },
+    from,
   );
   if (!(first && checker.found > 0)) checker.endOperation();
   return { violations: checker.violations, found: checker.found };

@@ -39,24 +39,30 @@ export interface LogListener {
   event(event: KernelEvent, number: number): boolean | void;
 }
 
-/** Tells `listener` the first `to` events of the log, chunk by chunk. `begin` sees each chunk before its events. */
+/** Tells `listener` the events [from, to) of the log, chunk by chunk. `begin` sees each chunk before its events. */
 export function tellLog(
   reader: LogReader,
   listener: LogListener,
   to: number = reader.eventCount,
   begin?: (events: readonly KernelEvent[], offset: number) => void,
+  from: number = reader.firstEvent,
 ): void {
   const operations = new OperationCursor(reader);
   let last = -2;
-  for (const chunk of reader.chunks(reader.firstEvent, to)) {
+  for (const chunk of reader.chunks(from, to)) {
     const events = chunk.events();
-    begin?.(events, chunk.offset);
+    begin?.(chunk.first < from ? events.slice(from - chunk.first) : events, chunk.offset);
     let at = 0;
     for (const { operation, count } of chunk.runs) {
+      if (chunk.first + at + count <= from) {
+        at += count;
+        continue;
+      }
       if (operation !== last && chunk.first + at < to) listener.operation(operations.at(operation));
       last = operation;
       for (const end = at + count; at < end; at++) {
         const number = chunk.first + at;
+        if (number < from) continue;
         if (number >= to || listener.event(events[at] as KernelEvent, number) === false) return;
       }
     }

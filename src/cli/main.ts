@@ -151,6 +151,7 @@ export function program(): Command {
     .argument('<log>')
     .option('--invariant <name>', 'an invariant of the catalogue (docs/invariants.md)')
     .option('--when <expr>', "an expression as in checks: 'mm(4711).rss_anon > 1000'")
+    .option('--scan', 'look at every event: finds violations that were mended again before the end', false)
     .addOption(json())
     .action(
       act(async (log: string, options: never) => (await import('./commands/bisect.js')).bisectCommand(log, options)),

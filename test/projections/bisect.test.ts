@@ -5,7 +5,8 @@ import type { Invariant } from '../../projections/invariants/invariant.js';
 import { Watched, staysTrue } from '../../projections/query/turning.js';
 import { parseExpression } from '../../projections/query/parse.js';
 import { apply } from '../../reducers/index.js';
-import { firstTurn } from '../../replays/bisect.js';
+import { isBrokenIn, isSeenInStates } from '../../projections/invariants/whole-state.js';
+import { faultBetween, firstTurn } from '../../replays/bisect.js';
 import type { LogReader } from '../../replays/log/reader.js';
 import { auditLog } from '../../src/cli/audit-log.js';
 import { behavioursOf } from '../../src/kernel/behaviours.js';
@@ -107,5 +108,32 @@ describe('an expression over a whole run', () => {
     ['task(1).min_flt >= mm(1).rss', false],
   ])('%s stays so: %s', (text, stays) => {
     expect(staysTrue(parseExpression(text))).toBe(stays);
+  });
+});
+
+describe('an invariant that is broken at the end', () => {
+  const rule = (name: string): Invariant => invariantNamed(name) as Invariant;
+  const halved = (reader: LogReader, invariant: Invariant) =>
+    faultBetween(reader, (state) => isBrokenIn(state, invariant));
+
+  it('is found between two states, the same event as by looking at all', () => {
+    const reader = logged(PLANTED);
+    const invariant = rule('mapcount-equals-rmap');
+    const between = halved(reader, invariant);
+    expect(between!.low).toBeLessThanOrEqual(AT);
+    expect(between!.high).toBeGreaterThan(AT);
+    const [near] = auditLog(reader, [invariant], true, between!.low).violations;
+    const [far] = auditLog(reader, [invariant], true).violations;
+    expect(near).toEqual(far);
+    expect(near?.cause).toBe(AT);
+  });
+  it('is told from one that holds', () => {
+    const reader = logged(PLANTED);
+    for (const name of ['rss-equals-ptes', 'page-tables-accounted', 'writable-anon-is-exclusive', 'refcount-accounted'])
+      expect([name, halved(reader, rule(name))]).toEqual([name, null]);
+  });
+  it('cannot be asked of a state if it speaks of events', () => {
+    expect(isSeenInStates(rule('fork-both-RO'))).toBe(false);
+    expect(isSeenInStates(rule('mapcount-equals-rmap'))).toBe(true);
   });
 });

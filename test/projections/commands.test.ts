@@ -110,23 +110,31 @@ describe('audit', () => {
 
 describe('bisect', () => {
   it('names event, operation, line and method', async () => {
-    const { code, text } = await printed(() => bisectCommand(wrongLog, { invariant: 'fork-both-RO', json: true }));
+    const { code, text } = await printed(() =>
+      bisectCommand(wrongLog, { invariant: 'fork-both-RO', json: true, scan: false }),
+    );
     expect(code).toBe(0);
     expect(JSON.parse(text)).toMatchObject({ operation: 2, line: 3, method: 'linear scan' });
   });
   it('tells what an expression was before and after, with the names of the workload', async () => {
-    const { code, text } = await printed(() => bisectCommand(log, { when: 'page(2, A).mapcount == 1', json: true }));
+    const { code, text } = await printed(() =>
+      bisectCommand(log, { when: 'page(2, A).mapcount == 1', json: true, scan: false }),
+    );
     expect(code).toBe(0);
     expect(JSON.parse(text)).toMatchObject({ line: 4, before: '2', after: '1' });
   });
   it('returns 1 where nothing turned', async () => {
-    const { code, text } = await printed(() => bisectCommand(log, { invariant: 'leak-oracle', json: true }));
+    const { code, text } = await printed(() =>
+      bisectCommand(log, { invariant: 'leak-oracle', json: true, scan: false }),
+    );
     expect([code, JSON.parse(text).event]).toEqual([1, null]);
   });
   it('refuses what it cannot know', async () => {
-    await expect(bisectCommand(log, { json: true })).rejects.toThrow('--invariant NAME or --when EXPR');
-    await expect(bisectCommand(log, { invariant: 'no-such', json: true })).rejects.toThrow("no invariant 'no-such'");
-    await expect(bisectCommand(log, { when: 'mm(1', json: true })).rejects.toThrow(/^--when:/);
+    await expect(bisectCommand(log, { json: true, scan: false })).rejects.toThrow('--invariant NAME or --when EXPR');
+    await expect(bisectCommand(log, { invariant: 'no-such', json: true, scan: false })).rejects.toThrow(
+      "no invariant 'no-such'",
+    );
+    await expect(bisectCommand(log, { when: 'mm(1', json: true, scan: false })).rejects.toThrow(/^--when:/);
   });
 });
 

@@ -1,8 +1,9 @@
 // folioscope bisect LOG
 import { INVARIANT_NAMES, invariantNamed } from '../../../projections/invariants/catalogue.js';
+import { isBrokenIn, isSeenInStates } from '../../../projections/invariants/whole-state.js';
 import { Watched, staysTrue } from '../../../projections/query/turning.js';
 import type { BisectMethod } from '../../../replays/bisect.js';
-import { firstTurn } from '../../../replays/bisect.js';
+import { faultBetween, firstTurn } from '../../../replays/bisect.js';
 import type { LogReader } from '../../../replays/log/reader.js';
 import { stateAt } from '../../../replays/timeline.js';
 import type { ExitCode } from '../../lib/errors.js';
@@ -14,6 +15,8 @@ import { bold, flushOut, out } from '../output.js';
 export interface BisectOptions {
   readonly invariant?: string;
   readonly when?: string;
+  /** Look at every event: a violation that was mended again counts as well. */
+  readonly scan: boolean;
   readonly json: boolean;
 }
 
@@ -29,12 +32,12 @@ interface Found {
 
 /** The first event that broke an invariant, or after which an expression holds; 0 if there is one, 1 if not. */
 export async function bisectCommand(path: string, options: BisectOptions): Promise<ExitCode> {
-  const { invariant, when, json } = options;
+  const { invariant, when, scan, json } = options;
   if ((invariant === undefined) === (when === undefined))
     throw new UserError('bisect takes --invariant NAME or --when EXPR', EXIT.input);
   const reader = openLog(path);
   const what = invariant ?? when ?? '';
-  const found = invariant === undefined ? turnOf(reader, what) : breakOf(reader, what);
+  const found = invariant === undefined ? turnOf(reader, what) : breakOf(reader, what, scan);
   if (json) out(JSON.stringify(found === null ? { log: path, event: null } : { log: path, ...found }));
   else if (found === null) out(`${path}: ${what}: ${invariant === undefined ? 'never turns' : 'never broken'}`);
   else print(path, what, found, reader);
@@ -42,17 +45,22 @@ export async function bisectCommand(path: string, options: BisectOptions): Promi
   return found === null ? EXIT.no : EXIT.ok;
 }
 
-/** The event that an invariant's first violation names. Found by a scan: which subjects an event touched no state tells. */
-function breakOf(reader: LogReader, name: string): Found | null {
+/**
+ * The event that began a violation. A rule that states can tell of, and that is broken at the end, is halved for; the events after the
+ * last state without fault are then looked at one by one. Otherwise, or with `scan`, every event is.
+ */
+function breakOf(reader: LogReader, name: string, scan: boolean): Found | null {
   const invariant = invariantNamed(name);
   if (invariant === undefined)
     throw new UserError(`no invariant '${name}'; there are ${INVARIANT_NAMES.join(', ')}`, EXIT.input);
-  const [first] = auditLog(reader, [invariant], true).violations;
+  const between =
+    scan || !isSeenInStates(invariant) ? null : faultBetween(reader, (state) => isBrokenIn(state, invariant));
+  const [first] = auditLog(reader, [invariant], true, between?.low).violations;
   if (first === undefined) return null;
   const { cause, subject, expected, found } = first;
   return {
     ...placeOf(reader, cause),
-    method: 'linear scan',
+    method: between === null ? 'linear scan' : 'binary search',
     before: `${subject}: ${expected}`,
     after: `${subject}: ${found}`,
   };
