@@ -1,5 +1,5 @@
 // conform --fuzz: the run and its report.
-import { writeFileSync } from 'node:fs';
+import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Behaviours } from '../kernel/behaviours.js';
 import type { ExitCode } from '../lib/errors.js';
@@ -145,10 +145,18 @@ function writeFound(
         ]),
   ];
   const text = printWorkload(nameAddresses(operations), comments);
+  writeResult(path, text);
+  return path;
+}
+
+/** Writes a file whole; one that was there stays if that cannot be. @throws UserError (io). */
+export function writeResult(path: string, text: string): void {
+  const partial = `${path}.partial`;
   try {
-    writeFileSync(path, text);
+    writeFileSync(partial, text);
+    renameSync(partial, path);
   } catch (error) {
+    rmSync(partial, { force: true });
     throw new UserError(`cannot write ${path}: ${(error as Error).message}`, EXIT.io);
   }
-  return path;
 }

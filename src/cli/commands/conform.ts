@@ -1,5 +1,5 @@
 // folioscope conform FILE.. | --fuzz N
-import { writeFileSync } from 'node:fs';
+import { accessSync, constants } from 'node:fs';
 import { BEHAVIOUR_NAMES, behavioursOf, DEFAULT_KERNEL, withBehaviours } from '../../kernel/behaviours.js';
 import type { Behaviours } from '../../kernel/behaviours.js';
 import type { ExitCode } from '../../lib/errors.js';
@@ -12,7 +12,7 @@ import type { Verdict } from '../../oracle/conform/judge.js';
 import { judge } from '../../oracle/conform/judge.js';
 import { Session } from '../../oracle/conform/session.js';
 import type { Operation } from '../../workload/operation.js';
-import { fuzzCommand } from '../conform-fuzz.js';
+import { fuzzCommand, writeResult } from '../conform-fuzz.js';
 import { printMismatches } from '../conform-report.js';
 import { readWorkload } from '../read-workload.js';
 import { bold, count, flushOut, out } from '../output.js';
@@ -55,24 +55,41 @@ export async function conformCommand(files: readonly string[], options: ConformO
   const tell = (line: string): void => {
     if (!options.quiet) process.stderr.write(`conform: ${line}\n`);
   };
+  if (options.fuzz !== undefined) checkFolder(options.output);
   const session = await Session.open({ deep: options.deep, tell });
-  const interrupted = (): void => {
-    void session.close().then(() => process.exit(EXIT.interrupted));
-  };
+  // Whatever is under way then fails for want of an agent; a second signal ends us at once, and the guard alone gives everything back.
+  let closing: Promise<void> | null = null;
+  const interrupted = (): void => void (closing ??= session.close());
   process.once('SIGINT', interrupted);
   process.once('SIGTERM', interrupted);
   try {
     const version = options.kernel ?? modelledVersion(session.kernel);
     const behaviours = withBehaviours(behavioursOf(version), options.with, options.without);
     const model = modelText(version, behaviours);
-    if (options.fuzz !== undefined) return await fuzzCommand(session, behaviours, model, options);
-    if (options.record) return await recordCommand(session, workloads, behaviours, options);
-    return await filesCommand(session, workloads, behaviours, model, options);
+    const code =
+      options.fuzz !== undefined
+        ? await fuzzCommand(session, behaviours, model, options)
+        : options.record
+          ? await recordCommand(session, workloads, behaviours, options)
+          : await filesCommand(session, workloads, behaviours, model, options);
+    return closing === null ? code : EXIT.interrupted;
+  } catch (error) {
+    if (closing === null) throw error;
+    return EXIT.interrupted;
   } finally {
     process.removeListener('SIGINT', interrupted);
     process.removeListener('SIGTERM', interrupted);
-    await session.close();
     flushOut();
+    await (closing ?? session.close());
+  }
+}
+
+/** What would be found out only after the run. @throws UserError (io) if shrunk workloads cannot go into `folder`. */
+function checkFolder(folder: string): void {
+  try {
+    accessSync(`${folder}/`, constants.W_OK);
+  } catch (error) {
+    throw new UserError(`cannot write into ${folder}: ${(error as Error).message}`, EXIT.io);
   }
 }
 
@@ -172,7 +189,7 @@ async function recordCommand(
     const seen = await runKernel(verdict.half, session.agent);
     const lines = verdict.half.steps.map(({ operation }) => operation.line);
     const name = recordedName(file);
-    writeFileSync(name, printRecorded(recordObservations(session.kernel, session.agent.deep, lines, seen)));
+    writeResult(name, printRecorded(recordObservations(session.kernel, session.agent.deep, lines, seen)));
     if (verdict.mismatches.length > 0) code = EXIT.no;
     if (!options.quiet) out(`${name}${verdict.mismatches.length > 0 ? ': the model differs' : ''}`);
   }

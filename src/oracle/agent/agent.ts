@@ -12,6 +12,11 @@ export interface AgentOptions {
   readonly layout: string | null;
 }
 
+/** The agent is gone, by its own fault or because it was told to; there is nobody to ask any more. */
+export class AgentEndedError extends UserError {
+  override readonly name = 'AgentEndedError';
+}
+
 /** A started agent. */
 export class Agent {
   /** Can it read page tables and struct pages? Else why not. */
@@ -46,16 +51,23 @@ export class Agent {
     return new Agent(child, answers, greeting);
   }
 
-  /** The answers to `commands`, one list of lines each. */
-  ask(commands: readonly string[]): Promise<readonly (readonly string[])[]> {
+  /**
+   * The answers to `commands`, one list of lines each.
+   * @throws AgentEndedError (unable) if the agent ends before it has answered them all.
+   */
+  async ask(commands: readonly string[]): Promise<readonly (readonly string[])[]> {
     this.#child.stdin?.write(`${commands.join('\n')}\n`);
-    return this.#answers.next(commands.length);
+    const answers = await this.#answers.next(commands.length);
+    if (answers.length === commands.length) return answers;
+    const { signalCode, exitCode } = this.#child;
+    const how = signalCode ?? (exitCode === null ? '' : `exit code ${exitCode}`);
+    throw new AgentEndedError(`the native agent ended in the middle of a workload${how && ` (${how})`}`, EXIT.unable);
   }
 
   /** Ends it and its tasks. */
   async close(): Promise<void> {
     const gone = new Promise<void>((resolve) => this.#child.once('exit', () => resolve()));
-    if (this.#child.exitCode !== null) return;
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     this.#child.stdin?.end('quit\n');
     await gone;
   }

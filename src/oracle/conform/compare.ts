@@ -27,7 +27,7 @@ export class Counts {
 }
 
 /** The order in which differences are told: what explains the others first. */
-const FIRST = ['operation', 'page', 'vma', 'task', 'fd'];
+const FIRST = ['operation', 'page', 'vma', 'task', 'fd', 'machine'];
 const rank = (subject: string): number => FIRST.indexOf(subject.split(' ')[0] as string);
 
 /** Compares field by field. A subject that one side lacks is one difference, `present`. */

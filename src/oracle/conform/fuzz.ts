@@ -1,11 +1,14 @@
 // conform --fuzz: random workloads on both sides; what differs is shrunk to a workload that shows it alone.
 import type { Behaviours } from '../../kernel/behaviours.js';
 import { AssertionError } from '../../lib/assert.js';
-import { UserError } from '../../lib/errors.js';
+import { InputError, NotModelledError, UserError } from '../../lib/errors.js';
 import { minimise } from '../../workload/minimise.js';
 import type { Operation } from '../../workload/operation.js';
+import { AgentEndedError } from '../agent/agent.js';
 import { Counts } from './compare.js';
+import { printOperation } from '../../workload/text/print.js';
 import type { Mismatch } from './conform.js';
+import { runModel } from './conform.js';
 import { generateWorkload } from './generate/index.js';
 import type { Varying, Verdict } from './judge.js';
 import { judge } from './judge.js';
@@ -26,7 +29,7 @@ export interface FuzzOptions {
   readonly breathe?: () => Promise<void>;
 }
 
-/** A workload that differs, shrunk. */
+/** A workload that differs, or that the model does not survive, shrunk. */
 export interface FoundMismatch {
   /** `generateWorkload` gives it again from the seed and this number. */
   readonly number: number;
@@ -60,12 +63,19 @@ export async function fuzz(session: Session, options: FuzzOptions): Promise<Fuzz
   for (; number < options.workloads && found.length < options.mismatchesMax; number++) {
     const { seed, areas, length, behaviours } = options;
     const workload = numbered(generateWorkload({ seed, number, areas, length }));
-    const verdict = await judge(session, workload, behaviours, counts);
-    operations += verdict.operations;
-    for (const { events: list } of verdict.half.steps)
-      for (const { type } of list) events.set(type, (events.get(type) ?? 0) + 1);
-    varying.push(...verdict.varying);
-    if (verdict.mismatches.length > 0) found.push(await shrink(session, workload, number, options, verdict));
+    try {
+      const verdict = await judge(session, workload, behaviours, counts);
+      operations += verdict.operations;
+      for (const { events: list } of verdict.half.steps)
+        for (const { type } of list) events.set(type, (events.get(type) ?? 0) + 1);
+      varying.push(...verdict.varying);
+      if (verdict.mismatches.length > 0) found.push(await shrink(session, workload, number, options, verdict));
+    } catch (error) {
+      if (error instanceof AssertionError) found.push(await shrinkBroken(session, workload, number, options, error));
+      else if (error instanceof NotModelledError || error instanceof InputError)
+        throw new UserError(`workload ${number} of seed ${seed}: ${error.message}`, error.exitCode);
+      else throw error;
+    }
     options.progress?.(number + 1, found.length);
     await options.breathe?.();
   }
@@ -88,6 +98,7 @@ async function shrink(
       const judged = await judge(session, numbered(candidate), options.behaviours, new Counts());
       return judged.mismatches.length > 0 && judged.stopped === null ? judged : null;
     } catch (error) {
+      if (error instanceof AgentEndedError) throw error;
       // What is left when something is taken away may make no sense.
       if (error instanceof UserError || error instanceof AssertionError) return null;
       throw error;
@@ -105,4 +116,49 @@ async function shrink(
     mismatches: (shown ?? verdict).mismatches,
     generated: workload.length,
   };
+}
+
+/** The code of an assertion: its message without the ids. */
+const codeOf = ({ message }: AssertionError): string => message.split(': ')[0] as string;
+
+/** The assertion that `operations` break on the model, or null. */
+function brokenBy(session: Session, operations: readonly Operation[], behaviours: Behaviours): AssertionError | null {
+  try {
+    runModel(operations, { behaviours, machine: session.machine, directory: session.directory });
+    return null;
+  } catch (error) {
+    if (error instanceof AssertionError) return error;
+    // What is left when something is taken away may make no sense.
+    if (error instanceof UserError) return null;
+    throw error;
+  }
+}
+
+/** The smallest workload that breaks the same assertion of the model. The kernel is not asked: there is nothing to compare. */
+async function shrinkBroken(
+  session: Session,
+  workload: readonly Operation[],
+  number: number,
+  { behaviours, breathe }: FuzzOptions,
+  error: AssertionError,
+): Promise<FoundMismatch> {
+  const code = codeOf(error);
+  const breaks = async (candidate: readonly Operation[]): Promise<boolean> => {
+    await breathe?.();
+    const broken = brokenBy(session, numbered(candidate), behaviours);
+    return broken !== null && codeOf(broken) === code;
+  };
+  const operations = await minimise(workload, breaks, { maxTrials: SHRINK_TRIALS });
+  const shown = brokenBy(session, numbered(operations), behaviours) ?? error;
+  const last = numbered(operations).at(-1) as Operation;
+  const mismatch: Mismatch = {
+    line: last.line,
+    operation: printOperation(last),
+    subject: 'model',
+    field: 'assertion',
+    model: shown.message,
+    kernel: 'none',
+    events: [],
+  };
+  return { number, operations, mismatches: [mismatch], generated: workload.length };
 }

@@ -1,7 +1,7 @@
 // The native agent's answer to one operation as an observation. The lines are described in agent/observe.c.
 import { errnoName } from '../../lib/errno.js';
 import type { Fields, Observation, Scalar } from './observation.js';
-import { Naming, OPERATION, fdKey, pageKey, taskKey, vmaKey } from './observation.js';
+import { MACHINE, Naming, OPERATION, fdKey, pageKey, taskKey, vmaKey } from './observation.js';
 import { knownCodes } from './vm-flags.js';
 
 const SMAPS = (
@@ -66,6 +66,8 @@ interface Accumulated {
 /** Reads the agent's answers to one workload, in order. */
 export class KernelSide {
   #baseline: Baseline | null = null;
+  /** The pool of huge pages at the start: the machine may have inherited any numbers. */
+  #hugePages: readonly number[] | null = null;
   readonly #faults = new Map<number, number>();
 
   /**
@@ -109,10 +111,17 @@ export class KernelSide {
         page(words, into);
         break;
       case 'H':
+        this.#machine(words.slice(1).map(Number), into);
         break;
       default:
         throw new Error(`the native agent said: ${line}`);
     }
+  }
+
+  #machine(numbers: readonly number[], { subjects }: Accumulated): void {
+    this.#hugePages ??= numbers;
+    const [total = 0, free = 0, rsvd = 0, surp = 0] = numbers.map((now, i) => now - (this.#hugePages?.[i] ?? 0));
+    subjects.set(MACHINE, { huge_total: total, huge_free: free, huge_rsvd: rsvd, huge_surp: surp });
   }
 
   #delta(task: number, faults: number, operation: string): number | undefined {

@@ -20,7 +20,7 @@ import {
 import type { Got } from '../../kernel/call.js';
 import { contentDigest, fileByte } from './page-bytes.js';
 import type { Fields, Observation, Scalar } from './observation.js';
-import { Naming, OPERATION, fdKey, pageKey, taskKey, vmaKey } from './observation.js';
+import { MACHINE, Naming, OPERATION, fdKey, pageKey, taskKey, vmaKey } from './observation.js';
 import { flagCodes } from './vm-flags.js';
 
 const END_VPN = 2 ** 35;
@@ -38,6 +38,9 @@ const NOT_THERE = {
   Swap: 0,
   SwapPss: 0,
 } as const;
+
+/** The pool of huge pages, as differences from the start: the model takes none from it. */
+const NO_HUGE_PAGES = { huge_total: 0, huge_free: 0, huge_rsvd: 0, huge_surp: 0 } as const;
 
 type Handlers = Readonly<Record<string, ((facts: Facts, event: KernelEvent) => void) | undefined>>;
 
@@ -84,6 +87,7 @@ export class ModelSide {
     const subjects = new Map<string, Fields>();
     const frames = new Map<string, number>();
     subjects.set(OPERATION, this.#outcome(tid, operation, got));
+    subjects.set(MACHINE, NO_HUGE_PAGES);
     const files = new Naming<number>();
     const naming = new Naming<number>();
     const seen = new Map<number, number>();

@@ -22,6 +22,8 @@ export const vmaKey = (task: number, start: number): string => `vma ${task} 0x${
 export const pageKey = (task: number, addr: number): string => `page ${task} 0x${addr.toString(16)}`;
 export const fdKey = (task: number, fd: number): string => `fd ${task} ${fd}`;
 export const OPERATION = 'operation';
+/** What belongs to no task: the pool of huge pages. */
+export const MACHINE = 'machine';
 
 /** Gives names to what only its identity tells apart: the subject that leads to it first. */
 export class Naming<T> {

@@ -66,7 +66,9 @@ export class Session {
     const program = await buildAgent({ tell });
     const settings = await Settings.acquire(program, undefined, { tell });
     try {
-      const directory = await mkdtemp(`${SCRATCH_PARENT}/folioscope-`);
+      const directory = await mkdtemp(`${SCRATCH_PARENT}/folioscope-`).catch((error: Error) => {
+        throw new UserError(`cannot make a directory for the workloads' files: ${error.message}`, EXIT.io);
+      });
       await settings.removeAtEnd(directory);
       for (const [path, value] of SETTINGS) if (existsSync(path)) await settings.set(path, value);
       const layout = deep ? await layoutOrReason(tell) : null;
