@@ -6,13 +6,26 @@ export const PAGE_SIZE = 4096;
 
 type Bytes = Content | null;
 
+const RECENT = 256;
+const recent: Content[] = [];
+
+/** A page of zeros but for one run. Programs store the same bytes at the same places of many pages, which then share one value. */
+function zerosWithRun(offset: number, length: number, byte: number): Content {
+  const slot = (offset ^ (length << 3) ^ (byte << 2)) & (RECENT - 1);
+  const known = recent[slot];
+  if (known !== undefined && known.runs[0] === offset && known.runs[1] === length && known.runs[2] === byte)
+    return known;
+  return (recent[slot] = { fill: 0, inode: 0, index: 0, runs: [offset, length, byte] });
+}
+
 /** `content` after `length` bytes of `byte` were written at `offset`. */
 export function writtenContent(content: Bytes, offset: number, length: number, byte: number): Bytes {
   if (length >= PAGE_SIZE) return byte === 0 ? null : { fill: byte, inode: 0, index: 0, runs: [] };
   // Most stores hit a page of zeros, or the bytes that the last store to it hit.
-  if (content === null) return byte === 0 ? null : { fill: 0, inode: 0, index: 0, runs: [offset, length, byte] };
+  if (content === null) return byte === 0 ? null : zerosWithRun(offset, length, byte);
   if (content.runs.length === 3 && content.runs[0] === offset && content.runs[1] === length) {
     if (content.runs[2] === byte) return content;
+    if (content.inode === 0 && content.fill === 0 && byte !== 0) return zerosWithRun(offset, length, byte);
     if (content.inode !== 0 || byte !== content.fill)
       return { fill: content.fill, inode: content.inode, index: content.index, runs: [offset, length, byte] };
   }
