@@ -26,6 +26,27 @@ export interface PageWritten {
   readonly length: number;
   readonly byte: number;
 }
+/**
+ * `copy_folio_from_iter_atomic()`, `copy_folio_to_iter()`: read(2) or write(2) brought `length` bytes that stand at `fromOffset` of frame
+ * `from` (-1: the zero page) to `offset` of `pfn`.
+ */
+export interface BytesCopied {
+  readonly type: 'BytesCopied';
+  readonly pfn: number;
+  readonly offset: number;
+  readonly from: number;
+  readonly fromOffset: number;
+  readonly length: number;
+}
+/**
+ * PG_uptodate, where it is not what it always is. 0: fallocate(2) made the page of shared memory, or ext4 looked at the end of a file
+ * that is a hole there, and nobody filled the page yet: fault-around passes it over. 1: `folio_mark_uptodate()`, the first use did.
+ */
+export interface FolioUptodateSet {
+  readonly type: 'FolioUptodateSet';
+  readonly pfn: number;
+  readonly uptodate: number;
+}
 /** `folio_mark_dirty()`. */
 export interface FolioDirtied {
   readonly type: 'FolioDirtied';
@@ -61,19 +82,33 @@ export interface InodeCreated {
   readonly size: number;
   readonly resident: number;
 }
-/** `i_size_write()`. */
+/**
+ * `i_size_write()`. `data` is up to where the file on its disk is as it came into view: no truncation went below. What lies behind reads
+ * as zeros when it is brought in. -1: not known to have an end.
+ */
 export interface InodeResized {
   readonly type: 'InodeResized';
   readonly inode: number;
   readonly size: number;
+  readonly data: number;
 }
-/** A file descriptor of a process leads to a file: open, dup, memfd_create. `flags` are the O_* it was opened with. */
+/**
+ * A file descriptor of a process leads to a file: open, dup, memfd_create. `flags` are the O_* it was opened with, `file` is the open
+ * file description (`struct file`), which dup and fork share: a new one has the number of those there were before.
+ */
 export interface FdInstalled {
   readonly type: 'FdInstalled';
   readonly tgid: number;
   readonly fd: number;
   readonly inode: number;
   readonly flags: number;
+  readonly file: number;
+}
+/** `file->f_pos`: where the open file description `file` is read and written next, in bytes. */
+export interface FilePositionSet {
+  readonly type: 'FilePositionSet';
+  readonly file: number;
+  readonly position: number;
 }
 /** close(2). */
 export interface FdClosed {
@@ -125,6 +160,8 @@ export type FolioEvent =
   | PageCopied
   | FolioReleased
   | PageWritten
+  | BytesCopied
+  | FolioUptodateSet
   | FolioDirtied
   | FolioCleaned
   | LruAddDrained
@@ -132,6 +169,7 @@ export type FolioEvent =
   | InodeCreated
   | InodeResized
   | FdInstalled
+  | FilePositionSet
   | FdClosed
   | FdTableCopied
   | PageCacheHolesNoted

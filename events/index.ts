@@ -240,7 +240,7 @@ export const CATALOGUE: { readonly [T in EventType]: { readonly opcode: number; 
     opcode: 48,
     fields: { inode: 'inode', name: 'text', kind: 'int', size: 'int', resident: 'int' },
   },
-  InodeResized: { opcode: 49, fields: { inode: 'inode', size: 'int' } },
+  InodeResized: { opcode: 49, fields: { inode: 'inode', size: 'int', data: 'int' } },
   PageCacheHolesNoted: { opcode: 50, fields: { inode: 'inode', runs: 'ints' } },
   PageCacheAdded: {
     opcode: 51,
@@ -252,11 +252,17 @@ export const CATALOGUE: { readonly [T in EventType]: { readonly opcode: number; 
   },
   FdInstalled: {
     opcode: 53,
-    fields: { tgid: 'tid', fd: 'int', inode: 'inode', flags: 'int' },
+    fields: { tgid: 'tid', fd: 'int', inode: 'inode', flags: 'int', file: 'int' },
   },
   FdClosed: { opcode: 54, fields: { tgid: 'tid', fd: 'int' } },
   PageCacheHolesForgotten: { opcode: 57, fields: { inode: 'inode', runs: 'ints' } },
   ExecMmPrepared: { opcode: 56, fields: { tid: 'tid', mm: 'mm' } },
+  BytesCopied: {
+    opcode: 59,
+    fields: { pfn: 'pfn', offset: 'int', from: 'pfn', fromOffset: 'int', length: 'int' },
+  },
+  FolioUptodateSet: { opcode: 60, fields: { pfn: 'pfn', uptodate: 'int' } },
+  FilePositionSet: { opcode: 61, fields: { file: 'int', position: 'int' } },
   FdTableCopied: { opcode: 55, fields: { tgid: 'tid', from: 'tid' } },
 };
 

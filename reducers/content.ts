@@ -60,6 +60,42 @@ export function writtenContent(content: Bytes, offset: number, length: number, b
   return { fill: base.fill, inode: base.inode, index: base.index, runs: kept };
 }
 
+/** The pieces of [offset, offset + length) that hold one byte each, in ascending order: offset, length, byte (-1 not known). */
+export function* segmentsOf(
+  content: Bytes,
+  offset: number,
+  length: number,
+): Generator<readonly [offset: number, length: number, byte: number]> {
+  const end = offset + length;
+  const base = content === null ? 0 : content.inode === 0 ? content.fill : -1;
+  const runs = content?.runs ?? [];
+  let at = offset;
+  for (let i = 0; i + 2 < runs.length; i += 3) {
+    const from = Math.max(at, runs[i]!);
+    const to = Math.min(end, runs[i]! + runs[i + 1]!);
+    if (from >= to) continue;
+    if (at < from) yield [at, from - at, base];
+    yield [from, to - from, runs[i + 2]!];
+    at = to;
+  }
+  if (at < end) yield [at, end - at, base];
+}
+
+/** `content` after `length` bytes at `fromOffset` of a page with bytes `source` were copied to `offset`. */
+export function copiedContent(
+  content: Bytes,
+  offset: number,
+  source: Bytes,
+  fromOffset: number,
+  length: number,
+): Bytes {
+  if (length >= PAGE_SIZE) return source;
+  let result = content;
+  for (const [at, bytes, byte] of segmentsOf(source, fromOffset, length))
+    result = writtenContent(result, offset + at - fromOffset, bytes, byte);
+  return result;
+}
+
 /** Byte at `offset`: 0..255, or -1 where the base is a file whose bytes are not known. */
 export function byteAt(content: Bytes, offset: number): number {
   if (content === null) return 0;
@@ -68,21 +104,30 @@ export function byteAt(content: Bytes, offset: number): number {
   return content.inode === 0 ? content.fill : -1;
 }
 
-/** The one byte that all of [offset, offset + length) hold; -1 unknown (file), -2 if they differ. */
+/** The one byte that two stretches with one byte each hold together; -1 unknown, -2 if they differ. */
+export function sameByte(a: number, b: number): number {
+  if (a === b) return a;
+  // Where one is not known they may be the same.
+  return a === -2 || b === -2 || (a >= 0 && b >= 0) ? -2 : -1;
+}
+
+/** The one byte that all of [offset, offset + length) hold; -1 unknown (file), -2 if they are known to differ. */
 export function uniformByte(content: Bytes, offset: number, length: number): number {
-  const end = offset + length;
-  const first = byteAt(content, offset);
-  if (content === null) return first;
-  const base = content.inode === 0 ? content.fill : -1;
-  let covered = 0;
-  for (let i = 0; i < content.runs.length; i += 3) {
-    const from = Math.max(offset, content.runs[i]!);
-    const to = Math.min(end, content.runs[i]! + content.runs[i + 1]!);
-    if (from >= to) continue;
-    covered += to - from;
-    if (content.runs[i + 2] !== first) return -2;
+  if (content === null) return 0;
+  let seen: number | null = null;
+  for (const [, , byte] of segmentsOf(content, offset, length)) {
+    // What is known decides: bytes that are not known cannot make differing ones equal.
+    if (seen === null || seen === byte) seen = byte;
+    else if (seen >= 0 && byte >= 0) return -2;
+    else return knownBytesDiffer(content, offset, length) ? -2 : -1;
   }
-  return covered < length && base !== first ? -2 : first;
+  return seen ?? -1;
+}
+
+function knownBytesDiffer(content: Bytes, offset: number, length: number): boolean {
+  const known = new Set<number>();
+  for (const [, , byte] of segmentsOf(content, offset, length)) if (byte >= 0) known.add(byte);
+  return known.size > 1;
 }
 
 /** A short text that is equal for equal bytes: `zero`, `0x2a`, `inode 3 page 7`, with written runs behind it. */

@@ -199,6 +199,11 @@ export class SubjectHash {
     }
   }
 
+  /** Where an open file description is read and written next. */
+  position(file: number): void {
+    this.hash.number(this.#state.positions[file] ?? ABSENT);
+  }
+
   /** Frames of [pfn, n]* that stand at `at` in every `stride` numbers; the count comes behind. */
   frames(runs: readonly number[], stride: number, at: number): void {
     this.numbers(runs);
@@ -303,7 +308,11 @@ const EXTRA_STEPS: Partial<Record<EventType, readonly Step[]>> = {
   ],
   PageCacheHolesNoted: [{ method: 'slots', args: ['inode', 'runs', 2] }],
   PageCacheHolesForgotten: [{ method: 'slots', args: ['inode', 'runs', 2] }],
-  FdInstalled: [{ method: 'file', args: ['tgid', 'fd'] }],
+  FdInstalled: [
+    { method: 'file', args: ['tgid', 'fd'] },
+    { method: 'position', args: ['file'] },
+  ],
+  FilePositionSet: [{ method: 'position', args: ['file'] }],
   FdClosed: [{ method: 'file', args: ['tgid', 'fd'] }],
   FdTableCopied: [{ method: 'files', args: ['tgid'] }],
   TaskReaped: [{ method: 'files', args: ['tid'] }],

@@ -1,6 +1,6 @@
 // Reducers for events/folio.ts: frames, bytes, page cache, LRU batches.
 import type { FolioEvent } from '../events/index.js';
-import { writtenContent } from './content.js';
+import { copiedContent, writtenContent } from './content.js';
 import type { Reducers } from './index.js';
 import type { KernelState, OpenFile, Page } from './state.js';
 import {
@@ -8,6 +8,7 @@ import {
   PG_DIRTY,
   PG_FREE,
   PG_LRU,
+  PG_NOT_UPTODATE,
   PG_SWAPBACKED,
   SECTION,
   cachedPfn,
@@ -89,6 +90,15 @@ export const folioReducers: Reducers<FolioEvent['type']> = {
     const page = pageOf(state, pfn);
     if (page) page.content = writtenContent(page.content, offset, length, byte);
   },
+  BytesCopied(state, { pfn, offset, from, fromOffset, length }) {
+    const page = pageOf(state, pfn);
+    const source = from < 0 ? null : (pageOf(state, from)?.content ?? null);
+    if (page) page.content = copiedContent(page.content, offset, source, fromOffset, length);
+  },
+  FolioUptodateSet(state, { pfn, uptodate }) {
+    const page = pageOf(state, pfn);
+    if (page) page.flags = uptodate === 1 ? page.flags & ~PG_NOT_UPTODATE : page.flags | PG_NOT_UPTODATE;
+  },
   FolioCleaned(state, { pfn }) {
     const page = pageOf(state, pfn);
     if (page) page.flags &= ~PG_DIRTY;
@@ -123,15 +133,21 @@ export const folioReducers: Reducers<FolioEvent['type']> = {
   },
   InodeCreated(state, { inode, name, kind, size, resident }) {
     while (state.inodes.length <= inode) state.inodes.push(null);
-    state.inodes[inode] = { id: inode, name, kind, size, resident, pages: [] };
+    state.inodes[inode] = { id: inode, name, kind, size, data: size, resident, pages: [] };
     state.inodeByName[name] = inode;
   },
-  InodeResized(state, { inode, size }) {
+  InodeResized(state, { inode, size, data }) {
     const target = state.inodes[inode];
-    if (target) target.size = size;
+    if (!target) return;
+    target.size = size;
+    target.data = data;
   },
-  FdInstalled(state, { tgid, fd, inode, flags }) {
-    (state.files[tgid] ??= {})[fd] = { inode, flags };
+  FdInstalled(state, { tgid, fd, inode, flags, file }) {
+    (state.files[tgid] ??= {})[fd] = { inode, flags, file };
+    while (state.positions.length <= file) state.positions.push(0);
+  },
+  FilePositionSet(state, { file, position }) {
+    if (file >= 0 && file < state.positions.length) state.positions[file] = position;
   },
   FdClosed(state, { tgid, fd }) {
     const table = state.files[tgid];

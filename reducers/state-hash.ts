@@ -94,15 +94,16 @@ function restInto(hash: Hash64, state: KernelView): void {
   }
   for (const [tgid, files] of Object.entries(state.files)) {
     hash.pair(Number(tgid), 5);
-    for (const [fd, { inode, flags }] of Object.entries(files)) {
+    for (const [fd, { inode, flags, file }] of Object.entries(files)) {
       hash.pair(Number(fd), inode);
-      hash.number(flags);
+      hash.pair(flags, file);
     }
   }
+  numbersOf(hash, state.positions, 14);
   for (const inode of state.inodes) {
     if (inode === null) continue;
     hash.text(inode.name);
-    numbersOf(hash, [inode.id, inode.kind, inode.size, inode.resident, inode.pages.length], 6);
+    numbersOf(hash, [inode.id, inode.kind, inode.size, inode.data, inode.resident, inode.pages.length], 6);
     inode.pages.forEach((leaf, i) => {
       if (leaf === null) return;
       hash.number(i);

@@ -27,6 +27,8 @@ export const PG_SWAPBACKED = 4;
 export const PG_DIRTY = 8;
 export const PG_LRU = 16;
 export const PG_FREE = 32;
+/** The opposite of PG_uptodate: the page is in the cache and nobody filled it. */
+export const PG_NOT_UPTODATE = 64;
 
 /** Bytes of a page: zeros (null), or a base (a fill byte or a page of a file) with runs written over it: [offset, length, byte]*. */
 export interface Content {
@@ -123,6 +125,8 @@ export interface Inode {
   kind: number;
   /** Bytes, -1 unknown. */
   size: number;
+  /** Bytes up to which its disk holds what it held at first; -1 not known to have an end. */
+  data: number;
   resident: number;
   /** Frame + 1 of each cached page, in leaves of 512 by page index; 0 not known, -1 known to be absent. */
   pages: (number[] | null)[];
@@ -138,6 +142,8 @@ export interface OpenFile {
   inode: number;
   /** O_* of open(2). */
   flags: number;
+  /** Number of the open file description, index in `positions`. */
+  file: number;
 }
 
 export interface KernelState {
@@ -158,6 +164,8 @@ export interface KernelState {
   cpus: Cpu[];
   /** Descriptors by tgid and number. */
   files: Record<number, Record<number, OpenFile>>;
+  /** Where each open file description is read and written next, bytes; numbers are never used again. */
+  positions: number[];
   /** Pages charged against the commit limit. */
   committed: number;
 }
@@ -192,6 +200,7 @@ export function initialState(): KernelState {
     freeHead: -1,
     cpus: [],
     files: {},
+    positions: [],
     committed: 0,
   };
 }

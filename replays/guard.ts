@@ -22,6 +22,7 @@ interface Room {
   readonly mms: number;
   readonly anonVmas: number;
   readonly inodes: number;
+  readonly files: number;
   readonly frames: number;
   runPages: number;
 }
@@ -86,6 +87,7 @@ const WIDENING: Partial<Record<EventType, readonly Check[]>> = {
   MmCreated: [below('mm', 'mms')],
   AnonVmaCreated: [below('anonVma', 'anonVmas')],
   InodeCreated: [below('inode', 'inodes')],
+  FdInstalled: [(event, room) => (event['file'] as number) < room.files],
   FolioAllocated: [below('pfn', 'frames')],
   PageTablesFreed: [walk('vpn', 'vpnEnd')],
   PtesMoved: [runs('runs', 2, 1)],
@@ -113,6 +115,7 @@ export function unfoldable(state: KernelView, events: readonly KernelEvent[]): s
     mms: state.mms.length + NEW_IDS_MAX,
     anonVmas: state.anonVmas.length + NEW_IDS_MAX,
     inodes: state.inodes.length + NEW_IDS_MAX,
+    files: state.positions.length + NEW_IDS_MAX,
     frames: state.maxPfn + NEW_FRAMES_MAX,
     runPages: RUN_PAGES_MAX,
   };

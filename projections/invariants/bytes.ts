@@ -86,20 +86,24 @@ export const byteInvariants: readonly EventInvariant[] = [
     formula: 'bytes that a process stores into its own private memory show in no other address space',
     source: 'CVE-2020-29374; the COW contract',
     after: {
-      PageWritten({ pfn }, audited, report) {
-        const { facts, view, operation } = audited;
-        const { frames } = facts;
-        if (pfn >= frames.size || frames.kind[pfn] !== FrameKind.anon) return;
-        const writer = operation?.pid === null || operation === null ? undefined : view.tasks[operation.pid]?.mm;
-        if (writer === undefined) return;
-        facts.mappings.forEachMapper(pfn, (mm, vpn) => {
-          if (mm === writer || isShared(audited, mm, vpn)) return;
-          report({ kind: 'entry', mm, vpn }, { expected: 'its own bytes', found: `bytes stored by mm ${writer}` });
-        });
-      },
+      PageWritten: ({ pfn }, audited, report) => storedElsewhere(audited, report, pfn),
+      BytesCopied: ({ pfn }, audited, report) => storedElsewhere(audited, report, pfn),
     },
   },
 ];
+
+/** The task of the operation stored to an anonymous page: who else maps it privately sees bytes that are not its own. */
+function storedElsewhere(audited: Audited, report: Report, pfn: number): void {
+  const { facts, view, operation } = audited;
+  const { frames } = facts;
+  if (pfn >= frames.size || frames.kind[pfn] !== FrameKind.anon) return;
+  const writer = operation?.pid === null || operation === null ? undefined : view.tasks[operation.pid]?.mm;
+  if (writer === undefined) return;
+  facts.mappings.forEachMapper(pfn, (mm, vpn) => {
+    if (mm === writer || isShared(audited, mm, vpn)) return;
+    report({ kind: 'entry', mm, vpn }, { expected: 'its own bytes', found: `bytes stored by mm ${writer}` });
+  });
+}
 
 function isShared({ facts }: Audited, mm: number, vpn: number): boolean {
   const vma = facts.vmas.at(mm, vpn * 4096);

@@ -34,7 +34,7 @@ export interface Selection {
 export const WIDTH = {
   task: 10,
   anonVma: 6,
-  inode: 6,
+  inode: 7,
   mm: 23,
   vma: 7,
   table: 4,
@@ -146,7 +146,7 @@ function inodesOf(state: KernelView, selection: Selection): unknown {
     if (!inode) continue;
     names.push(inode.name);
     const there = [...inode.pages.keys()].filter((leaf) => inode.pages[leaf] !== null);
-    rows.add(id, inode.kind, inode.size, inode.resident, inode.pages.length, there.length);
+    rows.add(id, inode.kind, inode.size, inode.data, inode.resident, inode.pages.length, there.length);
     for (const leaf of there) present.add(leaf);
     for (const leaf of selection.leaves(id)) {
       const values = inode.pages[leaf];
@@ -320,7 +320,7 @@ const cpusOf = (state: KernelView): unknown =>
   state.cpus.map(({ lruAdd, lruLazyfree }) => [listOf(lruAdd), listOf(lruLazyfree)]);
 
 function filesOf(state: KernelView, { tgids }: Selection): unknown {
-  const rows = pool.rows(4);
+  const rows = pool.rows(5);
   const tables: number[] = [];
   const gone: number[] = [];
   for (const tgid of ascending(tgids)) {
@@ -330,7 +330,7 @@ function filesOf(state: KernelView, { tgids }: Selection): unknown {
       continue;
     }
     tables.push(tgid);
-    for (const [fd, { inode, flags }] of Object.entries(table)) rows.add(tgid, Number(fd), inode, flags);
+    for (const [fd, { inode, flags, file }] of Object.entries(table)) rows.add(tgid, Number(fd), inode, flags, file);
   }
-  return [listOf(gone), listOf(tables), rows.encode()];
+  return [listOf(gone), listOf(tables), rows.encode(), listOf(state.positions)];
 }

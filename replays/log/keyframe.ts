@@ -115,7 +115,10 @@ function inodesInto(state: KernelState, data: unknown): void {
   const present = new Stretches(rowsOf(presentData, 1, LIMIT.tables, 'leaves').columns[0] as Float64Array);
   let next = 0;
   eachRow(rowsOf(rowData, WIDTH.inode, LIMIT.ids, 'inodes'), (row) => {
-    const [id, kind, size, resident, length, leaves] = row as [number, number, number, number, number, number];
+    const [id, kind, size, ownData, resident, length, leaves] = row as [
+      ...[number, number, number, number],
+      ...[number, number, number],
+    ];
     const name = names[next++];
     if (typeof name !== 'string' || !isCount(length, LIMIT.tables))
       throw new MalformedError('an inode without name or length');
@@ -123,7 +126,7 @@ function inodesInto(state: KernelState, data: unknown): void {
     const pages = new Array<number[] | null>(length).fill(null);
     for (const leaf of present.take(leaves, 'leaves'))
       pages[placeIn(pages, leaf, 'leaf')] = before[leaf] ?? new Array<number>(512).fill(0);
-    state.inodes[id] = { id, name, kind, size, resident, pages };
+    state.inodes[id] = { id, name, kind, size, data: ownData, resident, pages };
   });
   present.end('leaves');
   const slots = new Stretches(rowsOf(slotData, 1, LIMIT.numbers, 'slots').columns[0] as Float64Array);
@@ -312,13 +315,14 @@ function contentsIn(data: unknown, runData: unknown): Content[] {
 }
 
 function filesInto(state: KernelState, data: unknown): void {
-  const [gone, tables, rows] = arrayOf(data, 'the descriptors');
+  const [gone, tables, rows, positions] = arrayOf(data, 'the descriptors');
   for (const tgid of numbersIn(gone, LIMIT.numbers, 'descriptors')) delete state.files[tgid];
   for (const tgid of numbersIn(tables, LIMIT.numbers, 'descriptors')) state.files[tgid] = {};
-  eachRow(rowsOf(rows, 4, LIMIT.numbers, 'descriptors'), (row) => {
-    const [tgid, fd, inode, flags] = row as [number, number, number, number];
+  eachRow(rowsOf(rows, 5, LIMIT.numbers, 'descriptors'), (row) => {
+    const [tgid, fd, inode, flags, file] = row as [number, number, number, number, number];
     const table = state.files[tgid];
     if (table === undefined) throw new MalformedError('a descriptor of nobody');
-    table[fd] = { inode, flags };
+    table[fd] = { inode, flags, file };
   });
+  state.positions = [...numbersIn(positions, LIMIT.numbers, 'positions')];
 }

@@ -16,6 +16,7 @@ import {
 } from '../../reducers/vma.js';
 import { assert } from '../lib/assert.js';
 import { mmput } from './exit.js';
+import { NO_FILE } from './files.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { PAGE_SIZE, TASK_SIZE, currentTask, pageDown } from './kernel.js';
 import { handleMmFault } from './memory/fault.js';
@@ -144,7 +145,7 @@ export function* elfMap(
     accountVma(k, mm, special, length / PAGE_SIZE, 1);
     return addr;
   }
-  const file = inode === 0 ? null : { inode, flags: 0 };
+  const file = inode === 0 ? null : { inode, flags: 0, file: NO_FILE };
   const anonymous = inode === 0 ? 0x20 : 0;
   return yield* doMmap(k, tid, {
     addr,

@@ -1,6 +1,6 @@
 // The page cache: mm/filemap.c, and shmem_get_folio() of mm/shmem.c as far as faults need it.
 import type { InodeView } from '../../reducers/state.js';
-import { InodeKind, cachedPfn, nextFreePfn } from '../../reducers/state.js';
+import { InodeKind, PG_NOT_UPTODATE, cachedPfn, nextFreePfn, pageAt } from '../../reducers/state.js';
 import type { Kernel } from './kernel.js';
 import { PAGE_SIZE } from './kernel.js';
 import { nextFreePfns } from './page-alloc.js';
@@ -10,10 +10,21 @@ import { lruBatchAdded } from './swap.js';
 export const filePages = (inode: InodeView): number =>
   inode.size < 0 ? Number.MAX_SAFE_INTEGER : Math.ceil(inode.size / PAGE_SIZE);
 
-/** Is page `index` cached, or (files of a recording) taken to be so? */
-function isResident(inode: InodeView, index: number): boolean {
+/** Pages that a fault on an absent page reads around it: half of them before it. `read_ahead_kb` of disks, in pages. */
+const READ_AROUND = 32;
+
+/** Does the disk hold anything of page `index`? A file that was made longer has a hole there. */
+export const onDisk = (inode: InodeView, index: number): boolean =>
+  inode.kind !== InodeKind.file || inode.data < 0 || index * PAGE_SIZE < inode.data;
+
+/** Is page `index`, which has no frame yet, taken to be cached since long? */
+export const isTakenAsCached = (inode: InodeView, index: number): boolean =>
+  inode.resident === 1 && cachedPfn(inode, index) === -2 && onDisk(inode, index);
+
+/** May `filemap_map_pages()` map page `index`: is it cached, or taken to be so, and filled? `next_uptodate_folio()`. */
+function isMappable(k: Kernel, inode: InodeView, index: number): boolean {
   const pfn = cachedPfn(inode, index);
-  return pfn >= 0 || (pfn === -2 && inode.resident === 1);
+  return pfn >= 0 ? (pageAt(k.view, pfn).flags & PG_NOT_UPTODATE) === 0 : isTakenAsCached(inode, index);
 }
 
 /** Collects page-cache pages to map in ascending order and maps them with one commit. `filemap_map_pages()`. */
@@ -40,7 +51,7 @@ export class PagesToMap {
   /** Takes page `index` for `vpn` if it is cached and inside the file. */
   consider(k: Kernel, vpn: number, index: number): void {
     const inode = k.view.inodes[this.#inode.id] as InodeView;
-    if (index >= filePages(inode) || !isResident(inode, index)) return;
+    if (index >= filePages(inode) || !isMappable(k, inode, index)) return;
     if (cachedPfn(inode, index) === -2) this.#uncached++;
     this.#vpns.push(vpn);
     this.#indices.push(index);
@@ -87,7 +98,8 @@ function materialize(k: Kernel, id: number, indices: readonly number[], count: n
   const runs: number[] = [];
   const pfns = nextFreePfns(k.view, count);
   let next = 0;
-  for (const index of indices) if (cachedPfn(inode, index) === -2) appendPteRun(runs, index, pfns[next++] as number);
+  const absent = indices.filter((index) => cachedPfn(inode, index) === -2);
+  for (const index of absent) appendPteRun(runs, index, pfns[next++] as number);
   k.emit({
     type: 'PageCacheAdded',
     inode: id,
@@ -96,6 +108,56 @@ function materialize(k: Kernel, id: number, indices: readonly number[], count: n
     ref: 1,
     lruCpu: -1,
   });
+  for (const index of absent) zeroBeyondData(k, id, index);
+}
+
+/** What the disk has nothing of is zeros in the page that was just brought in: a hole, the rest of the last page. */
+function zeroBeyondData(k: Kernel, id: number, index: number): void {
+  const inode = k.view.inodes[id] as InodeView;
+  if (inode.kind !== InodeKind.file || inode.data < 0 || (index + 1) * PAGE_SIZE <= inode.data) return;
+  const offset = Math.max(0, inode.data - index * PAGE_SIZE);
+  const pfn = cachedPfn(inode, index);
+  k.emit({ type: 'PageWritten', pfn, offset, length: PAGE_SIZE - offset, byte: 0 });
+}
+
+/** `filemap_add_folio()` of a new page, which waits in `cpu`'s LRU batch. */
+function addToCache(k: Kernel, id: number, index: number, cpu: number): void {
+  k.emit({
+    type: 'PageCacheAdded',
+    inode: id,
+    runs: [index, nextFreePfn(k.view), 1],
+    swapbacked: (k.view.inodes[id] as InodeView).kind === InodeKind.shmem ? 1 : 0,
+    ref: 2,
+    lruCpu: cpu,
+  });
+  lruBatchAdded(k, cpu);
+  zeroBeyondData(k, id, index);
+}
+
+/** `__filemap_get_folio(FGP_CREAT)`, `shmem_get_folio()`: the frame of page `index`, the one that is cached or a new one. Beyond the end too. */
+export function grabPage(k: Kernel, id: number, index: number, cpu: number): number {
+  const inode = k.view.inodes[id] as InodeView;
+  if (cachedPfn(inode, index) < 0) {
+    if (isTakenAsCached(inode, index)) materialize(k, id, [index], 1);
+    else addToCache(k, id, index, cpu);
+  }
+  return cachedPfn(k.view.inodes[id] as InodeView, index);
+}
+
+/** `folio_mark_uptodate()` of a page that fallocate(2) made: its first use fills it with zeros. */
+export function markUptodate(k: Kernel, pfn: number): void {
+  if ((pageAt(k.view, pfn).flags & PG_NOT_UPTODATE) !== 0) k.emit({ type: 'FolioUptodateSet', pfn, uptodate: 1 });
+}
+
+/** `do_sync_mmap_readahead()`: the pages around an absent one come in with it, as far as the file goes. */
+function readAround(k: Kernel, id: number, index: number, cpu: number): void {
+  const inode = k.view.inodes[id] as InodeView;
+  const first = Math.max(0, index - READ_AROUND / 2);
+  const end = inode.size < 0 ? index + 1 : Math.min(first + READ_AROUND, filePages(inode));
+  for (let at = inode.size < 0 ? index : first; at < end; at++) {
+    const now = k.view.inodes[id] as InodeView;
+    if (cachedPfn(now, at) < 0 && !isTakenAsCached(now, at)) addToCache(k, id, at, cpu);
+  }
 }
 
 /** A page of the cache, and whether it had to be read (a major fault). */
@@ -106,27 +168,15 @@ export interface FoundPage {
 
 /**
  * `filemap_fault()`, `shmem_fault()`: the frame of page `index`, brought in if need be. A hole of shared memory gets a page of zeros, an
- * absent file page is read (major).
+ * absent file page is read (major), with those around it.
  */
 export function filemapGetFolio(k: Kernel, inode: InodeView, index: number, cpu: number): FoundPage | 'beyond-eof' {
   if (index >= filePages(inode)) return 'beyond-eof';
-  const pfn = cachedPfn(inode, index);
-  if (pfn >= 0) return { pfn, major: false };
   const { id } = inode;
-  if (pfn === -2 && inode.resident === 1) {
-    materialize(k, id, [index], 1);
-    return { pfn: cachedPfn(k.view.inodes[id] as InodeView, index), major: false };
-  }
-  const fresh = nextFreePfn(k.view);
-  const shmem = inode.kind === InodeKind.shmem;
-  k.emit({
-    type: 'PageCacheAdded',
-    inode: id,
-    runs: [index, fresh, 1],
-    swapbacked: shmem ? 1 : 0,
-    ref: 2,
-    lruCpu: cpu,
-  });
-  lruBatchAdded(k, cpu);
-  return { pfn: fresh, major: !shmem };
+  const absent = cachedPfn(inode, index) < 0 && !isTakenAsCached(inode, index) && inode.kind !== InodeKind.shmem;
+  // What a recording says is absent comes back as it says as well.
+  if (absent && cachedPfn(inode, index) === -2) readAround(k, id, index, cpu);
+  const pfn = grabPage(k, id, index, cpu);
+  markUptodate(k, pfn);
+  return { pfn, major: absent };
 }

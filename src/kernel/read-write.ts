@@ -1,21 +1,23 @@
 // read(2) and write(2) between files and user buffers: mm/filemap.c and mm/shmem.c, as far as pages see them.
 import type { InodeView, OpenFile } from '../../reducers/state.js';
-import { InodeKind, cachedPfn, pageAt } from '../../reducers/state.js';
-import { uniformByte } from '../../reducers/content.js';
+import { InodeKind, PG_NOT_UPTODATE, cachedPfn, pageAt } from '../../reducers/state.js';
 import { NotModelledError } from '../lib/errors.js';
 import type { Call, Got } from './call.js';
 import { fromKernel, intArg } from './call.js';
-import { filemapGetFolio } from './filemap.js';
-import { addShmemPage, extendFile, fileArg } from './files.js';
+import { grabPage, markUptodate } from './filemap.js';
+import { fileArg, isReadable, isWritable, maxBytes, offsetArg, setPosition } from './files.js';
 import type { Kernel, KernelThread } from './kernel.js';
-import { EBADF, EFAULT, PAGE_SIZE, TASK_SIZE, currentTask } from './kernel.js';
+import { EBADF, EFAULT, EFBIG, EINVAL, PAGE_SIZE, TASK_SIZE, currentTask } from './kernel.js';
 import { markDirty } from './memory/file.js';
 import type { AccessResult } from './memory/fault.js';
-import { loadUser, storeUser } from './uaccess.js';
+import { growTo, zeroBlock } from './truncate.js';
+import { copyFromUser, copyToUser, faultInReadable, loadUser, readableAtOnce, storeUser } from './uaccess.js';
 
-const O_ACCMODE = 3;
-const O_RDONLY = 0;
-const O_WRONLY = 1;
+const O_APPEND = 0o2000;
+/** `MAX_RW_COUNT`: bytes that one call moves at most. */
+const MAX_RW_COUNT = 0x7ffff000;
+/** Where pages of a file are not kept track of any more: 1 TiB. */
+const TRACKED_BYTES = 2 ** 40;
 
 /** Bytes whose value the model does not know. */
 const UNKNOWN = -1;
@@ -37,135 +39,191 @@ function* pieces(offset: number, length: number): Generator<readonly [number, nu
   }
 }
 
-/** The one byte that a piece of a page of the cache holds, or UNKNOWN. What shared memory has no page for is zeros. */
-function cachedByte(k: Kernel, inode: InodeView, index: number, offset: number, length: number): number {
-  const pfn = cachedPfn(inode, index);
-  if (pfn < 0) return inode.kind === InodeKind.shmem ? 0 : UNKNOWN;
-  return Math.max(uniformByte(pageAt(k.view, pfn).content, offset, length), UNKNOWN);
-}
-
 /** Does the call say where its buffer is? strace prints what is in it instead. */
 function isAddress({ args: [, buffer], recorded }: Call): boolean {
   return typeof buffer === 'number' || typeof buffer === 'bigint' || (buffer === null && !recorded);
 }
 
-/** Where a hand-written workload reads or writes: only calls that say it are followed. */
-function positionOf(call: Call): number {
-  if (call.args[3] === undefined)
-    throw new NotModelledError(`${call.name} at the file's position (say it: p${call.name}64)`);
-  return intArg(call, 3);
-}
-
-/** The file behind the descriptor of a hand-written workload, -EBADF if `refused` is how it was opened. */
-function openFile(k: Kernel, call: Call, refused: number): OpenFile | null {
-  const file = fileArg(k, call, 0);
-  return file === null || (file.flags & O_ACCMODE) === refused ? null : file;
+/** A read or write of a hand-written workload that passed the checks that come before any byte is moved. */
+interface Transfer {
+  readonly file: OpenFile;
+  /** Does the call go on from the file's position, and leave it behind what it moved? */
+  readonly positioned: boolean;
+  readonly position: number;
+  readonly addr: number;
+  readonly length: number;
 }
 
 /**
- * read(2), pread64(2): the kernel writes to the buffer, page of the file by page, and stops at the end of the file or where the buffer
- * cannot be written to; -EFAULT if that is at once. Of a recording only that the buffer was written to is followed.
+ * `ksys_pread64()`, `vfs_read()` and their likes for writing: a negative position, then the descriptor, how it was opened, then the
+ * buffer. @returns an errno, negative, if one of them refuses.
+ */
+function checkTransfer(k: Kernel, call: Call, allowed: (file: OpenFile) => boolean): Transfer | number {
+  const positioned = call.name === 'read' || call.name === 'write';
+  const told = positioned ? 0 : offsetArg(call, 3);
+  if (told < 0) return -EINVAL;
+  const file = fileArg(k, call, 0);
+  if (file === null || !allowed(file)) return -EBADF;
+  const [addr, wanted] = [intArg(call, 1), intArg(call, 2, 0)];
+  if (addr + wanted > TASK_SIZE) return -EFAULT;
+  const position = positioned ? (k.view.positions[file.file] ?? 0) : told;
+  if (position + wanted >= 2 ** 63) return -EINVAL;
+  return { file, positioned, position, addr, length: Math.min(wanted, MAX_RW_COUNT) };
+}
+
+/** The call moved `done` of its bytes from `position` on. */
+function moved(k: Kernel, { file, positioned, length }: Transfer, position: number, done: number): Got {
+  if (done === 0 && length > 0) return fromKernel(-EFAULT);
+  if (positioned) setPosition(k, file, position + done);
+  return { value: done };
+}
+
+/**
+ * read(2), pread64(2): `filemap_read()`, `shmem_file_read_iter()`. The kernel writes to the buffer, page of the file by page, and stops
+ * at the end of the file or where the buffer cannot be written to; -EFAULT if that is at once. Holes of shared memory stay holes. Of a
+ * recording only that the buffer was written to is followed.
  */
 export function* doRead(k: Kernel, call: Call): KernelThread<Got> {
-  const wanted = intArg(call, 2, 0);
-  if (call.recorded) {
-    if (!isAddress(call)) return null;
-    if (wanted === 0) return { value: 0 };
-    const addr = intArg(call, 1);
-    const result = yield* storeUser(k, call.tid, addr, UNKNOWN, wanted, false);
-    return count(progress(result, addr, wanted), wanted);
-  }
-  const file = openFile(k, call, O_WRONLY);
-  if (file === null) return fromKernel(-EBADF);
-  const position = positionOf(call);
-  const start = intArg(call, 1);
-  if (!accessOk(start, wanted)) return fromKernel(-EFAULT);
+  if (call.recorded) return yield* recordedRead(k, call);
+  const transfer = checkTransfer(k, call, isReadable);
+  if (typeof transfer === 'number') return fromKernel(transfer);
+  const { file, position, addr } = transfer;
   const { size } = k.view.inodes[file.inode] as InodeView;
-  const length = size < 0 ? wanted : Math.max(0, Math.min(wanted, size - position));
+  const length = size < 0 ? transfer.length : Math.max(0, Math.min(transfer.length, size - position));
   let done = 0;
   for (const [index, offset, bytes] of pieces(position, length)) {
-    const byte = cachedByte(k, k.view.inodes[file.inode] as InodeView, index, offset, bytes);
-    const result = yield* storeUser(k, call.tid, start + done, byte, bytes, false);
-    const good = progress(result, start + done, bytes);
+    const from = pageToRead(k, file.inode, index, currentTask(k, call.tid).cpu);
+    const result = yield* copyToUser(k, call.tid, addr + done, bytes, { from, offset });
+    const good = progress(result, addr + done, bytes);
     done += good;
     if (good < bytes) break;
   }
-  return count(done, length);
+  return moved(k, { ...transfer, length }, position, done);
+}
+
+/** The frame that bytes of page `index` are read from; -1 where shared memory has none that is filled (SGP_READ): zeros. */
+function pageToRead(k: Kernel, id: number, index: number, cpu: number): number {
+  const inode = k.view.inodes[id] as InodeView;
+  if (inode.kind !== InodeKind.shmem) {
+    const read = grabPage(k, id, index, cpu);
+    markUptodate(k, read);
+    return read;
+  }
+  const pfn = cachedPfn(inode, index);
+  return pfn >= 0 && (pageAt(k.view, pfn).flags & PG_NOT_UPTODATE) === 0 ? pfn : -1;
+}
+
+function* recordedRead(k: Kernel, call: Call): KernelThread<Got> {
+  const wanted = intArg(call, 2, 0);
+  if (!isAddress(call)) return null;
+  if (wanted === 0) return { value: 0 };
+  const addr = intArg(call, 1);
+  const done = progress(yield* storeUser(k, call.tid, addr, UNKNOWN, wanted, false), addr, wanted);
+  return fromKernel(done === 0 ? -EFAULT : done);
 }
 
 /**
- * write(2), pwrite64(2): the kernel reads the buffer as far as it can, -EFAULT if that is not at all; the file grows to hold it, the
- * pages of the cache change. Of a recording the size of ordinary files is told by other records.
+ * write(2), pwrite64(2): `generic_file_write_iter()`. The kernel reads the buffer as far as it can, -EFAULT if that is not at all; the
+ * file grows to hold it, the pages of the cache change and are dirty.
  */
 export function* doWrite(k: Kernel, call: Call): KernelThread<Got> {
-  const known = isAddress(call);
-  const addr = known ? intArg(call, 1) : -1;
-  const wanted = intArg(call, 2, 0);
-  const file = call.recorded ? fileArg(k, call, 0) : openFile(k, call, O_RDONLY);
-  if (file === null && !call.recorded) return fromKernel(-EBADF);
-  const position = call.recorded ? intArg(call, 3, 0) : positionOf(call);
-  if (known && !accessOk(addr, wanted)) return fromKernel(-EFAULT);
-  let done = wanted;
-  if (known && wanted > 0) done = progress(yield* loadUser(k, call.tid, addr, wanted, false), addr, wanted);
-  const shmem = file !== null && k.view.inodes[file.inode]?.kind === InodeKind.shmem;
-  if (file !== null && done > 0 && (shmem || !call.recorded)) {
-    const { cpu } = currentTask(k, call.tid);
-    const { size } = k.view.inodes[file.inode] as InodeView;
-    extendFile(k, file.inode, position, done, cpu, true);
-    if (!shmem) cacheForWriting(k, file.inode, position, done, size, cpu);
-    yield* fillCache(k, call.tid, file.inode, position, addr, done);
+  if (call.recorded) return yield* recordedWrite(k, call);
+  const transfer = checkTransfer(k, call, isWritable);
+  if (typeof transfer === 'number') return fromKernel(transfer);
+  const { file, addr, length } = transfer;
+  if (length === 0) return { value: 0 };
+  const inode = k.view.inodes[file.inode] as InodeView;
+  const appends = (file.flags & O_APPEND) !== 0 && inode.size >= 0;
+  const position = appends ? inode.size : transfer.position;
+  const limit = maxBytes(inode);
+  if (position >= limit) return fromKernel(-EFBIG);
+  if (position + length > TRACKED_BYTES) throw new NotModelledError('pages of a file beyond 1 TiB');
+  let done = 0;
+  for (const [index, offset, bytes] of pieces(position, Math.min(length, limit - position))) {
+    const good = yield* performWrite(k, call.tid, file.inode, { index, offset, bytes, addr: addr + done });
+    done += good;
+    if (good < bytes) break;
   }
-  if (file !== null && shmem && done < wanted) rejected(k, call.tid, file.inode, position + done);
-  return known ? count(done, wanted) : null;
-}
-
-/** `->write_begin()` of an ordinary file: the pages to be written are cached; those beyond its old size (bytes) begin as zeros. */
-function cacheForWriting(k: Kernel, id: number, position: number, length: number, size: number, cpu: number): void {
-  for (const [index] of pieces(position, length)) {
-    const before = cachedPfn(k.view.inodes[id] as InodeView, index);
-    const found = filemapGetFolio(k, k.view.inodes[id] as InodeView, index, cpu);
-    if (found === 'beyond-eof' || before >= 0 || size < 0 || index * PAGE_SIZE < size) continue;
-    k.emit({ type: 'PageWritten', pfn: found.pfn, offset: 0, length: PAGE_SIZE, byte: 0 });
-  }
+  return moved(k, transfer, position, done);
 }
 
 /**
- * `shmem_write_begin()` and `shmem_write_end()` of nothing: the page for the bytes that could not be had is there, dirty, and the file
- * reaches up to where they would have begun.
+ * `generic_perform_write()` for bytes of one page: the page is got ready, what of the buffer is there is copied with faults off, the page
+ * committed; then the rest of the buffer is faulted in. A page for which no byte could be had stays, and the file reaches up to it.
+ * @returns bytes written.
  */
-function rejected(k: Kernel, tid: number, inode: number, position: number): void {
-  const index = Math.floor(position / PAGE_SIZE);
-  const { size } = k.view.inodes[inode] as InodeView;
-  if (size >= 0 && position > size) k.emit({ type: 'InodeResized', inode, size: position });
-  addShmemPage(k, inode, index, currentTask(k, tid).cpu);
-  markDirty(k, cachedPfn(k.view.inodes[inode] as InodeView, index));
-}
-
-/** `access_ok()`: do all bytes of the buffer lie where user memory may be? */
-const accessOk = (addr: number, length: number): boolean => addr + length <= TASK_SIZE;
-
-const count = (done: number, wanted: number): Got => fromKernel(done === 0 && wanted > 0 ? -EFAULT : done);
-
-/** What was written goes to the pages of the cache that have a frame; `addr` is where it came from, -1 if nobody knows. */
-function* fillCache(
+function* performWrite(
   k: Kernel,
   tid: number,
   inode: number,
-  position: number,
-  addr: number,
-  length: number,
-): KernelThread<void> {
+  {
+    index,
+    offset,
+    bytes,
+    addr,
+  }: { readonly index: number; readonly offset: number; readonly bytes: number; readonly addr: number },
+): KernelThread<number> {
+  for (let done = 0; done < bytes;) {
+    const copied = readableAtOnce(k, tid, addr + done, bytes - done);
+    commitWrite(k, tid, inode, { index, offset: offset + done, copied, addr: addr + done });
+    done += copied;
+    if (copied === 0 && (yield* faultInReadable(k, tid, addr + done, bytes - done)) === bytes - done) return done;
+  }
+  return bytes;
+}
+
+/** `shmem_write_begin()` and `shmem_write_end()`, `ext4_da_write_begin()` and `ext4_da_write_end()`. */
+function commitWrite(
+  k: Kernel,
+  tid: number,
+  inode: number,
+  {
+    index,
+    offset,
+    copied,
+    addr,
+  }: { readonly index: number; readonly offset: number; readonly copied: number; readonly addr: number },
+): void {
+  const { size } = k.view.inodes[inode] as InodeView;
+  if (index * PAGE_SIZE + offset > size) zeroBlock(k, inode, size, currentTask(k, tid).cpu);
+  growTo(k, inode, index * PAGE_SIZE + offset + copied);
+  const pfn = grabPage(k, inode, index, currentTask(k, tid).cpu);
+  markUptodate(k, pfn);
+  if (copied > 0) copyFromUser(k, tid, addr, copied, pfn, offset);
+  // block_commit_write() of no bytes finds the block that they would have begun in the middle of.
+  const { kind } = k.view.inodes[inode] as InodeView;
+  if (copied > 0 || offset > 0 || kind === InodeKind.shmem) markDirty(k, pfn);
+}
+
+/** Of a recording the sizes of ordinary files are told by other records, and only shared memory's bytes are followed. */
+function* recordedWrite(k: Kernel, call: Call): KernelThread<Got> {
+  const known = isAddress(call);
+  const addr = known ? intArg(call, 1) : -1;
+  const wanted = intArg(call, 2, 0);
+  const file = fileArg(k, call, 0);
+  if (known && addr + wanted > TASK_SIZE) return fromKernel(-EFAULT);
+  let done = wanted;
+  if (known && wanted > 0) done = progress(yield* loadUser(k, call.tid, addr, wanted, false), addr, wanted);
+  if (file !== null && done > 0 && k.view.inodes[file.inode]?.kind === InodeKind.shmem)
+    fillShmem(k, call.tid, file.inode, { position: intArg(call, 3, 0), addr, length: done });
+  if (!known) return null;
+  return fromKernel(done === 0 && wanted > 0 ? -EFAULT : done);
+}
+
+/** What was written goes to the pages of shared memory; `addr` is where it came from, -1 if nobody knows. */
+function fillShmem(
+  k: Kernel,
+  tid: number,
+  inode: number,
+  { position, addr, length }: { readonly position: number; readonly addr: number; readonly length: number },
+): void {
+  growTo(k, inode, position + length);
   let at = addr;
   for (const [index, offset, bytes] of pieces(position, length)) {
-    const pfn = cachedPfn(k.view.inodes[inode] as InodeView, index);
-    let byte = UNKNOWN;
-    if (addr >= 0) {
-      const loaded = yield* loadUser(k, tid, at, bytes, false);
-      if (loaded.kind === 'byte') byte = Math.max(loaded.byte, UNKNOWN);
-      at += bytes;
-    }
-    if (pfn < 0) continue;
-    k.emit({ type: 'PageWritten', pfn, offset, length: bytes, byte });
+    const pfn = grabPage(k, inode, index, currentTask(k, tid).cpu);
+    if (addr < 0) k.emit({ type: 'PageWritten', pfn, offset, length: bytes, byte: UNKNOWN });
+    else copyFromUser(k, tid, at, bytes, pfn, offset);
     markDirty(k, pfn);
+    at += bytes;
   }
 }

@@ -1,6 +1,6 @@
 // What programs and the kernel do to user memory byte by byte: loads, stores, instruction fetches, copy_to_user.
 import { PTE_DIRTY, isZeroPte, pteAt, ptePfn, pteSpecial, withFlags } from '../../reducers/pte.js';
-import { uniformByte } from '../../reducers/content.js';
+import { sameByte, uniformByte } from '../../reducers/content.js';
 import { mmAt, pageAt } from '../../reducers/state.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { PAGE_SIZE, currentMm, currentTask } from './kernel.js';
@@ -68,6 +68,69 @@ export function* storeUser(
   return DONE;
 }
 
+/**
+ * `copy_to_user()`: `length` bytes at `offset` of frame `from` (-1: zeros) go to `addr`, page of the buffer by page; faults as the kernel
+ * takes them.
+ */
+export function* copyToUser(
+  k: Kernel,
+  tid: number,
+  addr: number,
+  length: number,
+  { from, offset }: { readonly from: number; readonly offset: number },
+): KernelThread<AccessResult> {
+  const end = addr + length;
+  for (let at = addr; at < end;) {
+    const stop = pieceEnd(at, end);
+    const result = yield* touch(k, tid, at, 'write', false);
+    if (result.kind === 'signal') return result;
+    const entry = pteAt(currentMm(k, tid), Math.floor(at / PAGE_SIZE));
+    if (!pteSpecial(entry)) emitCopy(k, ptePfn(entry), at % PAGE_SIZE, from, offset + at - addr, stop - at);
+    at = stop;
+  }
+  return DONE;
+}
+
+/** `copy_from_user_inatomic()`: how many bytes from `addr` on can be read without a fault; all lie in `length` bytes of the program. */
+export function readableAtOnce(k: Kernel, tid: number, addr: number, length: number): number {
+  const end = addr + length;
+  let at = addr;
+  while (at < end && !faults(k, tid, at, 'read')) at = pieceEnd(at, end);
+  return at - addr;
+}
+
+/** Bytes at `addr` that `readableAtOnce()` found go to `offset` of frame `pfn`. */
+export function copyFromUser(k: Kernel, tid: number, addr: number, length: number, pfn: number, offset: number): void {
+  const end = addr + length;
+  for (let at = addr; at < end;) {
+    const stop = pieceEnd(at, end);
+    const entry = pteAt(currentMm(k, tid), Math.floor(at / PAGE_SIZE));
+    const to = offset + at - addr;
+    if (isZeroPte(entry)) emitCopy(k, pfn, to, -1, 0, stop - at);
+    else if (pteSpecial(entry)) k.emit({ type: 'PageWritten', pfn, offset: to, length: stop - at, byte: -1 });
+    else emitCopy(k, pfn, to, ptePfn(entry), at % PAGE_SIZE, stop - at);
+    at = stop;
+  }
+}
+
+function emitCopy(k: Kernel, pfn: number, offset: number, from: number, fromOffset: number, length: number): void {
+  const overlaps = pfn === from && Math.abs(offset - fromOffset) < length;
+  // Which byte of a page copied onto itself is read before it is overwritten is the processor's affair.
+  if (overlaps && offset !== fromOffset && uniformByte(pageAt(k.view, pfn).content, fromOffset, length) < 0)
+    k.emit({ type: 'PageWritten', pfn, offset, length, byte: -1 });
+  else k.emit({ type: 'BytesCopied', pfn, offset, from, fromOffset: from < 0 ? 0 : fromOffset, length });
+}
+
+/** `fault_in_readable()`: faults as reading [addr, addr + length) takes; how many bytes could not be had. */
+export function* faultInReadable(k: Kernel, tid: number, addr: number, length: number): KernelThread<number> {
+  const end = addr + length;
+  for (let at = addr; at < end; at = pieceEnd(at, end)) {
+    const result = yield* touch(k, tid, at, 'read', false);
+    if (result.kind === 'signal') return end - at;
+  }
+  return 0;
+}
+
 /** What a load saw: one byte value, -1 for bytes the model does not know, -2 where the bytes differ. */
 export type Loaded = { readonly kind: 'byte'; readonly byte: number } | Exclude<AccessResult, { kind: 'done' }>;
 
@@ -83,7 +146,7 @@ export function* loadUser(k: Kernel, tid: number, addr: number, length: number, 
       if (result.kind === 'signal') return result;
     }
     const byte = loadedByte(k, pteAt(currentMm(k, tid), Math.floor(at / PAGE_SIZE)), at % PAGE_SIZE, stop - at);
-    seen = seen === null || seen === byte ? byte : -2;
+    seen = seen === null ? byte : sameByte(seen, byte);
     at = stop;
   }
   return { kind: 'byte', byte: seen ?? -1 };

@@ -19,7 +19,6 @@ const textOf = (name: string): string => readFileSync(new URL(name, folder), 'ut
 /** Where Linux itself breaks an invariant (`knownBroken`): the file, and what is wrong. */
 const BROKEN_BY_LINUX: Readonly<Record<string, string>> = {
   'mremap-dontunmap-counts-locked-twice.strace': 'locked',
-  'fd-failed-write-leaves-page-and-size.strace': 'no-page-beyond-eof',
 };
 
 /** Where the watched kernel places mappings, too. */

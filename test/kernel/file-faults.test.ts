@@ -63,15 +63,27 @@ inode("/f", 0, 0x2001, 1)
 `);
     expect(ran.mm(1).rss).toEqual([3, 1, 0, 0]);
   });
-  it('passes over what is not cached, which a fault of its own reads: a major one', () => {
+  it('begins anew when a page had to be read, a major fault, and maps what came in with it', () => {
     const ran = ranWell(`
-inode("/f", 0, 0x4000, 0)
+inode("/f", 0, 0x40000, 0)
+1 openat(AT_FDCWD, "/f", O_RDWR) = 3
+1 mmap(0x10000000000, 0x40000, PROT_READ, MAP_PRIVATE|MAP_FIXED, 3, 0) = A
+1 load(A+0x14000)
+`);
+    expect(present(ran, ran.addr('A'))).toEqual(range(16, 32));
+    expect(ran.run.view.tasks[1]).toMatchObject({ majFlt: 1, minFlt: 0 });
+    // 16 pages before it and 16 from it on.
+    expect(ran.count('PageCacheAdded')).toBe(32);
+  });
+  it('passes over what is not cached', () => {
+    const ran = ranWell(`
+inode("/f", 0, 0x4000, 1)
+1 cache_holes("/f", [1, 2])
 1 openat(AT_FDCWD, "/f", O_RDWR) = 3
 1 mmap(0x10000000000, 0x4000, PROT_READ, MAP_PRIVATE|MAP_FIXED, 3, 0) = A
 1 load(A)
 `);
-    expect(present(ran, ran.addr('A'))).toEqual([0]);
-    expect(ran.run.view.tasks[1]).toMatchObject({ majFlt: 1, minFlt: 0 });
+    expect(present(ran, ran.addr('A'))).toEqual([0, 3]);
   });
   it('does nothing for writes', () => {
     const ran = ranWell(`${FILE}

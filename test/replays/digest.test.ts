@@ -87,7 +87,7 @@ describe('the digest', () => {
     { type: 'InodeCreated', inode: 1, name: 'a', kind: 0, size: 8192, resident: 0 },
     { type: 'PageCacheAdded', inode: 1, runs: [0, 50, 2], swapbacked: 0, ref: 1, lruCpu: -1 },
     { type: 'VmaInserted', mm: 1, start: 4096, end: 8192, flags: 3, pgoff: 1, inode: 1, anonVma: 1, chain: [1, 2] },
-    { type: 'FdInstalled', tgid: 7, fd: 3, inode: 1, flags: 0 },
+    { type: 'FdInstalled', tgid: 7, fd: 3, inode: 1, flags: 0, file: 0 },
     { type: 'PageWritten', pfn: 5, offset: 1, length: 2, byte: 3 },
     {
       type: 'PtesZapped',

@@ -3,11 +3,13 @@ import { InodeKind } from '../../../reducers/state.js';
 import { NotModelledError } from '../../lib/errors.js';
 import type { Call, Got, Handler } from '../call.js';
 import { cIntArg, fromKernel, textArg } from '../call.js';
-import { closeFd, createInode, doFallocate, doFtruncate, dupFd, inodeNamed, installFd } from '../files.js';
+import { closeFd, createInode, doLseek, dupFd, inodeNamed, installFd } from '../files.js';
 import type { Kernel, KernelThread } from '../kernel.js';
-import { EBADF, EINVAL } from '../kernel.js';
+import { EBADF, EINVAL, currentTask } from '../kernel.js';
 import { doRead, doWrite } from '../read-write.js';
+import { doFallocate, doFtruncate, truncateInode } from '../truncate.js';
 
+const O_TRUNC = 0o1000;
 const F_DUPFD = 0;
 const F_DUPFD_CLOEXEC = 1030;
 
@@ -15,7 +17,11 @@ function* open(k: Kernel, call: Call, at: number): KernelThread<Got> {
   const { result } = call.operation;
   if (call.recorded && result.kind === 'errno') return { errno: result.errno };
   const inode = inodeNamed(k, textArg(call, at));
-  return { value: yield* installFd(k, call.tid, inode, cIntArg(call, at + 1, 0)) };
+  const flags = cIntArg(call, at + 1, 0);
+  // `handle_truncate()`. What a recording opens so is told by the sizes that it sees.
+  if (!call.recorded && (flags & O_TRUNC) !== 0 && (k.view.inodes[inode]?.size ?? 0) >= 0)
+    truncateInode(k, inode, 0, currentTask(k, call.tid).cpu, false);
+  return { value: yield* installFd(k, call.tid, inode, flags) };
 }
 
 /** Handlers by name. */
@@ -99,7 +105,7 @@ export const FILE_CALLS: Readonly<Record<string, Handler>> = {
     if (command === undefined || command === null || typeof command === 'object') return null;
     throw new NotModelledError('ioctl of userfaultfd or pagemap');
   },
-  *lseek() {
-    return null;
+  *lseek(k, call) {
+    return call.recorded ? null : fromKernel(doLseek(k, call));
   },
 };

@@ -2,13 +2,16 @@
 import { InodeKind } from '../../../reducers/state.js';
 import type { Handler } from '../call.js';
 import { cIntArg, intArg, listArg, textArg } from '../call.js';
-import { createInode, extendFile, inodeNamed, removeCachedPages } from '../files.js';
+import { grabPage } from '../filemap.js';
+import { createInode, inodeNamed } from '../files.js';
 import type { Kernel } from '../kernel.js';
 import { currentTask } from '../kernel.js';
+import { growTo, removeCachedPages } from '../truncate.js';
 
 function addCachedPages(k: Kernel, inode: number, index: number, count: number, cpu: number): void {
   if (k.view.inodes[inode]?.kind === InodeKind.shmem) {
-    extendFile(k, inode, index * 4096, count * 4096, cpu, true);
+    growTo(k, inode, (index + count) * 4096);
+    for (let i = 0; i < count; i++) grabPage(k, inode, index + i, cpu);
     return;
   }
   // Forgetting a known hole makes the page cached again; its frame comes with the first mapping.
@@ -26,7 +29,7 @@ export const PAGE_CACHE_CALLS: Readonly<Record<string, Handler>> = {
   *inode_size(k, call) {
     const inode = inodeNamed(k, textArg(call, 0));
     const size = intArg(call, 1);
-    if (k.view.inodes[inode]?.size !== size) k.emit({ type: 'InodeResized', inode, size });
+    if (k.view.inodes[inode]?.size !== size) k.emit({ type: 'InodeResized', inode, size, data: size });
     return null;
   },
   *cache_holes(k, call) {

@@ -59,6 +59,8 @@ function* doReadFault(k: Kernel, fault: Fault): KernelThread<FaultResult> {
   const found = filemapGetFolio(k, inode, linearPageIndex(vma, fault.addr), fault.cpu);
   if (found === 'beyond-eof') return 'sigbus';
   if (k.interleaved) yield { op: 'acquire', lock: `ptl(${fault.mm},${fault.vpn})` };
+  // Reading dropped the lock, the fault begins anew (VM_FAULT_RETRY): what came in is there to be mapped.
+  if (found.major && k.machine.faultAroundPages > 1) doFaultAround(k, fault, vma, -1);
   if (pteAt(mmAt(k.view, fault.mm), fault.vpn) === 0) mapFilePage(k, fault, vma, found.pfn, readFlags(k, vma));
   return found.major ? 'major' : 'done';
 }
@@ -84,7 +86,8 @@ function doFaultAround(k: Kernel, fault: Fault, vma: VmaView, told: number): voi
   const mm = mmAt(k.view, fault.mm);
   const { id, size } = inodeOf(k, vma);
   const last = linearPageIndex(vma, (base + to - 1) * PAGE_SIZE);
-  if (told >= 0 && told < last && size < 0) k.emit({ type: 'InodeResized', inode: id, size: (told + 1) * PAGE_SIZE });
+  if (told >= 0 && told < last && size < 0)
+    k.emit({ type: 'InodeResized', inode: id, size: (told + 1) * PAGE_SIZE, data: -1 });
   const pages = new PagesToMap(inodeOf(k, vma));
   for (let i = from; i < to; i++) {
     const vpn = base + i;

@@ -8,6 +8,7 @@ const SYSCALLS: Readonly<Record<string, number>> = {
   read: 0,
   write: 1,
   close: 3,
+  lseek: 8,
   mmap: 9,
   mprotect: 10,
   munmap: 11,

@@ -115,15 +115,15 @@ function noteFile({ args: [name] }: Operation, side: ModelSide, translator: Tran
 /** A load of a file's bytes: the model does not know them, we do. */
 function loaded(operation: Operation, got: Got, side: ModelSide, run: Run): Got {
   if (got === null || !('word' in got) || got.word !== 'unknown') return got;
-  const [addr = null] = operation.args;
+  const [addr = null, length] = operation.args;
   const at =
     typeof addr === 'number'
       ? addr
       : addr !== null && typeof addr === 'object' && 'ref' in addr
         ? (run.boundTo(addr.ref) ?? 0) + addr.add
         : -1;
-  const byte = side.byteAt(operation.pid ?? 0, at);
-  return byte === null ? null : { value: byte };
+  const byte = side.loaded(operation.pid ?? 0, at, typeof length === 'number' ? length : 1);
+  return byte === -1 ? null : byte === -2 ? { word: 'mixed' } : { value: byte };
 }
 
 /** A difference with the place where it arose. */

@@ -6,8 +6,9 @@ import { Facts } from '../../../projections/facts/facts.js';
 import { factHandlers } from '../../../projections/facts/handlers.js';
 import type { MmEntries } from '../../../projections/facts/mappings.js';
 import { smapsOf } from '../../../projections/smaps.js';
-import { forEachPte, ptePfn, ptePresent, pteSpecial } from '../../../reducers/pte.js';
-import type { InodeView, KernelView, MmView, TaskView, VmaView } from '../../../reducers/state.js';
+import { sameByte, uniformByte } from '../../../reducers/content.js';
+import { forEachPte, isZeroPte, pteAt, ptePfn, ptePresent, pteSpecial } from '../../../reducers/pte.js';
+import type { Content, InodeView, KernelView, MmView, TaskView, VmaView } from '../../../reducers/state.js';
 import {
   InodeKind,
   MM_ANONPAGES,
@@ -24,6 +25,7 @@ import { MACHINE, Naming, OPERATION, fdKey, pageKey, taskKey, vmaKey } from './o
 import { flagCodes } from './vm-flags.js';
 
 const END_VPN = 2 ** 35;
+const PAGE = 4096;
 const PAGE_KB = 4;
 const SECTOR_PAGES = 8;
 
@@ -48,7 +50,7 @@ type Handlers = Readonly<Record<string, ((facts: Facts, event: KernelEvent) => v
 export class ModelSide {
   readonly #state: () => KernelView;
   readonly #facts = new Facts();
-  /** Seeds of the files that the workload made, by inode; those that were resized since are not known to the last byte. */
+  /** Seeds of the files that the workload made, by inode: they give the bytes of pages that came from the disk. */
   readonly #seeds = new Map<number, number>();
   readonly #faults = new Map<number, number>();
 
@@ -58,7 +60,6 @@ export class ModelSide {
 
   event(event: KernelEvent): void {
     (factHandlers as Handlers)[event.type]?.(this.#facts, event);
-    if (event.type === 'InodeResized') this.#seeds.delete(event.inode);
   }
 
   /** A file whose pages hold what `fileByte(seed, index)` gives. */
@@ -67,18 +68,29 @@ export class ModelSide {
     if (inode !== undefined) this.#seeds.set(inode, seed);
   }
 
-  /** The byte behind a load's "unknown": a page of a file that the workload made. */
-  byteAt(tid: number, addr: number): number | null {
+  /** What a load of [addr, addr + length) sees where the model knows less: one byte, -2 if they differ, -1 if nobody knows. */
+  loaded(tid: number, addr: number, length: number): number {
     const state = this.#state();
     const task = state.tasks[tid];
-    if (task === undefined || task.mm === 0) return null;
-    let byte: number | null = null;
-    forEachPte(mmAt(state, task.mm), Math.floor(addr / 4096), Math.floor(addr / 4096) + 1, (_vpn, entry) => {
-      if (!ptePresent(entry) || pteSpecial(entry)) return;
-      const { content } = pageAt(state, ptePfn(entry));
-      if (content !== null && content.inode !== 0) byte = this.#baseByte(content.inode, content.index);
-    });
-    return byte;
+    if (task === undefined || task.mm === 0) return -1;
+    const mm = mmAt(state, task.mm);
+    let seen: number | null = null;
+    for (let at = addr; at < addr + length;) {
+      const vpn = Math.floor(at / PAGE);
+      const stop = Math.min(addr + length, (vpn + 1) * PAGE);
+      const byte = this.#uniformByte(pteAt(mm, vpn), at % PAGE, stop - at);
+      seen = seen === null ? byte : sameByte(seen, byte);
+      at = stop;
+    }
+    return seen ?? -1;
+  }
+
+  #uniformByte(entry: number, offset: number, length: number): number {
+    if (isZeroPte(entry)) return 0;
+    if (!ptePresent(entry) || pteSpecial(entry)) return -1;
+    const { content } = pageAt(this.#state(), ptePfn(entry));
+    const base = content !== null && content.inode !== 0 ? this.#baseByte(content.inode, content.index) : null;
+    return uniformByte(base === null ? content : { ...(content as Content), inode: 0, fill: base }, offset, length);
   }
 
   /** The state now, and how the operation by `tid` ended. */
@@ -223,8 +235,7 @@ export class ModelSide {
 
   #baseByte(inode: number, index: number): number | null {
     const seed = this.#seeds.get(inode);
-    const size = this.#state().inodes[inode]?.size ?? 0;
-    return seed === undefined || (index + 1) * 4096 > size ? null : fileByte(seed, index);
+    return seed === undefined ? null : fileByte(seed, index);
   }
 }
 

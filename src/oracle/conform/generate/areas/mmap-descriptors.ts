@@ -43,11 +43,11 @@ const growFile: Step = (draft) => {
   return truncate(draft, task, found, Math.max(found[1].backing.bytes, FILE_BYTES - 2 * PAGE + anySize(draft)));
 };
 
-/** Pages of shared memory before anyone touches them. */
+/** Pages of shared memory before anyone touches them; of a file only its blocks. */
 const allocate: Step = (draft) => {
   const { random } = draft;
   const task = draft.anyTask();
-  const found = draft.fd(task, isMemory);
+  const found = draft.fd(task, random.chance(80) ? isMemory : isWritableFile);
   if (found === null) return false;
   const [fd, { backing }] = found;
   const offset = PAGE * random.below(4) + (random.chance(20) ? 100 : 0);
@@ -75,7 +75,8 @@ const read: Step = (draft) => {
   const range = buffer(draft, task, isWritable);
   if (found === null || range === null) return false;
   const [fd, { backing }] = found;
-  draft.add(task, 'pread64', fd, range.start, range.length, random.below(backing.bytes + 100));
+  if (random.chance(35)) draft.add(task, 'read', fd, range.start, range.length);
+  else draft.add(task, 'pread64', fd, range.start, range.length, random.below(backing.bytes + 100));
   return true;
 };
 
@@ -83,13 +84,25 @@ const read: Step = (draft) => {
 const write: Step = (draft) => {
   const { random } = draft;
   const task = draft.anyTask();
-  const found = draft.fd(task, (opened) => isMemory(opened) || (!opened.writable && random.chance(20)));
+  const found = draft.fd(task, (opened) => opened.writable || random.chance(20));
   const range = buffer(draft, task, isReadable);
   if (found === null || range === null) return false;
   const [fd, { backing, writable }] = found;
   const offset = PAGE * random.below(4) + (random.chance(30) ? 200 : 0);
-  draft.add(task, 'pwrite64', fd, range.start, range.length, offset);
+  if (random.chance(35)) draft.add(task, 'write', fd, range.start, range.length);
+  else draft.add(task, 'pwrite64', fd, range.start, range.length, offset);
   if (writable) backing.bytes = Math.max(backing.bytes, offset + range.length);
+  return true;
+};
+
+/** Where read and write go on: a page, some bytes into one, the end; now and then before the beginning. */
+const seek: Step = (draft) => {
+  const { random } = draft;
+  const task = draft.anyTask();
+  const found = draft.fd(task);
+  if (found === null) return false;
+  const whence = random.pick([0, 0, 1, 2]);
+  draft.add(task, 'lseek', found[0], random.pick([0, 0, PAGE, 2 * PAGE, 100, -200, -PAGE]), whence);
   return true;
 };
 
@@ -149,6 +162,7 @@ export const DESCRIPTOR_STEPS: Readonly<Record<string, readonly [number, Step]>>
   allocate: [2, allocate],
   read: [2, read],
   write: [2, write],
+  seek: [1, seek],
   dup: [1, duplicate],
   close: [1, close],
   create: [1, create],

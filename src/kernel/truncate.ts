@@ -1,0 +1,186 @@
+// Sizes of files: ftruncate, fallocate, and what they do to pages. mm/truncate.c, mm/shmem.c, and fs/ext4/inode.c as far as memory sees it.
+import { forEachPte, ptePfn, pteSpecial } from '../../reducers/pte.js';
+import type { InodeView } from '../../reducers/state.js';
+import { InodeKind, PG_ANON, PG_DIRTY, cachedPfn, mmAt, pageAt } from '../../reducers/state.js';
+import { vmaPages } from '../../reducers/vma.js';
+import { NotModelledError } from '../lib/errors.js';
+import type { Call } from './call.js';
+import { cIntArg } from './call.js';
+import { grabPage, markUptodate, onDisk } from './filemap.js';
+import { fileArg, isWritable, maxBytes, offsetArg } from './files.js';
+import type { Kernel } from './kernel.js';
+import { EBADF, EFBIG, EINVAL, PAGE_SIZE, currentTask } from './kernel.js';
+import { markDirty } from './memory/file.js';
+import { flushGather, updateHiwaterRss, zapPageRange } from './memory/zap.js';
+import { appendRun } from './page-alloc.js';
+
+/** ftruncate(2): `do_sys_ftruncate()`. A descriptor that may not write is EINVAL here, unlike elsewhere. */
+export function doFtruncate(k: Kernel, call: Call): number {
+  const size = offsetArg(call, 1);
+  if (size < 0) return -EINVAL;
+  const file = fileArg(k, call, 0);
+  if (file === null) return -EBADF;
+  if (!isWritable(file)) return -EINVAL;
+  const inode = k.view.inodes[file.inode] as InodeView;
+  if (size > maxBytes(inode) && size > inode.size) return -EFBIG;
+  if (size > Number.MAX_SAFE_INTEGER) throw new NotModelledError('files of 2^53 bytes and more');
+  truncateInode(k, file.inode, size, currentTask(k, call.tid).cpu, call.recorded);
+  return 0;
+}
+
+/** fallocate(2) that neither punches holes nor keeps the size: `vfs_fallocate()`. */
+export function doFallocate(k: Kernel, call: Call): number {
+  const file = fileArg(k, call, 0);
+  if (file === null) return -EBADF;
+  const [offset, length] = [offsetArg(call, 2), offsetArg(call, 3)];
+  if (offset < 0 || length <= 0) return -EINVAL;
+  if (cIntArg(call, 1) !== 0) throw new NotModelledError('fallocate with a mode');
+  if (!isWritable(file)) return -EBADF;
+  const inode = k.view.inodes[file.inode] as InodeView;
+  if (offset + length > maxBytes(inode) || offset + length >= 2 ** 63) return -EFBIG;
+  if (length / PAGE_SIZE > k.machine.totalPages) throw new NotModelledError('fallocate of more than there is memory');
+  if (offset + length > Number.MAX_SAFE_INTEGER) throw new NotModelledError('files of 2^53 bytes and more');
+  const { cpu } = currentTask(k, call.tid);
+  const grows = offset + length > inode.size;
+  if (grows) zeroBlock(k, file.inode, inode.size, cpu);
+  growTo(k, file.inode, offset + length);
+  // The blocks of a new last page are looked at by the way; its page is left unread.
+  if (grows) zeroBlock(k, file.inode, offset + length, cpu);
+  if (inode.kind === InodeKind.shmem) allocatePages(k, file.inode, offset, length, cpu);
+  return 0;
+}
+
+/** `i_size_write()` where a file may only get longer. Its disk holds no more than before. */
+export function growTo(k: Kernel, inode: number, size: number): void {
+  const now = k.view.inodes[inode] as InodeView;
+  if (now.size >= 0 && size > now.size) k.emit({ type: 'InodeResized', inode, size, data: now.data });
+}
+
+/**
+ * `shmem_fallocate()`: every page of the range is there and dirty, so that it is swapped rather than dropped. New ones are not filled:
+ * nothing maps them unasked. Those that an earlier fallocate made are filled now.
+ */
+function allocatePages(k: Kernel, inode: number, offset: number, length: number, cpu: number): void {
+  for (let index = Math.floor(offset / PAGE_SIZE); index * PAGE_SIZE < offset + length; index++) {
+    const known = cachedPfn(k.view.inodes[inode] as InodeView, index);
+    const pfn = grabPage(k, inode, index, cpu);
+    if (known >= 0) markUptodate(k, pfn);
+    else k.emit({ type: 'FolioUptodateSet', pfn, uptodate: 0 });
+    markDirty(k, pfn);
+  }
+}
+
+/**
+ * `notify_change()` with a size: `shmem_setattr()`, `ext4_setattr()`. Mappings and cached pages beyond the end go, private copies as
+ * well; the rest of the last page becomes zeros, also where the size stays as it is.
+ */
+export function truncateInode(k: Kernel, inode: number, size: number, cpu: number, recorded: boolean): void {
+  const before = k.view.inodes[inode];
+  if (!before) return;
+  const { kind } = before;
+  const grows = before.size >= 0 && size > before.size;
+  // ext4_setattr(): what a mapping stored behind the old end must not show in the longer file.
+  if (grows) zeroBlock(k, inode, before.size, cpu);
+  if (size !== before.size) {
+    // Of a recording the disk's part is not known to have stayed as it was.
+    const data = !recorded && (grows || (before.data >= 0 && before.data <= size)) ? before.data : size;
+    k.emit({ type: 'InodeResized', inode, size, data });
+  }
+  if (grows) return;
+  const firstGone = Math.ceil(size / PAGE_SIZE);
+  unmapMappingRange(k, inode, firstGone, Number.MAX_SAFE_INTEGER, true);
+  removeCachedPages(k, inode, firstGone, Number.MAX_SAFE_INTEGER);
+  // What is absent now comes in with its neighbours again; of a recording only what it says is absent is so.
+  if (kind === InodeKind.file && !recorded) forgetHoles(k, inode, firstGone);
+  const offset = size % PAGE_SIZE;
+  if (offset === 0) return;
+  const pfn = cachedPfn(k.view.inodes[inode] as InodeView, firstGone - 1);
+  if (pfn >= 0) zeroRest(k, pfn, offset);
+  // shmem_undo_range() dirties the page it cut into, ext4_block_truncate_page() the one of the block.
+  zeroBlock(k, inode, size, cpu);
+  if (pfn >= 0 && kind === InodeKind.shmem) markDirty(k, pfn);
+}
+
+/** `folio_zero_segment()`: the page from `offset` on. */
+const zeroRest = (k: Kernel, pfn: number, offset: number): void =>
+  k.emit({ type: 'PageWritten', pfn, offset, length: PAGE_SIZE - offset, byte: 0 });
+
+/**
+ * `ext4_block_truncate_page()`: the block that holds byte `from` is zeros from there on, in the cache, and dirty. A hole stays one, but
+ * its page is in the cache now, unread. Shared memory has no blocks.
+ */
+export function zeroBlock(k: Kernel, inode: number, from: number, cpu: number): void {
+  const offset = from % PAGE_SIZE;
+  const index = Math.floor(from / PAGE_SIZE);
+  const file = k.view.inodes[inode] as InodeView;
+  if (offset === 0 || file.kind !== InodeKind.file || from < 0) return;
+  const hole = isHole(k, file, index);
+  const wasCached = cachedPfn(file, index) >= 0;
+  const pfn = grabPage(k, inode, index, cpu);
+  if (hole) {
+    if (!wasCached) k.emit({ type: 'FolioUptodateSet', pfn, uptodate: 0 });
+    return;
+  }
+  zeroRest(k, pfn, offset);
+  markDirty(k, pfn);
+}
+
+/** Has page `index` no block on the disk, nor one reserved (`buffer_delay()`)? What was written back since has bytes. */
+function isHole(k: Kernel, inode: InodeView, index: number): boolean {
+  if (onDisk(inode, index)) return false;
+  const pfn = cachedPfn(inode, index);
+  if (pfn < 0) return true;
+  const page = pageAt(k.view, pfn);
+  return (page.flags & PG_DIRTY) === 0 && page.content === null;
+}
+
+/** Slots from `first` on that were cached or known to be absent: not known again. */
+function forgetHoles(k: Kernel, inode: number, first: number): void {
+  const { pages } = k.view.inodes[inode] as InodeView;
+  if (pages.length * 512 > first)
+    k.emit({ type: 'PageCacheHolesForgotten', inode, runs: [first, pages.length * 512 - first] });
+}
+
+/** `unmap_mapping_pages()`: every mapping of pages [first, last) of the file; with `evenCows` private copies as well. */
+export function unmapMappingRange(k: Kernel, inode: number, first: number, last: number, evenCows: boolean): void {
+  for (let id = 1; id < k.view.mms.length; id++) {
+    const mm = k.view.mms[id];
+    if (!mm) continue;
+    for (const vma of mm.vmas) {
+      if (vma.inode !== inode) continue;
+      const from = Math.max(0, first - vma.pgoff);
+      const to = Math.min(vmaPages(vma), last - vma.pgoff);
+      if (from >= to) continue;
+      const start = vma.start + from * PAGE_SIZE;
+      const end = vma.start + to * PAGE_SIZE;
+      updateHiwaterRss(k, id);
+      if (evenCows) zapPageRange(k, id, start, end);
+      else for (const addr of cachedMappings(k, id, start, end)) zapPageRange(k, id, addr, addr + PAGE_SIZE);
+    }
+    flushGather(k, id);
+  }
+}
+
+function cachedMappings(k: Kernel, mm: number, start: number, end: number): number[] {
+  const found: number[] = [];
+  forEachPte(mmAt(k.view, mm), start / PAGE_SIZE, end / PAGE_SIZE, (vpn, entry) => {
+    if (!pteSpecial(entry) && (pageAt(k.view, ptePfn(entry)).flags & PG_ANON) === 0) found.push(vpn * PAGE_SIZE);
+  });
+  return found;
+}
+
+/** `truncate_inode_pages_range()`, `filemap_remove_folio()`: pages [first, last) leave the cache. */
+export function removeCachedPages(k: Kernel, inode: number, first: number, last: number): void {
+  const now = k.view.inodes[inode];
+  if (!now) return;
+  const runs: number[] = [];
+  const freed: number[] = [];
+  const limit = Math.min(last, now.pages.length * 512);
+  for (let index = first; index < limit; index++) {
+    const pfn = cachedPfn(now, index);
+    if (pfn < 0) continue;
+    runs.push(index, pfn, 1);
+    if (pageAt(k.view, pfn).ref === 1) appendRun(freed, pfn);
+  }
+  if (runs.length > 0) k.emit({ type: 'PageCacheRemoved', inode, runs, ref: -1, freed });
+}
