@@ -125,6 +125,7 @@ describe('the digest', () => {
     ['the free list', (s) => (s.freeHead = 3)],
     ['the commit charge', (s) => s.committed++],
     ['a descriptor', (s) => (s.files[7]![3]!.flags = 1)],
+    ['the position of an open file', (s) => (s.positions[0] = 9)],
     ['the name of an inode', (s) => (s.inodeByName['a'] = 2)],
     ['that an address space is gone', (s) => (s.mms[1] = null)],
   ])('tells %s', (_, change) => {

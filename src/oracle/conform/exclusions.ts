@@ -2,7 +2,7 @@
 import type { Counts } from './compare.js';
 
 const REASONS: Readonly<Record<string, string>> = {
-  'page.content': 'bytes of a file whose size changed are not followed',
+  'page.content': 'pieces of a file’s page that were copied to elsewhere are not followed',
   'page.anon_exclusive': 'tail pages show the flags of their head unless the kernel’s memory is read',
   'page.writable': 'seen only where the kernel’s memory is read',
   'page.protnone': 'seen only where the kernel’s memory is read',
