@@ -164,7 +164,9 @@ export function canonicalPage(
     return printed;
   }
   const pfn = ptePfn(entry);
-  const page = pageAt(state, pfn);
+  const page = pageAt(state, pfn) as PageView | undefined;
+  // Only in a log that somebody made up does an entry lead to no frame.
+  if (page === undefined) return printed;
   const backing = backingOf(state, page);
   printed.frame = frameOf(pfn);
   printed.order = 0;

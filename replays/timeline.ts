@@ -2,7 +2,9 @@
 import type { KernelEvent } from '../events/index.js';
 import { applied, appliedAll } from '../reducers/index.js';
 import type { KernelState, KernelView } from '../reducers/state.js';
+import { InputError } from '../src/lib/errors.js';
 import { foldChunk } from './fold.js';
+import { unfoldable } from './guard.js';
 import type { LogChunk, LogReader, NumberedEvent } from './log/reader.js';
 
 /** States kept around the position: each shares with its neighbour all but some 15 KB. */
@@ -202,11 +204,24 @@ export class Timeline {
     throw new RangeError(`event ${number} of ${this.reader.eventCount}`);
   }
 
+  /** The state after event `number`, from the one before it. */
+  #after(state: KernelView, number: number): KernelView {
+    const event = this.event(number);
+    this.#mustFold(state, [event]);
+    return applied(state, event);
+  }
+
+  #mustFold(state: KernelView, events: readonly KernelEvent[]): void {
+    const problem = unfoldable(state, events);
+    if (problem !== null)
+      throw new InputError({ file: this.reader.source.name, offset: this.#open?.chunk.offset ?? 0 }, problem);
+  }
+
   /** Makes the window reach to `n`, event by event. */
   #extend(n: number): void {
     const { states } = this.#window;
     for (let end = this.#window.first + states.length - 1; end < n; end++)
-      states.push(applied(states[states.length - 1] as KernelView, this.event(end)));
+      states.push(this.#after(states[states.length - 1] as KernelView, end));
     const over = states.length - this.#size;
     if (over <= 0) return;
     states.splice(0, over);
@@ -221,7 +236,7 @@ export class Timeline {
 
   #upTo(state: KernelView, first: number, n: number): Window {
     const states = [state];
-    for (let at = first; at < n; at++) states.push(applied(states[at - first] as KernelView, this.event(at)));
+    for (let at = first; at < n; at++) states.push(this.#after(states[at - first] as KernelView, at));
     return { first, states };
   }
 
@@ -241,6 +256,7 @@ export class Timeline {
     const marks = this.#marks?.first === first ? this.#marks : { first, states: [stateAt(this.reader, first)] };
     for (let at = first + (marks.states.length - 1) * MARK_EVENTS; at + MARK_EVENTS <= n; at += MARK_EVENTS) {
       const piece = events.slice(at - first, at - first + MARK_EVENTS);
+      this.#mustFold(marks.states[marks.states.length - 1] as KernelView, piece);
       marks.states.push(appliedAll(marks.states[marks.states.length - 1] as KernelView, piece));
     }
     this.#marks = marks;

@@ -5,7 +5,7 @@ import { compile, property } from '../../src/lib/compile.js';
 import type { Column } from './columns.js';
 import { ColumnEncoder, MalformedError, decodeColumn } from './columns.js';
 
-/** Numbers in all lists of one field of a chunk; more than that a writer does not put there, and a reader does not allocate. */
+/** Numbers in all lists of a chunk; more than that a writer does not put there, and a reader does not allocate. */
 export const LIST_NUMBERS_MAX = 1 << 24;
 /** Events a chunk may claim to hold. */
 export const CHUNK_EVENTS_MAX = 1 << 16;
@@ -190,11 +190,13 @@ export class EventDecoder {
   readonly #scratch: Scratch[] = [];
   readonly #lists = new Scratch();
   readonly #next = new Uint32Array(256);
+  #listNumbers = 0;
 
   /** The events of `tables`, in the order of the opcodes `order`. Nothing in them is shared with what was read. */
   decode(tables: unknown, order: Uint8Array): KernelEvent[] {
     const columns: (readonly ArrayLike<unknown>[])[] = [];
     const counts = new Uint32Array(256);
+    this.#listNumbers = 0;
     for (const table of arrayOf(tables, 'the tables')) {
       const [opcode, count, ...fields] = arrayOf(table, 'a table') as [unknown, unknown, ...unknown[]];
       const codec = typeof opcode === 'number' ? CODEC_BY_OPCODE[opcode] : undefined;
@@ -244,10 +246,11 @@ export class EventDecoder {
     let total = 0;
     for (let i = 0; i < count; i++) {
       const length = lengths[i] as number;
-      if (!isCount(length, LIST_NUMBERS_MAX - total) || length % stride !== 0)
+      if (!isCount(length, LIST_NUMBERS_MAX - this.#listNumbers - total) || length % stride !== 0)
         throw new MalformedError('a list has an impossible length');
       total += length;
     }
+    this.#listNumbers += total;
     for (let place = 0; place < stride; place++) {
       decodeColumn(columns[place], total / stride, this.#lists.column(place, total / stride));
     }

@@ -8,6 +8,9 @@ import { LIMIT, WHOLE, WIDTH } from './keyframe-encode.js';
 import type { ReadRows } from './rows.js';
 import { Stretches, narrow, numbersIn, rowsOf } from './rows.js';
 
+/** How often one page may wait in a batch: MADV_FREE puts it there each time. */
+const BATCH_ALIKE = 1024;
+
 /** A keyframe whose contents are not decoded yet. */
 export interface Keyframe {
   /** The state after so many events. */
@@ -41,7 +44,9 @@ export function applyKeyframe(state: KernelState, keyframe: Keyframe): void {
   mmsInto(state, mms);
   framesInto(state, frames);
   state.cpus = arrayOf(cpus, 'the CPUs').map((cpu) => {
-    const [lruAdd, lruLazyfree] = arrayOf(cpu, 'a CPU').map((list) => numbersIn(list, LIMIT.numbers, 'a batch'));
+    const [lruAdd, lruLazyfree] = arrayOf(cpu, 'a CPU').map((list) =>
+      numbersIn(list, LIMIT.numbers, 'a batch', BATCH_ALIKE),
+    );
     return { lruAdd: lruAdd ?? [], lruLazyfree: lruLazyfree ?? [] };
   });
   if (state.cpus.length !== cpuCount) throw new MalformedError('another number of CPUs than the keyframe says');
@@ -112,7 +117,7 @@ function anonVmasInto(state: KernelState, data: unknown): void {
 function inodesInto(state: KernelState, data: unknown): void {
   const [rowData, nameData, presentData, leafData, slotData, byName] = arrayOf(data, 'the inodes');
   const names = arrayOf(nameData, 'the names of inodes');
-  const present = new Stretches(rowsOf(presentData, 1, LIMIT.tables, 'leaves').columns[0] as Float64Array);
+  const present = new Stretches(presentData, LIMIT.tables, 'leaves');
   let next = 0;
   eachRow(rowsOf(rowData, WIDTH.inode, LIMIT.ids, 'inodes'), (row) => {
     const [id, kind, size, ownData, resident, length, leaves] = row as [
@@ -129,7 +134,7 @@ function inodesInto(state: KernelState, data: unknown): void {
     state.inodes[id] = { id, name, kind, size, data: ownData, resident, pages };
   });
   present.end('leaves');
-  const slots = new Stretches(rowsOf(slotData, 1, LIMIT.numbers, 'slots').columns[0] as Float64Array);
+  const slots = new Stretches(slotData, LIMIT.numbers, 'slots');
   eachRow(rowsOf(leafData, 2, LIMIT.tables, 'leaves'), (row) => {
     const pages = state.inodes[placeIn(state.inodes, row[0], 'inode')]?.pages ?? [];
     if (!pages[row[1] as number]) throw new MalformedError('a leaf that is not there');
@@ -148,17 +153,17 @@ function mmsInto(state: KernelState, data: unknown): void {
     data,
     'the address spaces',
   );
-  const stretches = (list: unknown, max: number, what: string): Stretches =>
-    new Stretches(rowsOf(list, 1, max, what).columns[0] as Float64Array);
+  const stretches = (list: unknown, max: number, what: string): Stretches => new Stretches(list, max, what);
   for (const id of numbersIn(gone, LIMIT.ids, 'address spaces'))
     state.mms[placeIn(state.mms, id, 'address space')] = null;
-  const vmas = vmasIn(vmaData, stretches(chainData, LIMIT.numbers, 'chains'));
+  const rows = rowsOf(rowData, WIDTH.mm, LIMIT.ids, 'address spaces');
+  const vmas = vmasIn(vmaData, stretches(chainData, LIMIT.numbers, 'chains'), rows.n);
   const gathers = stretches(gatherData, LIMIT.numbers, 'gathers');
   const puds = stretches(pudData, LIMIT.upperTables, 'tables');
   const pmds = stretches(pmdData, LIMIT.upperTables, 'tables');
   const present = stretches(presentData, LIMIT.tables + LIMIT.ids, 'tables');
   let vmaAt = 0;
-  eachRow(rowsOf(rowData, WIDTH.mm, LIMIT.ids, 'address spaces'), (row) => {
+  eachRow(rows, (row) => {
     const [id, users, file, anon, swap, shmem, hiwaterRss, totalVm, dataVm, stackVm, execVm, ...more] = row as number[];
     const [lockedVm, tableBytes, startBrk, brk, mmapBase, defFlags, foreignLayout, pgdLength, vmaCount, ...counts] =
       more;
@@ -199,9 +204,10 @@ function mmsInto(state: KernelState, data: unknown): void {
   entriesInto(state, tableData, entryData);
 }
 
-function vmasIn(data: unknown, chains: Stretches): Vma[] {
+/** The VMAs of `spaces` address spaces; those of one begin at different addresses. */
+function vmasIn(data: unknown, chains: Stretches, spaces: number): Vma[] {
   const vmas: Vma[] = [];
-  eachRow(rowsOf(data, WIDTH.vma, LIMIT.numbers, 'VMAs'), (row) => {
+  eachRow(rowsOf(data, WIDTH.vma, LIMIT.numbers, 'VMAs', spaces), (row) => {
     const [start, end, flags, pgoff, inode, anonVma, links] = row as [
       number,
       number,
@@ -243,10 +249,11 @@ function tablesInto(mm: Mm, before: Mm | null, numbers: readonly (readonly numbe
 }
 
 function entriesInto(state: KernelState, tableData: unknown, entryData: unknown): void {
-  const { n: total, columns } = rowsOf(entryData, WIDTH.entry, LIMIT.numbers, 'entries');
+  const tables = rowsOf(tableData, WIDTH.table, LIMIT.tables, 'tables');
+  const { n: total, columns } = rowsOf(entryData, WIDTH.entry, LIMIT.numbers, 'entries', tables.n);
   const [indices, pfns, flags] = columns as [Float64Array, Float64Array, Float64Array];
   let at = 0;
-  eachRow(rowsOf(tableData, WIDTH.table, LIMIT.tables, 'tables'), (row) => {
+  eachRow(tables, (row) => {
     const [mm, number, whole, count] = row as [number, number, number, number];
     const upper = Math.floor(number / 512);
     const table: PteTable | null | undefined =
@@ -271,7 +278,7 @@ function framesInto(state: KernelState, data: unknown): void {
   const [pfns, flags, refs, mapcounts, mappings, indices, lruCpus, filled] = columns as [
     Float64Array, Float64Array, Float64Array, Float64Array, Float64Array, Float64Array, Float64Array, Float64Array,
   ]; // prettier-ignore
-  const contents = contentsIn(contentData, runData);
+  const contents = contentsIn(contentData, runData, n);
   const { memMap } = state;
   let count = frameCount(memMap);
   for (let i = 0; i < n; i++) {
@@ -301,10 +308,11 @@ function framesInto(state: KernelState, data: unknown): void {
 const frameCount = (memMap: KernelState['memMap']): number =>
   memMap.length === 0 ? 0 : (memMap.length - 1) * SECTION + memMap[memMap.length - 1]!.length;
 
-function contentsIn(data: unknown, runData: unknown): Content[] {
-  const { n, columns } = rowsOf(data, WIDTH.content, LIMIT.frames, 'contents');
+/** The contents of `frames` frames. */
+function contentsIn(data: unknown, runData: unknown, frames: number): Content[] {
+  const { n, columns } = rowsOf(data, WIDTH.content, LIMIT.frames, 'contents', frames);
   const [fills, inodes, indices, lengths] = columns as [Float64Array, Float64Array, Float64Array, Float64Array];
-  const runs = new Stretches(rowsOf(runData, 1, LIMIT.numbers, 'runs of bytes').columns[0] as Float64Array);
+  const runs = new Stretches(runData, LIMIT.numbers, 'runs of bytes');
   const contents: Content[] = [];
   for (let i = 0; i < n; i++) {
     const taken = runs.take(lengths[i] as number, 'runs of bytes');
@@ -324,5 +332,5 @@ function filesInto(state: KernelState, data: unknown): void {
     if (table === undefined) throw new MalformedError('a descriptor of nobody');
     table[fd] = { inode, flags, file };
   });
-  state.positions = [...numbersIn(positions, LIMIT.numbers, 'positions')];
+  state.positions = [...numbersIn(positions, LIMIT.numbers, 'positions', LIMIT.ids)];
 }

@@ -76,11 +76,25 @@ export interface ReadRows {
   readonly columns: readonly Float64Array[];
 }
 
-/** The columns of at most `max` rows. Throws MalformedError. */
-export function rowsOf(data: unknown, width: number, max: number, what: string): ReadRows {
+/**
+ * The columns of at most `max` rows, of which at most `alike` may be the same row: a few bytes cannot claim to be millions.
+ * Throws MalformedError.
+ */
+export function rowsOf(data: unknown, width: number, max: number, what: string, alike = 1): ReadRows {
+  const { n, encoded } = encodedRows(data, width, max, what);
+  if (n > alike && encoded.every((column) => typeof column === 'number'))
+    throw new MalformedError(`${what}: the same one too often`);
+  return decodedRows(n, encoded);
+}
+
+function encodedRows(data: unknown, width: number, max: number, what: string): { n: number; encoded: unknown[] } {
   const [n, ...encoded] = arrayOf(data, what);
   if (!isCount(n, max)) throw new MalformedError(`${what}: an impossible number of them`);
   if (encoded.length !== width) throw new MalformedError(`${what}: the wrong number of columns`);
+  return { n, encoded };
+}
+
+function decodedRows(n: number, encoded: readonly unknown[]): ReadRows {
   const columns = encoded.map((column) => {
     const values = new Float64Array(n);
     decodeColumn(column, n, values);
@@ -89,9 +103,9 @@ export function rowsOf(data: unknown, width: number, max: number, what: string):
   return { n, columns };
 }
 
-/** Numbers of one column, at most `max`. Throws MalformedError. */
-export const numbersIn = (data: unknown, max: number, what: string): number[] =>
-  Array.from(rowsOf(data, 1, max, what).columns[0] as Float64Array, narrow);
+/** Numbers of one column, at most `max`, and at most `alike` times the same. Throws MalformedError. */
+export const numbersIn = (data: unknown, max: number, what: string, alike = 1): number[] =>
+  Array.from(rowsOf(data, 1, max, what, alike).columns[0] as Float64Array, narrow);
 
 /** A number of a column as small as it may be: engines keep 32-bit integers apart from doubles. */
 export const narrow = (value: number): number => {
@@ -99,22 +113,33 @@ export const narrow = (value: number): number => {
   return low === value ? low : value;
 };
 
-/** Hands out stretches of a list, one after the other. */
+/** Hands out stretches of a list, one after the other. One whose numbers are all alike takes no room before. */
 export class Stretches {
-  readonly #values: Float64Array;
+  readonly #length: number;
+  /** Null: all are `#same`. */
+  readonly #values: Float64Array | null;
+  readonly #same: number;
   #at = 0;
 
-  constructor(values: Float64Array) {
-    this.#values = values;
+  /** The list in `data`, of at most `max` numbers. Throws MalformedError. */
+  constructor(data: unknown, max: number, what: string) {
+    const { n, encoded } = encodedRows(data, 1, max, what);
+    const [column] = encoded;
+    this.#length = n;
+    const same = typeof column === 'number';
+    this.#values = same ? null : (decodedRows(n, encoded).columns[0] as Float64Array);
+    this.#same = same ? (decodedRows(1, encoded).columns[0]![0] as number) : 0;
   }
   take(n: number, what: string): number[] {
-    if (!isCount(n, this.#values.length - this.#at)) throw new MalformedError(`${what}: more than there are`);
-    const taken = new Array<number>(n);
-    for (let i = 0; i < n; i++) taken[i] = narrow(this.#values[this.#at++] as number);
+    if (!isCount(n, this.#length - this.#at)) throw new MalformedError(`${what}: more than there are`);
+    const values = this.#values;
+    const taken = new Array<number>(n).fill(narrow(this.#same));
+    if (values !== null) for (let i = 0; i < n; i++) taken[i] = narrow(values[this.#at + i] as number);
+    this.#at += n;
     return taken;
   }
   /** Throws unless all was taken. */
   end(what: string): void {
-    if (this.#at !== this.#values.length) throw new MalformedError(`${what}: fewer than there are`);
+    if (this.#at !== this.#length) throw new MalformedError(`${what}: fewer than there are`);
   }
 }

@@ -19,6 +19,31 @@ function countOf(value: unknown, what: string): number {
   return value;
 }
 
+/** Sets of fields and lists in each other that a summary may hold. */
+const PLAIN_DEPTH_MAX = 32;
+
+/** Numbers, texts, yes and no, in lists and fields: what JSON holds too. */
+function isPlain(value: unknown, depth = 0): boolean {
+  if (value === null || typeof value === 'string' || typeof value === 'boolean' || typeof value === 'number')
+    return true;
+  if (typeof value !== 'object' || value instanceof Uint8Array || depth === PLAIN_DEPTH_MAX) return false;
+  return Object.values(value).every((each) => isPlain(each, depth + 1));
+}
+
+function plainFieldsOf(value: unknown, what: string): Fields {
+  const fields = fieldsOf(value, what);
+  if (!isPlain(fields)) throw new MalformedError(`${what} holds what is not plain data`);
+  return fields;
+}
+
+function behavioursIn(value: unknown): LogHeader['behaviours'] {
+  const behaviours = fieldsOf(value, 'behaviours');
+  for (const each of Object.values(behaviours))
+    if (typeof each !== 'boolean' && typeof each !== 'string')
+      throw new MalformedError('a behaviour is neither on, nor off, nor a name');
+  return behaviours as LogHeader['behaviours'];
+}
+
 /** The header in a frame's data. Throws MalformedError. */
 export function headerIn(data: unknown): LogHeader {
   const header = fieldsOf(data, 'the header');
@@ -30,8 +55,8 @@ export function headerIn(data: unknown): LogHeader {
     types: arrayOf(header['types'], 'types').map((type) => textOf(type, 'a type')),
     tool: textOf(header['tool'], 'tool'),
     kernel: textOf(header['kernel'], 'kernel'),
-    behaviours: fieldsOf(header['behaviours'], 'behaviours') as LogHeader['behaviours'],
-    machine: fieldsOf(header['machine'], 'machine'),
+    behaviours: behavioursIn(header['behaviours']),
+    machine: plainFieldsOf(header['machine'], 'machine'),
     seed: countOf(header['seed'], 'seed'),
     recorded,
     sourceName: textOf(header['sourceName'], 'sourceName'),
@@ -104,7 +129,7 @@ export function footerOf(data: unknown): LogFooter {
     keyframes: keyframesOf(footer['keyframes'], events),
     counts: Object.fromEntries(Object.entries(counts).map(([type, n]) => [type, countOf(n, `counts.${type}`)])),
     source: sourceOf(footer['source']),
-    summary: fieldsOf(footer['summary'], 'summary'),
+    summary: plainFieldsOf(footer['summary'], 'summary'),
     ...(footer['incomplete'] === true ? { incomplete: true } : {}),
   };
 }

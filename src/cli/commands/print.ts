@@ -1,7 +1,7 @@
 // folioscope print LOG: the run as a workload again.
 import type { ExitCode } from '../../lib/errors.js';
 import { EXIT } from '../../lib/errors.js';
-import type { Operation } from '../../workload/operation.js';
+import { loggedOperations } from '../../workload/logged.js';
 import { RECORDING_HEADER, WORKLOAD_HEADER, printOperation } from '../../workload/text/print.js';
 import { openLog } from '../open-log.js';
 import { drained, flushOut, out } from '../output.js';
@@ -14,8 +14,8 @@ export async function printCommand(path: string, options: { readonly json: boole
   const reader = openLog(path);
   if (!options.json) out(reader.header.recorded ? RECORDING_HEADER : WORKLOAD_HEADER);
   let lines = 0;
-  for (const operation of reader.operations()) {
-    out(options.json ? JSON.stringify(operation, bigintsAsText) : printOperation(operation as unknown as Operation));
+  for (const operation of loggedOperations(reader.operations())) {
+    out(options.json ? JSON.stringify(operation, bigintsAsText) : printOperation(operation));
     if (++lines % LINES === 0) await drained();
   }
   flushOut();

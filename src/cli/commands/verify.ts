@@ -5,7 +5,7 @@ import { verifyLog } from '../../../replays/log/verify.js';
 import type { ExitCode } from '../../lib/errors.js';
 import { EXIT } from '../../lib/errors.js';
 import { reexecute } from '../../sched/reexecute.js';
-import type { Operation } from '../../workload/operation.js';
+import { loggedOperations } from '../../workload/logged.js';
 import { fileSource, nodeTools } from '../node-io.js';
 import { settingsOf } from '../open-log.js';
 import { count, flushOut, out } from '../output.js';
@@ -19,7 +19,7 @@ export async function verifyCommand(
   const result = verifyLog(source, nodeTools, {
     deep: options.deep,
     reexecute: (operations, header) =>
-      reexecute(operations as Iterable<Operation>, {
+      reexecute(loggedOperations(operations), {
         ...settingsOf(header),
         recorded: header.recorded,
         lenient: true,
