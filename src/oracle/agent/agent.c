@@ -128,14 +128,28 @@ static void remove_files(void)
 		closedir(d);
 }
 
+/* Stacks that no living task uses, or -1. */
+static int free_slot(void)
+{
+	int used[LIVING_MAX] = {0};
+
+	for (int i = 1; i <= TASKS_MAX; i++)
+		if (tasks[i].alive)
+			used[tasks[i].slot] = 1;
+	for (int slot = 0; slot < LIVING_MAX; slot++)
+		if (!used[slot])
+			return slot;
+	return -1;
+}
+
 /* Takes the greeting of a new task. */
-static int attach(int i, int tgid, int owner)
+static int attach(int i, int slot, int tgid, int owner)
 {
 	struct reply hello;
 
 	if (!wait_readable(observer_end(i), REPLY_MS_MAX) || read(observer_end(i), &hello, sizeof(hello)) != sizeof(hello))
 		return -1;
-	return observe_attach(i, hello.pid, tgid ? tgid : hello.pid, owner, hello.mm);
+	return observe_attach(i, slot, hello.pid, tgid ? tgid : hello.pid, owner, hello.mm);
 }
 
 static int start(void)
@@ -157,7 +171,7 @@ static int start(void)
 	fflush(stdout);
 	if (fork() == 0)
 		first_task(1);
-	return attach(1, 0, 1);
+	return attach(1, 0, 0, 1);
 }
 
 static unsigned char file_byte(uint64_t seed, uint64_t index)
@@ -293,10 +307,14 @@ static void perform(int t, const char *name, char *arguments)
 	} else {
 		int child = (int)command.a[0];
 
-		if (command.op == OP_CLONE && (child < 1 || child > TASKS_MAX || tasks[child].alive)) {
+		int slot = command.op == OP_CLONE ? free_slot() : 0;
+
+		if (command.op == OP_CLONE && (child < 1 || child > TASKS_MAX || tasks[child].alive || slot < 0)) {
 			printf("! no room for task %d\n", child);
 			return;
 		}
+		if (command.op == OP_CLONE)
+			command.a[2] = (uint64_t)slot;
 		if (command.op == OP_WAIT && child > 0)
 			command.a[0] = (uint64_t)(child <= TASKS_MAX ? tasks[child].pid : 0x7fffffff);
 		if (command.op == OP_CPU)
@@ -310,7 +328,7 @@ static void perform(int t, const char *name, char *arguments)
 		if (outcome == REPLIED && command.op == OP_CLONE && reply.ret > 0) {
 			uint64_t flags = command.a[1];
 
-			if (attach(child, flags & CLONE_THREAD ? tasks[t].tgid : 0, flags & CLONE_VM ? tasks[t].owner : child) < 0)
+			if (attach(child, slot, flags & CLONE_THREAD ? tasks[t].tgid : 0, flags & CLONE_VM ? tasks[t].owner : child) < 0)
 				outcome = BLOCKED;
 			reply.ret = child;
 		}
@@ -407,7 +425,7 @@ int main(int argc, char **argv)
 		return 4;
 	}
 	if (strcmp(argv[4], "-")) {
-		deep = km_open(argv[4]) == 0 && km_move_descriptor(AGENT_FD + 50) == 0;
+		deep = km_open(argv[4]) == 0 && km_move_descriptor(OBSERVER_FD) == 0;
 		blind = deep ? "" : km_error();
 	}
 	printf("deep %d %s\n.\n", deep, blind);

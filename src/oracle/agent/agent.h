@@ -4,13 +4,16 @@
 
 #include <stdint.h>
 
-/* Tasks of one workload; numbered as the workload numbers them, from 1. */
-#define TASKS_MAX 8
+/* Tasks of one workload, numbered as the workload numbers them, from 1; and how many may live at a time. */
+#define TASKS_MAX 64
+#define LIVING_MAX 8
 /* Tested mappings lie in [ARENA_START, ARENA_END): 16 to 17 TiB, page tables of their own. */
 #define ARENA_START 0x100000000000ULL
 #define ARENA_END 0x110000000000ULL
 /* Descriptors of the agent itself; those of a workload count from 3. */
 #define AGENT_FD 900
+/* Those of the observer, above the ends of all sockets. */
+#define OBSERVER_FD (AGENT_FD + 2 * (TASKS_MAX + 1))
 #define PAGE 4096UL
 #define PATH_BYTES 256
 
@@ -48,14 +51,16 @@ _Noreturn void first_task(int number);
 
 /* observe.c */
 struct task {
-	int alive, pid, tgid, owner; /* owner: the lowest task that shares its mm, itself if none */
+	int alive, pid, tgid;
+	int slot; /* of its stacks */
+	int owner; /* the lowest task that shares its mm, itself if none */
 	int pidfd, pagemap, smaps, status, stat;
 	uint64_t mm;
 };
 extern struct task tasks[TASKS_MAX + 1];
 extern int deep; /* page tables and struct pages can be read */
 int observe_open(void);
-int observe_attach(int i, int pid, int tgid, int owner, uint64_t mm);
+int observe_attach(int i, int slot, int pid, int tgid, int owner, uint64_t mm);
 void observe_detach(int i);
 void observe(int fd_limit);
 

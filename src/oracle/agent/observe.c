@@ -54,7 +54,7 @@ static int kpageflags = -1, kpagecount = -1;
 
 static int high_fd(int fd)
 {
-	int high = fd < 0 ? fd : fcntl(fd, F_DUPFD_CLOEXEC, AGENT_FD + 100);
+	int high = fd < 0 ? fd : fcntl(fd, F_DUPFD_CLOEXEC, OBSERVER_FD);
 
 	if (fd >= 0)
 		close(fd);
@@ -80,11 +80,11 @@ int observe_open(void)
 	return kpageflags >= 0 && kpagecount >= 0 ? 0 : -1;
 }
 
-int observe_attach(int i, int pid, int tgid, int owner, uint64_t mm)
+int observe_attach(int i, int slot, int pid, int tgid, int owner, uint64_t mm)
 {
 	struct task *t = &tasks[i];
 
-	*t = (struct task){.alive = 1, .pid = pid, .tgid = tgid, .owner = owner, .mm = mm};
+	*t = (struct task){.alive = 1, .slot = slot, .pid = pid, .tgid = tgid, .owner = owner, .mm = mm};
 	t->pagemap = open_of(pid, "pagemap");
 	t->smaps = open_of(pid, "smaps");
 	t->status = open_of(pid, "status");

@@ -35,8 +35,8 @@ static struct {
 } runtime[RUNTIME_MAX];
 static int n_runtime;
 
-static unsigned char thread_stacks[TASKS_MAX + 1][STACK_BYTES] __attribute__((aligned(4096)));
-static unsigned char signal_stacks[TASKS_MAX + 1][SIGNAL_STACK_BYTES] __attribute__((aligned(4096)));
+static unsigned char thread_stacks[LIVING_MAX][STACK_BYTES] __attribute__((aligned(4096)));
+static unsigned char signal_stacks[LIVING_MAX][SIGNAL_STACK_BYTES] __attribute__((aligned(4096)));
 static unsigned char buffer[16384] __attribute__((aligned(4096)));
 
 /* One task of an address space acts at a time, so threads may share these. */
@@ -58,9 +58,9 @@ static void on_signal(int signal, siginfo_t *info, void *context)
 	siglongjmp(landing, 1);
 }
 
-static void use_signal_stack(int me)
+static void use_signal_stack(int slot)
 {
-	stack_t stack = {.ss_sp = signal_stacks[me], .ss_size = SIGNAL_STACK_BYTES};
+	stack_t stack = {.ss_sp = signal_stacks[slot], .ss_size = SIGNAL_STACK_BYTES};
 
 	sigaltstack(&stack, NULL);
 }
@@ -125,20 +125,21 @@ static void greet(int me)
 
 static int thread_main(void *argument)
 {
-	int me = (int)(intptr_t)argument;
+	int me = (int)((intptr_t)argument >> 8);
 
-	use_signal_stack(me);
+	use_signal_stack((int)((intptr_t)argument & 0xff));
 	greet(me);
 	task_loop(me);
 }
 
 /* fork, clone without and with a shared address space. Returns the child's number in the kernel. */
-static int64_t clone_task(int child, uint64_t flags)
+static int64_t clone_task(int child, uint64_t flags, int slot)
 {
 	long pid;
 
 	if (flags & CLONE_VM)
-		return clone(thread_main, thread_stacks[child] + STACK_BYTES, (int)flags, (void *)(intptr_t)child);
+		return clone(thread_main, thread_stacks[slot] + STACK_BYTES, (int)flags,
+			     (void *)(intptr_t)(child << 8 | slot));
 	pid = syscall(SYS_clone, flags, 0, 0, 0, 0);
 	if (pid == 0) {
 		populate();
@@ -184,7 +185,7 @@ static int64_t perform(const struct command *command, uint64_t *extra)
 			*extra = *(volatile unsigned char *)a[0];
 		return 0;
 	case OP_CLONE:
-		return clone_task((int)a[0], a[1]);
+		return clone_task((int)a[0], a[1], (int)a[2]);
 	case OP_WAIT: {
 		int status;
 
@@ -246,7 +247,7 @@ _Noreturn void first_task(int number)
 	signal(SIGINT, SIG_IGN);
 	sigaction(SIGSEGV, &action, NULL);
 	sigaction(SIGBUS, &action, NULL);
-	use_signal_stack(number);
+	use_signal_stack(0);
 	settle();
 	populate();
 	greet(number);
