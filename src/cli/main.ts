@@ -158,6 +158,34 @@ export function program(): Command {
     );
 
   root
+    .command('minimise')
+    .description(
+      'shrink an input that breaks an invariant, fails an expectation or differs to a workload that still does',
+    )
+    .argument(
+      '<file>',
+      'recording (perf script, strace), printed run, workload or log, gzip or not; - for standard input',
+    )
+    .option('-o, --output <file>', 'workload to write; - for standard output (default: NAME.min.strace)')
+    .option('--invariant <name>', 'keep that it breaks this one (default: the one that is broken first)')
+    .option('--check', 'keep that it fails the expectation that fails first', false)
+    .option('--when <expr>', 'keep that the expression holds at some moment')
+    .option('--differs-from <kernel>', 'keep that it differs from another kernel, or from +BEHAVIOUR or -BEHAVIOUR')
+    .option('--conform', 'keep that the running kernel differs from the model (root, cc)', false)
+    .option('--kernel <version>', 'kernel whose behaviour is modelled (default: 6.18; --conform: the running one)')
+    .option('--with <behaviour>', 'turn a behaviour on (repeat or separate by commas)', collect, [])
+    .option('--without <behaviour>', 'turn a behaviour off', collect, [])
+    .option('--trials <n>', 'candidates to run at most', '20000')
+    .option('--lenient', 'skip lines that are not understood', false)
+    .option('-q, --quiet', 'no notes and no progress', false)
+    .addOption(json())
+    .action(
+      act(async (file: string, options: never) =>
+        (await import('./commands/minimise.js')).minimiseCommand(file, options),
+      ),
+    );
+
+  root
     .command('conform')
     .description('the same workload on the model and on the running kernel, compared after every operation (root, cc)')
     .argument('[workload...]')

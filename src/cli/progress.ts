@@ -40,6 +40,32 @@ export class Progress {
   }
 }
 
+/** A line that says how far a search is. Shown where `Progress` is. */
+export class StatusLine {
+  readonly #shown: boolean;
+  #last = 0;
+  #drawn = false;
+
+  constructor(quiet = false) {
+    this.#shown = process.stderr.isTTY && !quiet && process.env['CI'] === undefined;
+  }
+
+  show(text: string): void {
+    if (!this.#shown) return;
+    const now = performance.now();
+    if (now - this.#last < EVERY_MS) return;
+    this.#last = now;
+    this.#drawn = true;
+    process.stderr.write(`\r\x1b[K${text} `);
+  }
+
+  /** Takes the line away. */
+  end(): void {
+    if (this.#drawn) process.stderr.write('\r\x1b[K');
+    this.#drawn = false;
+  }
+}
+
 /** Work without a pause, at the most. */
 const BREATH_MS = 100;
 

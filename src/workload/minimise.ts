@@ -19,6 +19,8 @@ export interface MinimiseOptions {
   readonly maxTrials?: number;
   /** Called after each candidate. */
   readonly progress?: (progress: MinimiseProgress) => void;
+  /** Called with the whole, and with every smaller or plainer workload found: what is there if `stillFails` rejects to end the search. */
+  readonly better?: (best: readonly Operation[]) => void;
 }
 
 const MAX_TRIALS = 2000;
@@ -36,6 +38,19 @@ export async function minimise(
   const search = new Search(operations, stillFails, options);
   if (!(await search.attempt(operations)))
     throw new UserError('nothing to minimise: the whole does not fail', EXIT.input);
+  try {
+    await shrink(search);
+  } catch (error) {
+    if (!(error instanceof Exhausted)) throw error;
+  }
+  return search.best;
+}
+
+/** The trials ran out. */
+class Exhausted extends Error {}
+
+/** Everything that makes `search.best` smaller, until nothing does. @throws Exhausted; what `stillFails` throws. */
+async function shrink(search: Search): Promise<void> {
   for (let before = -1; before !== search.improvements;) {
     before = search.improvements;
     await dropTasks(search);
@@ -48,7 +63,6 @@ export async function minimise(
   const floated = floatMappings(search.best);
   if (floated !== null) await search.attempt(floated);
   if (search.improvements !== before) await dropOperations(search);
-  return search.best;
 }
 
 /** The best workload so far, and all that were tried. */
@@ -73,15 +87,19 @@ class Search {
 
   /** Runs `candidate` unless it was run before; it becomes the best if it still fails. */
   async attempt(candidate: readonly Operation[]): Promise<boolean> {
-    const { maxTrials = MAX_TRIALS, progress } = this.#options;
+    const { maxTrials = MAX_TRIALS, progress, better } = this.#options;
+    // Nothing was left out, or all of it.
+    if (candidate.length === 0 || (candidate === this.best && this.#trials > 0)) return false;
     const text = candidate.map(printOperation).join('\n');
-    if (candidate.length === 0 || this.#tried.has(text) || this.#trials >= maxTrials) return false;
+    if (this.#tried.has(text)) return false;
+    if (this.#trials >= maxTrials) throw new Exhausted();
     this.#tried.add(text);
     this.#trials++;
     const fails = await this.#stillFails(candidate);
     if (fails) {
       this.best = candidate;
       this.improvements++;
+      better?.(candidate);
     }
     progress?.({ trials: this.#trials, operations: this.best.length });
     return fails;

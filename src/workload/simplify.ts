@@ -82,6 +82,9 @@ function* simplerFlags({ name, args }: Operation): Generator<Arguments> {
   if (typeof flags !== 'number') return;
   for (const bit of bits) if ((flags & bit) === bit && flags !== bit) yield args.with(at, flags - bit);
   if (name === 'mlock2' && flags === 1) yield args.with(at, 0);
+  // Nothing reads where a move that is not to a fixed place would go.
+  if (name === 'mremap' && (flags & (MREMAP.values['MREMAP_FIXED'] ?? 0)) === 0 && args.length > 4)
+    yield args.slice(0, 4);
   if (name !== 'mmap') return;
   const type = flags & MAP_TYPE;
   const anonymous = MAP.values['MAP_ANONYMOUS'] ?? 0;
