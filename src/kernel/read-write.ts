@@ -10,7 +10,7 @@ import type { Kernel, KernelThread } from './kernel.js';
 import { EBADF, EFAULT, EFBIG, EINVAL, PAGE_SIZE, TASK_SIZE, currentTask } from './kernel.js';
 import { markDirty } from './memory/file.js';
 import type { AccessResult } from './memory/fault.js';
-import { growTo, zeroBlock } from './truncate.js';
+import { growTo, isHole, zeroBlock } from './truncate.js';
 import { copyFromUser, copyToUser, faultInReadable, loadUser, readableAtOnce, storeUser } from './uaccess.js';
 
 const O_APPEND = 0o2000;
@@ -186,13 +186,15 @@ function commitWrite(
 ): void {
   const { size } = k.view.inodes[inode] as InodeView;
   if (index * PAGE_SIZE + offset > size) zeroBlock(k, inode, size, currentTask(k, tid).cpu);
+  // A block that is new is zeroed and dirty even so (folio_zero_new_buffers).
+  const fresh = isHole(k, k.view.inodes[inode] as InodeView, index);
   growTo(k, inode, index * PAGE_SIZE + offset + copied);
   const pfn = grabPage(k, inode, index, currentTask(k, tid).cpu);
   markUptodate(k, pfn);
   if (copied > 0) copyFromUser(k, tid, addr, copied, pfn, offset);
   // block_commit_write() of no bytes finds the block that they would have begun in the middle of.
   const { kind } = k.view.inodes[inode] as InodeView;
-  if (copied > 0 || offset > 0 || kind === InodeKind.shmem) markDirty(k, pfn);
+  if (copied > 0 || offset > 0 || fresh || kind === InodeKind.shmem) markDirty(k, pfn);
 }
 
 /** Of a recording the sizes of ordinary files are told by other records, and only shared memory's bytes are followed. */

@@ -126,7 +126,7 @@ export function zeroBlock(k: Kernel, inode: number, from: number, cpu: number): 
 }
 
 /** Has page `index` no block on the disk, nor one reserved (`buffer_delay()`)? What was written back since has bytes. */
-function isHole(k: Kernel, inode: InodeView, index: number): boolean {
+export function isHole(k: Kernel, inode: InodeView, index: number): boolean {
   if (onDisk(inode, index)) return false;
   const pfn = cachedPfn(inode, index);
   if (pfn < 0) return true;

@@ -111,6 +111,13 @@ describe('write', () => {
     expect(cached(ran, 6)?.dirty).toBe(true);
     expect(size(ran)).toBe(28768);
   });
+  it('of nothing leaves a block that there was clean, and a new one dirty', () => {
+    const ran = ranWell(`${FILE}1 pwrite64(3, 0x100000100000, 1, 4096) = -1 EFAULT
+1 pwrite64(3, 0x100000100000, 1, 32768) = -1 EFAULT
+`);
+    expect([1, 8].map((index) => cached(ran, index)?.dirty)).toEqual([false, true]);
+    expect(size(ran)).toBe(32768);
+  });
   it('appends where the descriptor says so, wherever it is told to write', () => {
     const ran = ranWell(`${FILE}1 openat(AT_FDCWD, "/data", O_WRONLY|O_APPEND) = 4
 1 pwrite64(4, A, 10, 0) = 10

@@ -89,9 +89,11 @@ const write: Step = (draft) => {
   if (found === null || range === null) return false;
   const [fd, { backing, writable }] = found;
   const offset = PAGE * random.below(4) + (random.chance(30) ? 200 : 0);
-  if (random.chance(35)) draft.add(task, 'write', fd, range.start, range.length);
-  else draft.add(task, 'pwrite64', fd, range.start, range.length, offset);
-  if (writable) backing.bytes = Math.max(backing.bytes, offset + range.length);
+  // Two whole pages at once would be one large folio of the file.
+  const length = backing.kind === 'file' ? Math.min(range.length, 2 * PAGE - 1) : range.length;
+  if (random.chance(35)) draft.add(task, 'write', fd, range.start, length);
+  else draft.add(task, 'pwrite64', fd, range.start, length, offset);
+  if (writable) backing.bytes = Math.max(backing.bytes, offset + length);
   return true;
 };
 
