@@ -238,12 +238,13 @@ export function expandDownwards(k: Kernel, mm: MmView, vma: VmaView, addr: numbe
   if (prev !== undefined && (prev.flags & VM_GROWSDOWN) === 0 && (prev.flags & VM_ACCESS) !== 0) {
     if (addr - prev.end < STACK_GUARD_GAP) return false;
   }
+  // For its lock the anon_vma is made before anybody knows whether the mapping may grow.
+  anonVmaPrepare(k, mm, vma);
   if (vma.end - addr > k.machine.stackLimit) return false;
   const grown = (vma.start - addr) / PAGE_SIZE;
   if (vma.pgoff < grown) return false;
   const { start, end, pgoff, flags } = vma;
   const id = mm.id;
-  anonVmaPrepare(k, mm, vma);
   k.emit({ type: 'VmaResized', mm: id, start, newStart: addr, newEnd: end, newPgoff: pgoff - grown });
   accountVma(k, id, flags, grown, 1);
   return true;
