@@ -147,14 +147,25 @@ export function program(): Command {
 
   root
     .command('bisect')
-    .description('the first event that broke an invariant, or after which an expression holds')
-    .argument('<log>')
+    .description(
+      'the first event that broke an invariant, or after which an expression holds; --behaviours: the change of the kernel that decides',
+    )
+    .argument('<log>', 'a log; with --behaviours any input that run takes, or a log')
     .option('--invariant <name>', 'an invariant of the catalogue (docs/invariants.md)')
     .option('--when <expr>', "an expression as in checks: 'mm(4711).rss_anon > 1000'")
     .option('--scan', 'look at every event: finds violations that were mended again before the end', false)
+    .option('--behaviours', 'run it on two kernels and find the behaviours that make them differ', false)
+    .option('--check', 'with --behaviours: does it fail an expectation?', false)
+    .option('--from <kernel>', 'with --behaviours: the one kernel (default: 2.6.26), or +NAME or -NAME on top of --to')
+    .option('--to <kernel>', 'with --behaviours: the other kernel (default: 6.18)')
+    .option('--lenient', 'with --behaviours: skip lines that are not understood', false)
     .addOption(json())
     .action(
-      act(async (log: string, options: never) => (await import('./commands/bisect.js')).bisectCommand(log, options)),
+      act(async (log: string, options: never) => {
+        const { behaviours } = options as { behaviours: boolean };
+        if (behaviours) return (await import('./commands/bisect-behaviours.js')).bisectBehavioursCommand(log, options);
+        return (await import('./commands/bisect.js')).bisectCommand(log, options);
+      }),
     );
 
   root

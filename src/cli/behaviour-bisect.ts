@@ -1,0 +1,112 @@
+// Which behaviours make the difference between two kernels: the smallest set of switches whose turning carries the one outcome to the other.
+import type { BehaviourName, Behaviours } from '../kernel/behaviours.js';
+import { BEHAVIOURS, BEHAVIOUR_NAMES } from '../kernel/behaviours.js';
+
+/** Switches, turned from one kernel's values to the other's. */
+export type Switches = ReadonlySet<BehaviourName>;
+
+/** What was found. */
+export interface DecidingSwitches {
+  /** Turning these in `from` gives the outcome of `to`; turning fewer of them does not. Oldest first. */
+  readonly turned: readonly BehaviourName[];
+  /** Those of them that are there only because another one requires them (or, turned off, is required by it). */
+  readonly brought: readonly BehaviourName[];
+  /** Does turning all of them back in `to` (with what they bring) give the outcome of `from`? If not, others do the same. */
+  readonly necessary: boolean;
+  /** Sets of behaviours run. */
+  readonly runs: number;
+}
+
+/** Where `from` and `to` differ, oldest first. */
+export const differing = (from: Behaviours, to: Behaviours): readonly BehaviourName[] =>
+  BEHAVIOUR_NAMES.filter((name) => from[name] !== to[name]);
+
+/** `from` with `switches` as `to` has them. */
+export function turnedTo(from: Behaviours, to: Behaviours, switches: Switches): Behaviours {
+  const entries = BEHAVIOUR_NAMES.map((name) => [name, switches.has(name) ? to[name] : from[name]]);
+  return Object.fromEntries(entries) as Behaviours;
+}
+
+/** `switches` and all that must turn with them, so that nothing is on without what it requires. */
+export function closed(from: Behaviours, to: Behaviours, switches: Iterable<BehaviourName>): Switches {
+  const turned = new Set(switches);
+  for (let before = -1; before !== turned.size;) {
+    before = turned.size;
+    const values = turnedTo(from, to, turned);
+    for (const name of BEHAVIOUR_NAMES)
+      for (const required of BEHAVIOURS[name].requires)
+        // One of the two was turned, and both kernels are sound: the other one turns as well.
+        if (values[name] && !values[required]) turned.add(turned.has(name) ? required : name);
+  }
+  return turned;
+}
+
+/** All ways to take `size` of `names`. */
+function* choices(names: readonly BehaviourName[], size: number): Generator<readonly BehaviourName[]> {
+  if (size === 0) yield [];
+  else
+    for (const [i, name] of names.entries())
+      for (const rest of choices(names.slice(i + 1), size - 1)) yield [name, ...rest];
+}
+
+/** Larger sets are found by leaving out one after the other. */
+const TOGETHER = 2;
+
+/**
+ * The smallest set of switches that carries the outcome of `from` to that of `to`. `likeTo` says whether behaviours give the outcome of
+ * `to`: it does for `to`, and does not for `from`. It is asked once for each set.
+ */
+export async function decidingSwitches(
+  from: Behaviours,
+  to: Behaviours,
+  likeTo: (behaviours: Behaviours) => Promise<boolean>,
+): Promise<DecidingSwitches> {
+  const all = differing(from, to);
+  const asked = new Map<string, boolean>();
+  const like = async (behaviours: Behaviours): Promise<boolean> => {
+    const key = BEHAVIOUR_NAMES.map((name) => (behaviours[name] ? '1' : '0')).join('');
+    let answer = asked.get(key);
+    if (answer === undefined) asked.set(key, (answer = await likeTo(behaviours)));
+    return answer;
+  };
+  const works = (switches: Switches): Promise<boolean> => like(turnedTo(from, to, switches));
+
+  let best: Switches = new Set(all);
+  const sets = [1, TOGETHER].flatMap((size) => [...choices(all, size)].map((names) => closed(from, to, names)));
+  for (const set of sets.toSorted((a, b) => a.size - b.size))
+    if (set.size < best.size && (await works(set))) best = set;
+  best = await withoutEach(from, to, best, works);
+
+  const turned = all.filter((name) => best.has(name));
+  const brought = turned.filter((name) =>
+    turned.some((other) => other !== name && closed(from, to, [other]).has(name)),
+  );
+  const back = closed(
+    to,
+    from,
+    turned.filter((name) => !brought.includes(name)),
+  );
+  const necessary = !(await like(turnedTo(to, from, back)));
+  return { turned, brought, necessary, runs: asked.size };
+}
+
+/** `switches` without any single one (and what needs it) that it works without. */
+async function withoutEach(
+  from: Behaviours,
+  to: Behaviours,
+  switches: Switches,
+  works: (switches: Switches) => Promise<boolean>,
+): Promise<Switches> {
+  let best = switches;
+  for (let before = -1; before !== best.size;) {
+    before = best.size;
+    for (const name of best) {
+      const rest = [...best].filter((each) => !closed(from, to, [each]).has(name));
+      if (rest.length < best.size && (await works(new Set(rest)))) {
+        best = new Set(rest);
+        break;
+      }
+    }
+  }
+  return best;
+}
