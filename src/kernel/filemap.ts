@@ -1,6 +1,7 @@
 // The page cache: mm/filemap.c, and shmem_get_folio() of mm/shmem.c as far as faults need it.
-import type { InodeView } from '../../reducers/state.js';
+import type { InodeView, VmaView } from '../../reducers/state.js';
 import { InodeKind, PG_NOT_UPTODATE, cachedPfn, nextFreePfn, pageAt } from '../../reducers/state.js';
+import { VM_EXEC, VM_RAND_READ, vmaPages } from '../../reducers/vma.js';
 import type { Kernel } from './kernel.js';
 import { PAGE_SIZE } from './kernel.js';
 import { nextFreePfns } from './page-alloc.js';
@@ -149,12 +150,19 @@ export function markUptodate(k: Kernel, pfn: number): void {
   if ((pageAt(k.view, pfn).flags & PG_NOT_UPTODATE) !== 0) k.emit({ type: 'FolioUptodateSet', pfn, uptodate: 1 });
 }
 
-/** `do_sync_mmap_readahead()`: the pages around an absent one come in with it, as far as the file goes. */
-function readAround(k: Kernel, id: number, index: number, cpu: number): void {
+/**
+ * `do_sync_mmap_readahead()`: the pages around an absent one come in with it, as far as the file goes; of a program's code those that
+ * follow, as far as the mapping goes; where reads are said to be random none.
+ */
+function readAround(k: Kernel, vma: VmaView, index: number, cpu: number): void {
+  const id = vma.inode;
   const inode = k.view.inodes[id] as InodeView;
-  const first = Math.max(0, index - READ_AROUND / 2);
-  const end = inode.size < 0 ? index + 1 : Math.min(first + READ_AROUND, filePages(inode));
-  for (let at = inode.size < 0 ? index : first; at < end; at++) {
+  const alone = inode.size < 0 || (vma.flags & VM_RAND_READ) !== 0;
+  const forward = alone || (vma.flags & VM_EXEC) !== 0;
+  const first = forward ? index : Math.max(0, index - READ_AROUND / 2);
+  const limit = (vma.flags & VM_EXEC) === 0 ? filePages(inode) : Math.min(filePages(inode), vma.pgoff + vmaPages(vma));
+  const end = alone ? index + 1 : Math.min(first + READ_AROUND, limit);
+  for (let at = first; at < end; at++) {
     const now = k.view.inodes[id] as InodeView;
     if (cachedPfn(now, at) < 0 && !isTakenAsCached(now, at)) addToCache(k, id, at, cpu);
   }
@@ -170,12 +178,13 @@ export interface FoundPage {
  * `filemap_fault()`, `shmem_fault()`: the frame of page `index`, brought in if need be. A hole of shared memory gets a page of zeros, an
  * absent file page is read (major), with those around it.
  */
-export function filemapGetFolio(k: Kernel, inode: InodeView, index: number, cpu: number): FoundPage | 'beyond-eof' {
+export function filemapGetFolio(k: Kernel, vma: VmaView, index: number, cpu: number): FoundPage | 'beyond-eof' {
+  const inode = k.view.inodes[vma.inode] as InodeView;
   if (index >= filePages(inode)) return 'beyond-eof';
   const { id } = inode;
   const absent = cachedPfn(inode, index) < 0 && !isTakenAsCached(inode, index) && inode.kind !== InodeKind.shmem;
   // What a recording says is absent comes back as it says as well.
-  if (absent && cachedPfn(inode, index) === -2) readAround(k, id, index, cpu);
+  if (absent && cachedPfn(inode, index) === -2) readAround(k, vma, index, cpu);
   const pfn = grabPage(k, id, index, cpu);
   markUptodate(k, pfn);
   return { pfn, major: absent };

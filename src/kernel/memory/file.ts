@@ -56,7 +56,7 @@ function* doReadFault(k: Kernel, fault: Fault): KernelThread<FaultResult> {
     doFaultAround(k, fault, vma, told);
     if (pteAt(mmAt(k.view, fault.mm), fault.vpn) !== 0) return 'done';
   }
-  const found = filemapGetFolio(k, inode, linearPageIndex(vma, fault.addr), fault.cpu);
+  const found = filemapGetFolio(k, vma, linearPageIndex(vma, fault.addr), fault.cpu);
   if (found === 'beyond-eof') return 'sigbus';
   if (k.interleaved) yield { op: 'acquire', lock: `ptl(${fault.mm},${fault.vpn})` };
   // Reading dropped the lock, the fault begins anew (VM_FAULT_RETRY): what came in is there to be mapped.
@@ -106,7 +106,7 @@ function* doCowFault(k: Kernel, fault: Fault): KernelThread<FaultResult> {
   const mm = mmAt(k.view, fault.mm);
   const anonVma = anonVmaPrepare(k, mm, vmaLookup(mm, fault.addr) as VmaView);
   let vma = vmaLookup(mmAt(k.view, fault.mm), fault.addr) as VmaView;
-  const found = filemapGetFolio(k, inodeOf(k, vma), linearPageIndex(vma, fault.addr), fault.cpu);
+  const found = filemapGetFolio(k, vma, linearPageIndex(vma, fault.addr), fault.cpu);
   if (found === 'beyond-eof') return 'sigbus';
   const pfn = allocPage(k);
   k.emit({ type: 'PageCopied', pfn, from: found.pfn });
@@ -120,7 +120,7 @@ function* doCowFault(k: Kernel, fault: Fault): KernelThread<FaultResult> {
 /** `do_shared_fault()`: the cache's page becomes writable and dirty. */
 function* doSharedFault(k: Kernel, fault: Fault): KernelThread<FaultResult> {
   const vma = vmaLookup(mmAt(k.view, fault.mm), fault.addr) as VmaView;
-  const found = filemapGetFolio(k, inodeOf(k, vma), linearPageIndex(vma, fault.addr), fault.cpu);
+  const found = filemapGetFolio(k, vma, linearPageIndex(vma, fault.addr), fault.cpu);
   if (found === 'beyond-eof') return 'sigbus';
   if (k.interleaved) yield { op: 'acquire', lock: `ptl(${fault.mm},${fault.vpn})` };
   if (pteAt(mmAt(k.view, fault.mm), fault.vpn) === 0)
