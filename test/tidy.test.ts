@@ -36,6 +36,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   'src/kernel': ['events', 'reducers', 'src/workload/operation.js'],
   'src/workload': [],
   'src/sched': ['events', 'reducers', 'src/kernel', 'src/workload'],
+  'src/debug': ['events', 'reducers', 'projections', 'replays', 'src/kernel', 'src/sched', 'src/workload'],
 };
 
 describe('imports', () => {

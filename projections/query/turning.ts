@@ -24,7 +24,8 @@ export function staysTrue(expression: Expression): boolean {
   );
 }
 
-const isAbsence = ({ problem }: InputError): boolean => /^(there is no|task \d+ has exited)/.test(problem);
+/** Does the error say that a subject is not there (yet, or any more), rather than that the expression makes no sense? */
+export const isAbsence = ({ problem }: InputError): boolean => /^(there is no|task \d+ has exited)/.test(problem);
 
 /** An expression to be asked at many positions. */
 export class Watched {

@@ -220,6 +220,40 @@ export function program(): Command {
     );
 
   root
+    .command('debug')
+    .description('step through a log forwards and backwards, with breakpoints, watches and questions; reads a pipe too')
+    .argument('<log>')
+    .option('--at <position>', 'where to begin: N, op:N, line:N, end (default: the beginning)')
+    .action(
+      act(async (log: string, options: never) => (await import('./commands/debug.js')).debugCommand(log, options)),
+    );
+
+  root
+    .command('diff')
+    .description('two logs: where they part, which operations went otherwise, what differs at the end')
+    .argument('<a>')
+    .argument('<b>')
+    .addOption(json())
+    .action(
+      act(async (a: string, b: string, options: never) =>
+        (await import('./commands/diff.js')).diffCommand(a, b, options),
+      ),
+    );
+
+  root
+    .command('why')
+    .description('the events behind a value, back to the lines of the workload')
+    .argument('<log>')
+    .argument('<expr>', "a value as in checks: 'page(2, A).anon_exclusive'")
+    .option('--at <position>', 'after event N, or op:N after operation N (default: the end)')
+    .addOption(json())
+    .action(
+      act(async (log: string, expr: string, options: never) =>
+        (await import('./commands/why.js')).whyCommand(log, expr, options),
+      ),
+    );
+
+  root
     .command('report')
     .description('what forks cost: `report cow LOG` tells per fork what was shared, and who copied which pages since')
     .argument('<what>', 'cow')

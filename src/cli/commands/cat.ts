@@ -1,10 +1,11 @@
 // folioscope cat LOG
-import type { FieldKind, KernelEvent } from '../../../events/index.js';
+import type { KernelEvent } from '../../../events/index.js';
 import { SHAPES } from '../../../events/index.js';
+import { eventText } from '../../debug/words.js';
 import type { ExitCode } from '../../lib/errors.js';
 import { EXIT, UserError } from '../../lib/errors.js';
 import { openLog } from '../open-log.js';
-import { drained, flushOut, hex, out, wholeNumber } from '../output.js';
+import { drained, flushOut, out, wholeNumber } from '../output.js';
 
 export interface CatOptions {
   readonly from: string;
@@ -30,7 +31,7 @@ export async function catCommand(path: string, options: CatOptions): Promise<Exi
         const number = chunk.first + at;
         const event = events[at] as KernelEvent;
         if (number < from || number >= to || (wanted.size > 0 && !wanted.has(event.type))) continue;
-        out(options.json ? JSON.stringify({ number, operation, ...event }) : eventText(number, operation, event));
+        out(options.json ? JSON.stringify({ number, operation, ...event }) : lineOf(number, operation, event));
       }
     }
     await drained();
@@ -40,19 +41,7 @@ export async function catCommand(path: string, options: CatOptions): Promise<Exi
 }
 
 /** `    812 op 77   AnonPageMapped mm=2 vpn=0x7f12e0001 pfn=301 ...` */
-function eventText(number: number, operation: number, event: KernelEvent): string {
-  const fields = Object.entries(SHAPES[event.type].fields).map(([name, kind]) => {
-    const value = (event as unknown as Readonly<Record<string, unknown>>)[name];
-    return `${name}=${fieldText(kind, value)}`;
-  });
+function lineOf(number: number, operation: number, event: KernelEvent): string {
   const op = operation < 0 ? '-' : String(operation);
-  return `${String(number).padStart(8)} op ${op.padEnd(6)} ${event.type} ${fields.join(' ')}`;
-}
-
-const HEX: ReadonlySet<FieldKind> = new Set<FieldKind>(['vpn', 'addr']);
-
-function fieldText(kind: FieldKind, value: unknown): string {
-  if (typeof value === 'number') return HEX.has(kind) ? hex(value) : String(value);
-  if (!Array.isArray(value)) return JSON.stringify(value);
-  return `[${(value as number[]).map((n) => (n > 0xffffff ? hex(n) : n)).join(',')}]`;
+  return `${String(number).padStart(8)} op ${op.padEnd(6)} ${eventText(event)}`;
 }

@@ -1,0 +1,175 @@
+// What the value of an expression rests on: a few numbers of the state, read anew after each event of a long search, so that the
+// expression itself is evaluated only where one of them has changed.
+import { pteAt, ptePfn, ptePresent, pteSpecial } from '../../reducers/pte.js';
+import type { KernelView, MmView, PageView } from '../../reducers/state.js';
+import { pageAt } from '../../reducers/state.js';
+import { vmaLookup } from '../../reducers/vma.js';
+import type { QueryScope } from './evaluate.js';
+import type { Expression } from './parse.js';
+
+/** Where what is read goes. Objects stand for what they hold: contents of pages are never changed, only replaced. */
+class Notes {
+  #last: unknown[] = [];
+  #at = 0;
+  #same = false;
+  #begun = false;
+
+  begin(): void {
+    this.#at = 0;
+    this.#same = this.#begun;
+    this.#begun = true;
+  }
+
+  note(value: unknown): void {
+    const at = this.#at++;
+    if (this.#last[at] === value && at < this.#last.length) return;
+    this.#last[at] = value;
+    this.#same = false;
+  }
+
+  /** Whether all notes were those of the time before. */
+  end(): boolean {
+    if (this.#at === this.#last.length) return this.#same;
+    this.#last.length = this.#at;
+    return false;
+  }
+}
+
+type Part = (state: KernelView, notes: Notes) => void;
+/** What a subject rests on, given its arguments; each notes at least all that subjects.ts reads for it. */
+type PartOf = (args: readonly number[], pid: number) => Part;
+
+function mmOf(state: KernelView, pid: number, notes: Notes): MmView | null {
+  const id = state.tasks[pid]?.mm ?? -1;
+  notes.note(id);
+  return id <= 0 ? null : (state.mms[id] ?? null);
+}
+
+function notePage(page: PageView | undefined, notes: Notes): void {
+  if (page === undefined) return;
+  notes.note(page.flags);
+  notes.note(page.ref);
+  notes.note(page.mapcount);
+  notes.note(page.mapping);
+  notes.note(page.lruCpu);
+  notes.note(page.content);
+}
+
+const ofPage: PartOf = (args, pid) => {
+  const [task, addr] = args.length === 1 ? [pid, args[0] as number] : [args[0] as number, args[1] as number];
+  const vpn = Math.floor(addr / 4096);
+  return (state, notes) => {
+    const mm = mmOf(state, task, notes);
+    const entry = mm === null ? 0 : pteAt(mm, vpn);
+    notes.note(entry);
+    if (entry !== 0 && !pteSpecial(entry) && ptePresent(entry)) notePage(pageAt(state, ptePfn(entry)), notes);
+  };
+};
+
+const ofVma: PartOf = (args, pid) => {
+  const [task, addr] = args.length === 1 ? [pid, args[0] as number] : [args[0] as number, args[1] as number];
+  return (state, notes) => {
+    const mm = mmOf(state, task, notes);
+    const vma = mm === null ? null : vmaLookup(mm, addr);
+    if (vma === null) return;
+    for (const key of ['start', 'end', 'flags', 'pgoff', 'inode', 'anonVma'] as const) notes.note(vma[key]);
+  };
+};
+
+function noteNumbers(object: object | null | undefined, notes: Notes): void {
+  if (!object) return;
+  const fields = object as Readonly<Record<string, unknown>>;
+  for (const key in fields) if (typeof fields[key] === 'number') notes.note(fields[key]);
+}
+
+const PARTS: Readonly<Record<string, PartOf>> = {
+  page: ofPage,
+  vma: ofVma,
+  mm: (args, pid) => (state, notes) => {
+    const mm = mmOf(state, args[0] ?? pid, notes);
+    noteNumbers(mm, notes);
+    if (mm === null) return;
+    notes.note(mm.vmas.length);
+    for (const pages of mm.rss) notes.note(pages);
+  },
+  task: (args, pid) => (state, notes) => noteNumbers(state.tasks[args[0] ?? pid], notes),
+  folio:
+    ([pfn = -1]) =>
+    (state, notes) => {
+      notes.note(pfn < state.maxPfn);
+      if (pfn >= 0 && pfn < state.maxPfn) notePage(pageAt(state, pfn), notes);
+    },
+};
+
+/** The number that an expression is whatever the state; null if it depends on it, or is none. */
+export function constantOf(expression: Expression, nameOf: QueryScope['nameOf']): number | null {
+  switch (expression.node) {
+    case 'number':
+      return expression.value;
+    case 'name':
+      return expression.name === 'P' ? 4096 : (nameOf(expression.name) ?? null);
+    case 'binary': {
+      const a = constantOf(expression.left, nameOf);
+      const b = constantOf(expression.right, nameOf);
+      if (a === null || b === null) return null;
+      if (expression.operator === '+') return a + b;
+      if (expression.operator === '-') return a - b;
+      return expression.operator === '*' ? a * b : null;
+    }
+    default:
+      return null;
+  }
+}
+
+type Names = Pick<QueryScope, 'nameOf' | 'pid'>;
+
+/** Puts what `expression` rests on into `parts`; false if that is not known. */
+function collect(expression: Expression, names: Names, parts: Part[]): boolean {
+  switch (expression.node) {
+    case 'number':
+    case 'text':
+      return true;
+    case 'name':
+      if (expression.name === 'meminfo') parts.push((state, notes) => notes.note(state.committed));
+      return (
+        expression.name === 'meminfo' ||
+        names.nameOf(expression.name) !== undefined ||
+        ['true', 'false', 'none', 'P', 'H'].includes(expression.name)
+      );
+    case 'call': {
+      const part = PARTS[expression.name];
+      const args = expression.args.map((arg) => constantOf(arg, names.nameOf));
+      if (part === undefined || args.includes(null)) return false;
+      parts.push(part(args as number[], names.pid));
+      return true;
+    }
+    case 'field':
+      // Other fields of the machine than these have no part yet.
+      if (expression.of.node === 'name' && expression.of.name === 'meminfo' && expression.field !== 'Committed_AS')
+        return false;
+      return collect(expression.of, names, parts);
+    case 'unary':
+      return collect(expression.of, names, parts);
+    case 'binary':
+      return collect(expression.left, names, parts) && collect(expression.right, names, parts);
+  }
+}
+
+/** Tells whether an expression may have another value than at the state looked at before. */
+export class Footprint {
+  readonly #parts: readonly Part[] | null;
+  readonly #notes = new Notes();
+
+  constructor(expression: Expression, names: Names) {
+    const parts: Part[] = [];
+    this.#parts = collect(expression, names, parts) ? parts : null;
+  }
+
+  /** False only where the value is that of the call before. True the first time, and always where what it rests on is not known. */
+  changed(state: KernelView): boolean {
+    if (this.#parts === null) return true;
+    this.#notes.begin();
+    for (const part of this.#parts) part(state, this.#notes);
+    return !this.#notes.end();
+  }
+}

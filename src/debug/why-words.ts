@@ -1,0 +1,149 @@
+// What events did to a page, in words that a reviewer can paste into a mail.
+import type { EventOf, KernelEvent } from '../../events/index.js';
+import { PTE_WRITE } from '../../reducers/pte.js';
+import { namesFrame, writesEntry } from './names-of-events.js';
+import { hex, plural } from './words.js';
+
+/** The page-table entry whose story is told. */
+export interface Focus {
+  readonly mm: number;
+  /** Address / 4096. */
+  readonly vpn: number;
+}
+
+/** How an address space is called. */
+export type Who = (mm: number) => string;
+
+const rights = (flags: number): string => ((flags & PTE_WRITE) !== 0 ? 'writable' : 'read-only');
+
+/** The run of `runs` ([vpn, pfn, n, ...] of `stride` numbers) that holds `vpn`: its place, and the frame there. */
+function runAt(runs: readonly number[], stride: number, vpn: number): { at: number; pfn: number; n: number } | null {
+  for (let at = 0; at + stride <= runs.length; at += stride) {
+    const [first, pfn, n] = [runs[at] as number, runs[at + 1] as number, runs[at + 2] as number];
+    if (vpn >= first && vpn < first + n) return { at, pfn: pfn + vpn - first, n };
+  }
+  return null;
+}
+
+function forkWords(event: EventOf<'PtesCopied'>, { vpn }: Focus, who: Who): string {
+  const [parent, child] = [who(event.mm), who(event.child)];
+  const special = runAt(event.special, 5, vpn);
+  if (special !== null) return `fork copied the entry without a page from ${parent} to ${child}`;
+  const anon = runAt(event.anon, 5, vpn);
+  const run = anon ?? runAt(event.file, 5, vpn);
+  const list = anon === null ? event.file : event.anon;
+  if (run === null) return `fork copied entries from ${parent} to ${child}`;
+  const [childs, parents] = [list[run.at + 3] as number, list[run.at + 4] as number];
+  const entries =
+    rights(childs) === rights(parents)
+      ? `${rights(childs)} for both`
+      : `${rights(parents)} for ${parent}, ${rights(childs)} for ${child}`;
+  const flag =
+    anon === null ? 'a page of the page cache' : event.exclusive === 0 ? 'no longer exclusive' : 'still exclusive';
+  const others = run.n > 1 ? ` (with ${plural(run.n - 1, 'neighbour')})` : '';
+  return `fork shared frame ${run.pfn} of ${parent} with ${child}${others}: ${entries}, ${flag}`;
+}
+
+function copyWords(event: EventOf<'CowPageMapped'>, focus: Focus, who: Who): string {
+  const { mm, vpn, oldPfn, pfn, exclusive } = event;
+  const own = `frame ${pfn} of its own${exclusive === 1 ? ', exclusive' : ''}`;
+  if (mm !== focus.mm || vpn !== focus.vpn)
+    return `${who(mm)} wrote at ${hex(vpn * 4096)} and got a copy, ${own}: one mapping of frame ${oldPfn} less`;
+  return oldPfn < 0
+    ? `${who(mm)} wrote where the zero page was and got ${own}`
+    : `${who(mm)} wrote to frame ${oldPfn}, which was not its alone, and got a copy, ${own} (wp_page_copy)`;
+}
+
+const changedEntries = (what: string, event: { readonly mm: number }, focus: Focus, who: Who): string =>
+  event.mm === focus.mm ? `${what} of ${who(event.mm)}` : `${what} of ${who(event.mm)}, which had the frame too`;
+
+/** What `event` did to the page that `focus` leads to, or to the frame there. */
+export function storyOf(event: KernelEvent, focus: Focus, who: Who): string {
+  switch (event.type) {
+    case 'AnonPageMapped':
+      return `${who(event.mm)} touched the page first: fresh frame ${event.pfn}, ${rights(event.entry)}${event.exclusive === 1 ? ', exclusive' : ''}`;
+    case 'ZeroPageMapped':
+      return `${who(event.mm)} read the page first: the zero page`;
+    case 'CowPageMapped':
+      return copyWords(event, focus, who);
+    case 'PageReused':
+      return `${who(event.mm)} wrote to frame ${event.pfn}, which nobody else had, and kept it${event.exclusive === 1 ? ', exclusive' : ''} (wp_page_reuse)`;
+    case 'PtesCopied':
+      return forkWords(event, focus, who);
+    case 'FilePagesMapped': {
+      const run = runAt(event.runs, 3, focus.vpn);
+      return `${who(event.mm)} got ${run === null ? 'pages' : `frame ${run.pfn}`} of the page cache, ${rights(event.flags)}`;
+    }
+    case 'SpecialPfnMapped':
+      return `${who(event.mm)} got a raw frame without a page`;
+    case 'PteFlagsSet':
+      return changedEntries('a fault changed the flags of the entry', event, focus, who);
+    case 'PtesProtected':
+      return changedEntries('mprotect changed the flags of the entry', event, focus, who);
+    case 'PagesLazyfreed':
+      return changedEntries('MADV_FREE cleaned the entry', event, focus, who);
+    case 'PtesZapped':
+      return changedEntries('the entry was cleared', event, focus, who);
+    case 'PtesMoved':
+      return `mremap moved the entry${writesEntry(event, focus.mm, focus.vpn) && inRange(event, focus.vpn) ? ` here from ${hex((event.vpn + focus.vpn - event.newVpn) * 4096)}` : ' away'}`;
+    case 'PageCopied':
+      return `the bytes of frame ${event.from} were copied to frame ${event.pfn}`;
+    case 'PageWritten':
+      return `${plural(event.length, 'byte')} of frame ${event.pfn} ${event.length === 1 ? 'was' : 'were'} written at offset ${event.offset}${event.byte < 0 ? '' : `: ${hex(event.byte)}`}`;
+    case 'FolioReleased':
+      return `a reference to frame ${event.pfn} was dropped${event.freed === 1 ? ', the last one' : ''}`;
+    case 'GatherFlushed':
+      return `references that the unmapping of ${who(event.mm)} had gathered were dropped after the TLB flush`;
+    case 'LruAddDrained':
+      return `CPU ${event.cpu} emptied its batch of new pages, which held a reference`;
+    case 'LruLazyfreeDrained':
+      return `CPU ${event.cpu} emptied its batch of lazily freed pages`;
+    case 'TaskCreated':
+      return `task ${event.tid} came into being${event.parent === 0 ? '' : `, child of ${event.parent}`}`;
+    case 'TaskMmSwitched':
+      return `execve gave task ${event.tid} a new address space`;
+    case 'TaskExited':
+      return `task ${event.tid} gave up its address space`;
+    default:
+      return 'changed by this event';
+  }
+}
+
+/** Does a move bring entries to `vpn`? */
+const inRange = ({ newVpn, runs }: EventOf<'PtesMoved'>, vpn: number): boolean => {
+  for (let i = 0; i + 1 < runs.length; i += 2) {
+    const first = newVpn + (runs[i] as number);
+    if (vpn >= first && vpn < first + (runs[i + 1] as number)) return true;
+  }
+  return false;
+};
+
+/** What the event tells comes from somewhere else: the entry to go on with. Null where the story begins here. */
+export function originOf(event: KernelEvent, focus: Focus): Focus | null {
+  switch (event.type) {
+    case 'AnonPageMapped':
+    case 'ZeroPageMapped':
+    case 'FilePagesMapped':
+    case 'SpecialPfnMapped':
+      return event.mm === focus.mm ? null : focus;
+    case 'PtesCopied':
+      return event.child === focus.mm ? { mm: event.mm, vpn: focus.vpn } : focus;
+    case 'PtesMoved':
+      return inRange(event, focus.vpn) ? { mm: focus.mm, vpn: event.vpn + focus.vpn - event.newVpn } : focus;
+    default:
+      return focus;
+  }
+}
+
+/** Whether `event` took a mapping of frame `pfn` away from somebody. */
+export function givesUp(event: KernelEvent, pfn: number): boolean {
+  if (event.type === 'CowPageMapped') return event.oldPfn === pfn;
+  return event.type === 'PtesZapped' && namesFrame(event, pfn);
+}
+
+/** Whether `event` made, or last enlarged, the mapping at `vpn` of `mm`. */
+export function makesMapping(event: KernelEvent, { mm, vpn }: Focus): boolean {
+  const addr = vpn * 4096;
+  if (event.type === 'VmaInserted') return event.mm === mm && event.start <= addr && addr < event.end;
+  return event.type === 'VmaResized' && event.mm === mm && event.newStart <= addr && addr < event.newEnd;
+}
