@@ -119,7 +119,8 @@ function conform(program, args) {
     rmSync(folder, { recursive: true, force: true });
     process.exit(EXIT_UNABLE);
   }
-  if (status !== 0 && status !== 1) throw new Error(`conform ended with ${status}: ${stderr.trim()}`);
+  if ((status !== 0 && status !== 1) || stdout === '')
+    throw new Error(`conform ended with ${status}: ${stderr.trim()}`);
   return [status, JSON.parse(stdout)];
 }
 

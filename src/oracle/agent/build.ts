@@ -29,12 +29,18 @@ interface Ended {
 
 function runCompiler(args: readonly string[]): Promise<Ended> {
   return new Promise((resolve) => {
-    const child = spawn('cc', args, { stdio: ['ignore', 'pipe', 'pipe'], timeout: COMPILE_MS_MAX });
+    const child = spawn('cc', args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    // spawn()'s own timeout would keep us waiting for a program that could not be started.
+    const timer = setTimeout(() => child.kill(), COMPILE_MS_MAX);
+    const ended = (result: Ended): void => {
+      clearTimeout(timer);
+      resolve(result);
+    };
     const parts: Buffer[] = [];
     child.stdout.on('data', (part: Buffer) => parts.push(part));
     child.stderr.on('data', (part: Buffer) => parts.push(part));
-    child.once('error', (error) => resolve({ status: null, text: error.message }));
-    child.once('close', (status) => resolve({ status, text: Buffer.concat(parts).toString() }));
+    child.once('error', (error) => ended({ status: null, text: error.message }));
+    child.once('close', (status) => ended({ status, text: Buffer.concat(parts).toString() }));
   });
 }
 
