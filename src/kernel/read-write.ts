@@ -185,10 +185,11 @@ function commitWrite(
   }: { readonly index: number; readonly offset: number; readonly copied: number; readonly addr: number },
 ): void {
   const { size } = k.view.inodes[inode] as InodeView;
-  if (index * PAGE_SIZE + offset > size) zeroBlock(k, inode, size, currentTask(k, tid).cpu);
+  const from = index * PAGE_SIZE + offset;
+  if (from > size) zeroBlock(k, inode, size, currentTask(k, tid).cpu, from);
   // A block that is new is zeroed and dirty even so (folio_zero_new_buffers).
   const fresh = isHole(k, k.view.inodes[inode] as InodeView, index);
-  growTo(k, inode, index * PAGE_SIZE + offset + copied);
+  growTo(k, inode, from + copied);
   const pfn = grabPage(k, inode, index, currentTask(k, tid).cpu);
   markUptodate(k, pfn);
   if (copied > 0) copyFromUser(k, tid, addr, copied, pfn, offset);

@@ -42,10 +42,13 @@ export function doFallocate(k: Kernel, call: Call): number {
   if (offset + length > Number.MAX_SAFE_INTEGER) throw new NotModelledError('files of 2^53 bytes and more');
   const { cpu } = currentTask(k, call.tid);
   const grows = offset + length > inode.size;
-  if (grows) zeroBlock(k, file.inode, inode.size, cpu);
+  const end = offset + length;
+  if (grows) zeroBlock(k, file.inode, inode.size, cpu, end);
   growTo(k, file.inode, offset + length);
   // The blocks of a new last page are looked at by the way; its page is left unread.
-  if (grows) zeroBlock(k, file.inode, offset + length, cpu);
+  const last = Math.floor(end / PAGE_SIZE);
+  const partial = grows && end % PAGE_SIZE !== 0 && inode.kind === InodeKind.file;
+  if (partial && isHole(k, inode, last)) leaveUnread(k, file.inode, last, cpu);
   if (inode.kind === InodeKind.shmem) allocatePages(k, file.inode, offset, length, cpu);
   return 0;
 }
@@ -106,23 +109,24 @@ const zeroRest = (k: Kernel, pfn: number, offset: number): void =>
   k.emit({ type: 'PageWritten', pfn, offset, length: PAGE_SIZE - offset, byte: 0 });
 
 /**
- * `ext4_block_truncate_page()`: the block that holds byte `from` is zeros from there on, in the cache, and dirty. A hole stays one, but
+ * `ext4_block_truncate_page()`: the block that holds byte `from` is zeros from there on, at most to byte `to`, in the cache, and dirty. A hole stays one, but
  * its page is in the cache now, unread. Shared memory has no blocks.
  */
-export function zeroBlock(k: Kernel, inode: number, from: number, cpu: number): void {
+export function zeroBlock(k: Kernel, inode: number, from: number, cpu: number, to = Number.MAX_SAFE_INTEGER): void {
   const offset = from % PAGE_SIZE;
   const index = Math.floor(from / PAGE_SIZE);
   const file = k.view.inodes[inode] as InodeView;
   if (offset === 0 || file.kind !== InodeKind.file || from < 0) return;
-  const hole = isHole(k, file, index);
-  const wasCached = cachedPfn(file, index) >= 0;
+  if (isHole(k, file, index)) return leaveUnread(k, inode, index, cpu);
   const pfn = grabPage(k, inode, index, cpu);
-  if (hole) {
-    if (!wasCached) k.emit({ type: 'FolioUptodateSet', pfn, uptodate: 0 });
-    return;
-  }
-  zeroRest(k, pfn, offset);
+  k.emit({ type: 'PageWritten', pfn, offset, length: Math.min(to - from, PAGE_SIZE - offset), byte: 0 });
   markDirty(k, pfn);
+}
+
+/** `__filemap_get_folio(FGP_CREAT)` of a page that nobody then reads. */
+function leaveUnread(k: Kernel, inode: number, index: number, cpu: number): void {
+  if (cachedPfn(k.view.inodes[inode] as InodeView, index) >= 0) return;
+  k.emit({ type: 'FolioUptodateSet', pfn: grabPage(k, inode, index, cpu), uptodate: 0 });
 }
 
 /** Has page `index` no block on the disk, nor one reserved (`buffer_delay()`)? What was written back since has bytes. */
