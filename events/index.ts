@@ -15,8 +15,11 @@ export type EventType = KernelEvent['type'];
 /** The event with that `type`. */
 export type EventOf<T extends EventType> = Extract<KernelEvent, { type: T }>;
 
-/** Raised whenever the meaning of a field or the set of types changes; older logs then pass through upcasters. */
-export const CATALOGUE_VERSION = 1;
+/**
+ * Raised whenever the meaning of a field or the set of types changes after logs were written for others: the catalogue as it was goes to
+ * history.ts, with the upcasters that older logs then pass through.
+ */
+export const CATALOGUE_VERSION = 2;
 
 /**
  * What a field holds. The log's column codec and the rolling digest are driven by it.

@@ -21,7 +21,7 @@ import {
   PG_ANON,
   PG_ANON_EXCLUSIVE,
   PG_DIRTY,
-  pageAt,
+  SECTION,
 } from '../reducers/state.js';
 import { VM_EXEC, VM_GROWSDOWN, VM_LOCKED, VM_MAYSHARE, VM_READ, VM_WRITE } from '../reducers/vma.js';
 
@@ -164,7 +164,7 @@ export function canonicalPage(
     return printed;
   }
   const pfn = ptePfn(entry);
-  const page = pageAt(state, pfn) as PageView | undefined;
+  const page: PageView | undefined = state.memMap[Math.floor(pfn / SECTION)]?.[pfn % SECTION];
   // Only in a log that somebody made up does an entry lead to no frame.
   if (page === undefined) return printed;
   const backing = backingOf(state, page);

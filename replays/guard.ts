@@ -2,6 +2,7 @@
 // sound CRCs may still be one that somebody made up.
 import type { EventType, FieldKind, KernelEvent } from '../events/index.js';
 import { SHAPES } from '../events/index.js';
+import { InputError, UserError } from '../src/lib/errors.js';
 import type { KernelView } from '../reducers/state.js';
 
 /** How far the events of one chunk may reach beyond the ids in use. */
@@ -108,6 +109,19 @@ const checks = Object.fromEntries(
     return [type, all.length > 0 ? all : null];
   }),
 ) as Readonly<Record<EventType, readonly Check[] | null>>;
+
+/**
+ * What `apply`, which applies events of the log `file` that stand at byte `offset`, gives. Reducers never throw on what a kernel emitted.
+ * @throws InputError if they do.
+ */
+export function folding<T>(file: string, offset: number, apply: () => T): T {
+  try {
+    return apply();
+  } catch (error) {
+    if (error instanceof UserError || !(error instanceof Error)) throw error;
+    throw new InputError({ file, offset }, `the events lead nowhere from the state before them: ${error.message}`);
+  }
+}
 
 /** Why `events`, a chunk of them, cannot be folded onto `state`; null if they can. */
 export function unfoldable(state: KernelView, events: readonly KernelEvent[]): string | null {

@@ -1,6 +1,5 @@
 // What can be saved of a damaged log, or of one whose run crashed: every whole frame up to the first event that is lost.
 import { Digest } from '../reducers/digest.js';
-import { TYPE_BY_OPCODE } from '../events/index.js';
 import type { ByteSink, ByteSource, ByteTools } from '../src/lib/bytes.js';
 import { InputError } from '../src/lib/errors.js';
 import { chunkOf } from './log/chunk.js';
@@ -76,6 +75,8 @@ class Recoverer {
   readonly #operationFrames: FrameIndexEntry[] = [];
   readonly #keyframes: KeyframeEntry[] = [];
   readonly #counts = new Float64Array(256);
+  /** Event types by opcode, as the log says. */
+  #types: readonly string[] = [];
 
   constructor(source: ByteSource, sink: ByteSink, io: ByteTools) {
     this.#source = magicAt(source, 0) ? source : withMagic(source);
@@ -86,6 +87,7 @@ class Recoverer {
 
   run(): Recovery {
     const { header, end } = readHeader(this.#source, this.#io);
+    this.#types = header.types;
     if (header.parent !== undefined) {
       this.#firstEvent = this.#events = header.parent.event;
       this.#begun = false;
@@ -169,7 +171,7 @@ class Recoverer {
         );
       if (chunk.before !== this.#digest) return this.#stop(offset, 'the events are those of another run');
       for (const opcode of chunk.order) {
-        if (TYPE_BY_OPCODE[opcode] === undefined) return this.#stop(offset, `unknown event type ${opcode}`);
+        if ((this.#types[opcode] ?? '') === '') return this.#stop(offset, `unknown event type ${opcode}`);
         this.#counts[opcode]!++;
       }
       for (const { operation } of chunk.runs) this.#operationsNamed = Math.max(this.#operationsNamed, operation + 1);
@@ -227,7 +229,7 @@ class Recoverer {
 
   #footer(complete: boolean): void {
     const known = this.#known;
-    const counts = Array.from(this.#counts, (n, opcode) => [TYPE_BY_OPCODE[opcode] ?? '', n] as const);
+    const counts = Array.from(this.#counts, (n, opcode) => [this.#types[opcode] ?? '', n] as const);
     const footer: LogFooter = {
       firstEvent: this.#firstEvent,
       firstOperation: this.#firstOperation,

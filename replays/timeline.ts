@@ -4,7 +4,7 @@ import { applied, appliedAll } from '../reducers/index.js';
 import type { KernelState, KernelView } from '../reducers/state.js';
 import { InputError } from '../src/lib/errors.js';
 import { foldChunk } from './fold.js';
-import { unfoldable } from './guard.js';
+import { folding, unfoldable } from './guard.js';
 import type { LogChunk, LogReader, NumberedEvent } from './log/reader.js';
 
 /** States kept around the position: each shares with its neighbour all but some 15 KB. */
@@ -207,14 +207,15 @@ export class Timeline {
   /** The state after event `number`, from the one before it. */
   #after(state: KernelView, number: number): KernelView {
     const event = this.event(number);
-    this.#mustFold(state, [event]);
-    return applied(state, event);
+    return this.#fold(state, [event], () => applied(state, event));
   }
 
-  #mustFold(state: KernelView, events: readonly KernelEvent[]): void {
+  #fold(state: KernelView, events: readonly KernelEvent[], apply: () => KernelView): KernelView {
+    const file = this.reader.source.name;
+    const offset = this.#open?.chunk.offset ?? 0;
     const problem = unfoldable(state, events);
-    if (problem !== null)
-      throw new InputError({ file: this.reader.source.name, offset: this.#open?.chunk.offset ?? 0 }, problem);
+    if (problem !== null) throw new InputError({ file, offset }, problem);
+    return folding(file, offset, apply);
   }
 
   /** Makes the window reach to `n`, event by event. */
@@ -256,8 +257,8 @@ export class Timeline {
     const marks = this.#marks?.first === first ? this.#marks : { first, states: [stateAt(this.reader, first)] };
     for (let at = first + (marks.states.length - 1) * MARK_EVENTS; at + MARK_EVENTS <= n; at += MARK_EVENTS) {
       const piece = events.slice(at - first, at - first + MARK_EVENTS);
-      this.#mustFold(marks.states[marks.states.length - 1] as KernelView, piece);
-      marks.states.push(appliedAll(marks.states[marks.states.length - 1] as KernelView, piece));
+      const before = marks.states[marks.states.length - 1] as KernelView;
+      marks.states.push(this.#fold(before, piece, () => appliedAll(before, piece)));
     }
     this.#marks = marks;
   }

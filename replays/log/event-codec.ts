@@ -1,9 +1,13 @@
 // Events as columns: per type and field one column of numbers, delta-coded inside the chunk. The catalogue tells the fields.
 import type { EventType, FieldKind, KernelEvent } from '../../events/index.js';
-import { LIST_KINDS, SHAPES, TYPE_BY_OPCODE } from '../../events/index.js';
-import { compile, property } from '../../src/lib/compile.js';
+import { SHAPES } from '../../events/index.js';
+import type { PlainEvent } from '../../events/history.js';
 import type { Column } from './columns.js';
 import { ColumnEncoder, MalformedError, decodeColumn } from './columns.js';
+import type { Row, TypeCodec } from './type-codec.js';
+import { isNumber, typeCodec } from './type-codec.js';
+import type { Vocabulary } from './vocabulary.js';
+import { TODAY } from './vocabulary.js';
 
 /** Numbers in all lists of a chunk; more than that a writer does not put there, and a reader does not allocate. */
 export const LIST_NUMBERS_MAX = 1 << 24;
@@ -26,78 +30,14 @@ type FieldColumn = Column | ListColumn | readonly string[];
 /** [opcode, events, a column for each field in the catalogue's order]. */
 type TypeTable = [opcode: number, count: number, ...fields: FieldColumn[]];
 
-type Field = number | string | readonly number[];
-type Row = Readonly<Record<string, Field>>;
-type Gather = (events: readonly KernelEvent[], count: number, columns: readonly Float64Array[]) => void;
-type Build = (columns: readonly ArrayLike<unknown>[], row: number) => KernelEvent;
-
-/** How events of one type become columns and come back. */
-export interface TypeCodec {
-  readonly type: EventType;
-  readonly opcode: number;
-  readonly fields: readonly (readonly [name: string, kind: FieldKind])[];
-  /** Names of the fields that are lists. */
-  readonly lists: readonly string[];
-  /** Copies the number fields of some events into columns, one per number field. */
-  readonly gather: Gather;
-  /** Makes the event of a row from one column per field. */
-  readonly build: Build;
-}
-
-const isNumber = (kind: FieldKind): boolean => kind !== 'text' && !LIST_KINDS.has(kind);
-
 /** The codec of `type`; `general` takes the path of platforms that forbid making code. */
-export function codecOf(type: EventType, general = false): TypeCodec {
-  const { opcode, fields: shape } = SHAPES[type];
-  const fields = Object.entries(shape);
-  const numbers = fields.filter(([, kind]) => isNumber(kind)).map(([name]) => name);
-  const gatherCode = `for (let i = 0; i < count; i++) { const e = events[i]; ${numbers
-    .map((name, i) => `c${i}[i] = e${property(name)};`)
-    .join(' ')} }`;
-  const gather = general
-    ? null
-    : compile(['events', 'count', 'c'], `${numbers.map((_, i) => `const c${i} = c[${i}];`).join(' ')} ${gatherCode}`);
-  const build = general
-    ? null
-    : compile(
-        ['c', 'row'],
-        `return { type: ${JSON.stringify(type)}, ${fields.map(([name], i) => `${name}: c[${i}][row]`).join(', ')} };`,
-      );
-  return {
-    type,
-    opcode,
-    fields,
-    lists: fields.filter(([, kind]) => LIST_KINDS.has(kind)).map(([name]) => name),
-    gather: (gather as Gather | null) ?? generalGather(numbers),
-    build: (build as Build | null) ?? generalBuild(type, fields),
-  };
-}
-
-function generalGather(numbers: readonly string[]): Gather {
-  return (events, count, columns) => {
-    for (let f = 0; f < numbers.length; f++) {
-      const name = numbers[f] as string;
-      const column = columns[f] as Float64Array;
-      for (let i = 0; i < count; i++) column[i] = (events[i] as unknown as Row)[name] as number;
-    }
-  };
-}
-
-function generalBuild(type: EventType, fields: TypeCodec['fields']): Build {
-  return (columns, row) => {
-    const event: Record<string, unknown> = { type };
-    for (let f = 0; f < fields.length; f++) event[fields[f]![0]] = columns[f]![row];
-    return event as unknown as KernelEvent;
-  };
-}
+export const codecOf = (type: EventType, general = false): TypeCodec =>
+  typeCodec(type, SHAPES[type].opcode, Object.entries(SHAPES[type].fields), general);
 
 /** Codecs by type. */
 export const CODECS = Object.fromEntries(
-  (Object.keys(SHAPES) as EventType[]).map((type) => [type, codecOf(type)]),
+  TODAY.codecs.flatMap((codec) => (codec === undefined ? [] : [[codec.type, codec]])),
 ) as Readonly<Record<EventType, TypeCodec>>;
-const CODEC_BY_OPCODE: readonly (TypeCodec | undefined)[] = Array.from(TYPE_BY_OPCODE, (type) =>
-  type === undefined ? undefined : CODECS[type],
-);
 
 /** How many numbers stand in the lists of `event`. */
 export function listNumbers(codec: TypeCodec, event: KernelEvent): number {
@@ -121,12 +61,17 @@ class Scratch {
   }
 }
 
-/** Encodes chunks. */
+/** Encodes chunks; of another vocabulary than today's only in tests. */
 export class EventEncoder {
+  readonly #vocabulary: Vocabulary;
   readonly #column = new ColumnEncoder();
   readonly #scratch = new Scratch();
   readonly #ofType: KernelEvent[][] = [];
   readonly #counts = new Uint32Array(256);
+
+  constructor(vocabulary: Vocabulary = TODAY) {
+    this.#vocabulary = vocabulary;
+  }
 
   /** Tables of `events`, whose opcodes are `order`. */
   encode(events: readonly KernelEvent[], order: Uint8Array): TypeTable[] {
@@ -138,7 +83,8 @@ export class EventEncoder {
     const tables: TypeTable[] = [];
     for (let opcode = 0; opcode < counts.length; opcode++) {
       const count = counts[opcode] as number;
-      if (count > 0) tables.push(this.#table(CODEC_BY_OPCODE[opcode] as TypeCodec, this.#ofType[opcode]!, count));
+      if (count > 0)
+        tables.push(this.#table(this.#vocabulary.codecs[opcode] as TypeCodec, this.#ofType[opcode]!, count));
     }
     return tables;
   }
@@ -185,22 +131,29 @@ export class EventEncoder {
   }
 }
 
-/** Decodes chunks. Throws MalformedError on tables that no encoder made. */
+/** Decodes chunks that were written in a vocabulary into events of today. Throws MalformedError on tables that no encoder made. */
 export class EventDecoder {
+  readonly #vocabulary: Vocabulary;
   readonly #scratch: Scratch[] = [];
   readonly #lists = new Scratch();
   readonly #next = new Uint32Array(256);
   #listNumbers = 0;
 
+  constructor(vocabulary: Vocabulary = TODAY) {
+    this.#vocabulary = vocabulary;
+  }
+
   /** The events of `tables`, in the order of the opcodes `order`. Nothing in them is shared with what was read. */
   decode(tables: unknown, order: Uint8Array): KernelEvent[] {
+    const { codecs, upcast } = this.#vocabulary;
     const columns: (readonly ArrayLike<unknown>[])[] = [];
     const counts = new Uint32Array(256);
     this.#listNumbers = 0;
     for (const table of arrayOf(tables, 'the tables')) {
       const [opcode, count, ...fields] = arrayOf(table, 'a table') as [unknown, unknown, ...unknown[]];
-      const codec = typeof opcode === 'number' ? CODEC_BY_OPCODE[opcode] : undefined;
-      if (codec === undefined) throw new MalformedError(`unknown event type ${String(opcode)}`);
+      const codec = typeof opcode === 'number' ? codecs[opcode] : undefined;
+      if (codec === undefined)
+        throw new MalformedError(`unknown event type ${typeof opcode === 'number' ? opcode : 'that is no number'}`);
       if (!isCount(count, order.length) || columns[codec.opcode] !== undefined)
         throw new MalformedError(`${codec.type} occurs too often`);
       if (fields.length !== codec.fields.length) throw new MalformedError(`${codec.type} has other fields`);
@@ -213,7 +166,8 @@ export class EventDecoder {
       const opcode = order[i] as number;
       const row = next[opcode]!++;
       if (row >= counts[opcode]!) throw new MalformedError('the order names events that are not there');
-      events[i] = CODEC_BY_OPCODE[opcode]!.build(columns[opcode]!, row);
+      const event = codecs[opcode]!.build(columns[opcode]!, row);
+      events[i] = upcast === null ? event : upcast(event as unknown as PlainEvent);
     }
     for (let opcode = 0; opcode < 256; opcode++)
       if (next[opcode] !== counts[opcode]) throw new MalformedError('the order leaves out events that are there');

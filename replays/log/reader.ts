@@ -1,5 +1,5 @@
 // Reads a log: header and footer at once, chunks and operations when they are asked for.
-import { CATALOGUE_VERSION, TYPE_BY_OPCODE } from '../../events/index.js';
+import { CATALOGUE_VERSION } from '../../events/index.js';
 import type { KernelEvent } from '../../events/index.js';
 import type { ByteSource, ByteTools } from '../../src/lib/bytes.js';
 import { InputError } from '../../src/lib/errors.js';
@@ -17,6 +17,7 @@ import type { Keyframe } from './keyframe.js';
 import { applyKeyframe, keyframeOf } from './keyframe.js';
 import type { LoggedOperation } from './operation-codec.js';
 import { decodeOperations } from './operation-codec.js';
+import { vocabularyOf } from './vocabulary.js';
 
 /** A chunk of a log; its events are decoded each time they are asked for. */
 export interface LogChunk {
@@ -70,13 +71,21 @@ function unreadable(header: LogHeader): string | null {
   const by = `written by ${header.tool}`;
   if (header.format !== FORMAT_VERSION)
     return `log format ${header.format}, ${by}; this version reads format ${FORMAT_VERSION}`;
-  if (header.catalogue !== CATALOGUE_VERSION)
-    return `event catalogue ${header.catalogue}, ${by}; this version reads catalogue ${CATALOGUE_VERSION}`;
+  const vocabulary = vocabularyOf(header.catalogue);
+  if (vocabulary === null)
+    return `event catalogue ${header.catalogue}, ${by}; this version reads catalogues 1 to ${CATALOGUE_VERSION}`;
   for (let opcode = 0; opcode < header.types.length; opcode++)
-    if (header.types[opcode] !== (TYPE_BY_OPCODE[opcode] ?? ''))
-      return `event type '${header.types[opcode]}' (opcode ${opcode}), ${by}, is not known here`;
+    if (header.types[opcode] !== (vocabulary.codecs[opcode]?.type ?? ''))
+      return `event type '${header.types[opcode]}' (opcode ${opcode}), ${by}, is not in event catalogue ${header.catalogue}`;
   return null;
 }
+
+/** The decoder for the events of a log with that header: what it gives is of today's catalogue. */
+export const decoderFor = (header: LogHeader): EventDecoder =>
+  new EventDecoder(vocabularyOf(header.catalogue) ?? undefined);
+
+/** Was the log written in an earlier catalogue? Its keyframes and digests tell of states in the form they had then. */
+export const isOutdated = (header: LogHeader): boolean => header.catalogue < CATALOGUE_VERSION;
 
 /** The footer, found from the end of the file. Throws InputError if the log has none that is sound. */
 export function readFooter(source: ByteSource, io: ByteTools): { readonly footer: LogFooter; readonly offset: number } {
@@ -101,13 +110,14 @@ export class LogReader {
   readonly header: LogHeader;
   readonly footer: LogFooter;
   readonly #io: ByteTools;
-  readonly #decoder = new EventDecoder();
+  readonly #decoder: EventDecoder;
 
   /** Reads header and footer, nothing else. */
   constructor(source: ByteSource, io: ByteTools) {
     this.source = source;
     this.#io = io;
     this.header = readHeader(source, io).header;
+    this.#decoder = decoderFor(this.header);
     this.footer = readFooter(source, io).footer;
     const { firstEvent, keyframes } = this.footer;
     if (firstEvent !== (this.header.parent?.event ?? 0) || (firstEvent > 0 && keyframes[0]?.[1] !== firstEvent))
@@ -169,6 +179,7 @@ export class LogReader {
   /** The state at the last keyframe at or before event `n`, and where that is; without one the initial state. */
   keyframeState(n: number): { readonly state: KernelState; readonly at: number } {
     const { keyframes } = this.footer;
+    if (isOutdated(this.header)) return this.#stateOutdated();
     let last = keyframes.length - 1;
     while (last >= 0 && keyframes[last]![1] > n) last--;
     let first = last;
@@ -177,6 +188,17 @@ export class LogReader {
     let at = 0;
     for (let i = Math.max(first, 0); i <= last; i++) at = this.#applyKeyframe(state, keyframes[i]!, at);
     return { state, at };
+  }
+
+  /** Keyframes of earlier catalogues are passed over: all events are folded. */
+  #stateOutdated(): { readonly state: KernelState; readonly at: number } {
+    const { catalogue } = this.header;
+    if (this.firstEvent > 0)
+      throw this.#wrong(
+        this.footer.keyframes[0]![0],
+        `the log is a piece, and the state it begins with is in the form of event catalogue ${catalogue}; cut it anew out of the whole log`,
+      );
+    return { state: initialState(), at: 0 };
   }
 
   #applyKeyframe(state: KernelState, [offset, at, whole]: KeyframeEntry, before: number): number {

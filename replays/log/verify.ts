@@ -8,6 +8,7 @@ import { InputError } from '../../src/lib/errors.js';
 import type { Divergence } from '../diverge.js';
 import { firstDifference } from '../diverge.js';
 import { foldChunk } from '../fold.js';
+import { folding } from '../guard.js';
 import type { Chunk } from './chunk.js';
 import { chunkOf, eventsOf } from './chunk.js';
 import { MalformedError } from './columns.js';
@@ -18,7 +19,7 @@ import { applyKeyframe, keyframeOf } from './keyframe.js';
 import { WHOLE } from './keyframe-encode.js';
 import type { LoggedOperation } from './operation-codec.js';
 import { decodeOperations } from './operation-codec.js';
-import { decodeFrame, readFooter, readHeader } from './reader.js';
+import { decodeFrame, decoderFor, isOutdated, readFooter, readHeader } from './reader.js';
 import { footerOf } from './summary.js';
 import { KeyframeChecker } from './verify-keyframes.js';
 
@@ -42,6 +43,8 @@ export interface Verification {
   readonly divergence: Divergence | null;
   /** Why the operations were not run again though that was asked for; null if they were, or it was not. */
   readonly notRunAgain: string | null;
+  /** Deep: each state that the events lead to was compared with what the log says of it; false where the log is of an earlier catalogue. */
+  readonly statesCompared: boolean;
 }
 
 export interface VerifyOptions {
@@ -61,10 +64,12 @@ class Verifier {
   readonly #io: ByteTools;
   readonly #options: VerifyOptions;
   readonly #problems: LogProblem[] = [];
-  readonly #decoder = new EventDecoder();
+  #decoder = new EventDecoder();
+  /** States were in another form when the log was written: nothing can be compared with them. */
+  #outdated = false;
   readonly #chunks: FrameIndexEntry[] = [];
   readonly #operationFrames: FrameIndexEntry[] = [];
-  readonly #keyframes: KeyframeChecker;
+  #keyframes: KeyframeChecker;
   readonly #counts = new Map<string, number>();
   /** Events that chunks name for an operation and its frame does not, or (negative) the other way round. */
   readonly #emitted = new Map<number, number>();
@@ -98,6 +103,7 @@ class Verifier {
     const header = this.#try(() => readHeader(magic ? source : withMagic(source), this.#io));
     if (header === null && !magic) return this.#result(false, null);
     if (header?.header.parent !== undefined) this.#parent(header.header.parent);
+    if (header !== null && isOutdated(header.header)) this.#earlier(header.header);
     this.#frames();
     if (this.#footer === null)
       this.#problem(source.size, 'there is no footer: the log is truncated or was not finished');
@@ -115,6 +121,13 @@ class Verifier {
     this.#notRunAgain = 'it was cut out of another log, and what happened before is not in it';
   }
 
+  #earlier(header: LogHeader): void {
+    this.#outdated = true;
+    this.#decoder = decoderFor(header);
+    this.#keyframes = new KeyframeChecker(false);
+    this.#notRunAgain = `it was written in event catalogue ${header.catalogue}, and its states cannot be compared with those of today`;
+  }
+
   #result(isLog: boolean, divergence: Divergence | null): Verification {
     const problems = this.#problems;
     const ok = problems.length === 0 && divergence === null;
@@ -127,6 +140,7 @@ class Verifier {
       digest: this.#digest,
       divergence,
       notRunAgain: this.#notRunAgain,
+      statesCompared: this.#options.deep === true && !this.#outdated,
     };
   }
 
@@ -224,8 +238,9 @@ class Verifier {
     this.#stateSound = false;
     foldChunk(this.#state, events, this.#source.name, offset);
     this.#stateSound = true;
+    if (this.#outdated) return;
     const digest = new Digest(chunk.before);
-    digest.update(this.#state, events);
+    folding(this.#source.name, offset, () => digest.update(this.#state, events));
     if (digest.hex() !== chunk.after)
       this.#problem(
         offset,
@@ -241,13 +256,15 @@ class Verifier {
       this.#digest = keyframe.hash;
       for (const what of this.#keyframes.problems(offset, keyframe, this.#events, null)) this.#problem(offset, what);
       if (keyframe.previous !== WHOLE) return this.#problem(offset, 'the first keyframe does not hold the whole state');
+      if (this.#outdated) return;
       this.#state = initialState();
       applyKeyframe(this.#state, keyframe);
       this.#stateSound = true;
       return;
     }
     const events = this.#gap ? null : this.#events;
-    const folded = this.#options.deep === true && this.#stateSound && !this.#gap ? this.#state : null;
+    const folded =
+      this.#options.deep === true && this.#stateSound && !this.#gap && !this.#outdated ? this.#state : null;
     for (const what of this.#keyframes.problems(offset, keyframe, events, folded)) this.#problem(offset, what);
   }
 

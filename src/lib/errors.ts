@@ -47,13 +47,17 @@ export function placeText(place: Place): string {
   return text;
 }
 
+/** On one line, and harmless to a terminal: inputs are quoted in messages. */
+const printable = (text: string): string =>
+  text.replaceAll(/[\p{Cc}\u2028\u2029]/gu, (each) => `\\x${each.charCodeAt(0).toString(16).padStart(2, '0')}`);
+
 /** Input that cannot be what it claims to be, with its place. Exit code 2. */
 export class InputError extends UserError {
   override readonly name = 'InputError';
   readonly place: Place;
   readonly problem: string;
   constructor(place: Place, problem: string) {
-    super(`${placeText(place)}: ${problem}`, EXIT.input);
+    super(`${placeText(place)}: ${printable(problem)}`, EXIT.input);
     this.place = place;
     this.problem = problem;
   }

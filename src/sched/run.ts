@@ -11,6 +11,7 @@ import { assert } from '../lib/assert.js';
 import { InputError, NotModelledError } from '../lib/errors.js';
 import type { Operation, Result, Value } from '../workload/operation.js';
 import { isNameRef, isStruct, isText } from '../workload/operation.js';
+import { CALLS } from '../workload/text/calls.js';
 
 /** Who wants to know. Called in the order in which things happen. */
 export interface RunListener {
@@ -113,6 +114,8 @@ export class Run implements Kernel {
   #perform(operation: Operation): Got {
     const { pid, name } = operation;
     if (pid !== null) this.#requireTask(operation, pid);
+    else if (isModelled(name) && CALLS.get(name)?.kind !== 'machine')
+      throw new InputError({ line: operation.line }, `${name} is done by a task, and none is named`);
     const call: Call = {
       tid: pid ?? 0,
       name,

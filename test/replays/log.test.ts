@@ -39,7 +39,7 @@ describe('a log', () => {
   });
   it('tells what it is of', () => {
     const reader = readerOf(logOfEvents(events.slice(0, 30), 3));
-    expect(reader.header).toMatchObject({ ...RUN, format: 1, catalogue: 1, tool: 'folioscope 0.1.0' });
+    expect(reader.header).toMatchObject({ ...RUN, format: 1, catalogue: 2, tool: 'folioscope 0.1.0' });
     expect(reader.header.types[41]).toBe('FolioAllocated');
     expect(reader.footer).toMatchObject({ events: 30, operations: 10, source: SOURCE, summary: { faults: 1 } });
     expect(reader.footer.counts).toEqual({

@@ -28,6 +28,7 @@ describe('verify', () => {
         problems: [],
         divergence: null,
         notRunAgain: null,
+        statesCompared: deep,
         events: events.length,
         operations: Math.ceil(events.length / 3),
         digest: readerOf(bytes).footer.digest,

@@ -45,9 +45,12 @@ export async function verifyCommand(
   return result.isLog ? EXIT.no : EXIT.input;
 }
 
-function soundText({ notRunAgain }: Verification, deep: boolean): string {
+function soundText({ notRunAgain, statesCompared }: Verification, deep: boolean): string {
   if (!deep) return 'every frame is whole';
-  return notRunAgain === null ? 'folded and run again: the same' : `folded: the same; not run again: ${notRunAgain}`;
+  if (notRunAgain === null) return 'folded and run again: the same';
+  return statesCompared
+    ? `folded: the same; not run again: ${notRunAgain}`
+    : `every event read; not run again: ${notRunAgain}`;
 }
 
 function divergenceText(divergence: {
