@@ -117,16 +117,21 @@ function fits(mm: MmView, addr: number, length: number): boolean {
   return next === undefined || addr + length <= startGap(next);
 }
 
-/** `vm_unmapped_area_topdown()`: highest gap of `length` bytes below the mmap base. */
+/**
+ * `unmapped_area_topdown()`: highest gap of `length` bytes below the mmap base. A gap that is large enough but for the guard gap of the
+ * growing mapping right above it lowers the limit for all that follow; one that is too small anyway does not.
+ */
 function unmappedAreaTopdown(mm: MmView, length: number): number {
-  let ceiling = mm.mmapBase;
-  for (let i = mm.vmas.length - 1; i >= 0; i--) {
-    const vma = mm.vmas[i] as VmaView;
-    if (vma.start >= mm.mmapBase) continue;
-    if (vma.end <= ceiling && ceiling - vma.end >= length) return ceiling - length;
-    ceiling = Math.min(ceiling, startGap(vma));
+  let limit = mm.mmapBase;
+  for (let i = mm.vmas.length; i >= 0; i--) {
+    const next = mm.vmas[i];
+    const floor = mm.vmas[i - 1]?.end ?? MMAP_MIN_ADDR;
+    let top = Math.min(limit, next?.start ?? limit);
+    if (top - floor < length) continue;
+    if (next !== undefined && startGap(next) < top) top = limit = startGap(next);
+    if (top - floor >= length) return top - length;
   }
-  return ceiling - length >= PAGE_SIZE * 16 ? ceiling - length : NO_ROOM;
+  return NO_ROOM;
 }
 
 /** `get_unmapped_area()`: the hint if it is free, else the place the driver knows, else the highest gap. */
