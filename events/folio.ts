@@ -52,6 +52,16 @@ export interface FolioDirtied {
   readonly type: 'FolioDirtied';
   readonly pfn: number;
 }
+/** `mlock_folio()`, `mlock_new_folio()`: pages [pfn, n]* are mapped by a locked VMA. */
+export interface FoliosMlocked {
+  readonly type: 'FoliosMlocked';
+  readonly runs: readonly number[];
+}
+/** `munlock_folio()`: no locked VMA maps pages [pfn, n]* any more. */
+export interface FoliosMunlocked {
+  readonly type: 'FoliosMunlocked';
+  readonly runs: readonly number[];
+}
 /** `folio_clear_dirty_for_io()`: the page goes to its disk; the entries that mapped it for writing were protected before. */
 export interface FolioCleaned {
   readonly type: 'FolioCleaned';
@@ -164,6 +174,8 @@ export type FolioEvent =
   | FolioUptodateSet
   | FolioDirtied
   | FolioCleaned
+  | FoliosMlocked
+  | FoliosMunlocked
   | LruAddDrained
   | LruLazyfreeDrained
   | InodeCreated

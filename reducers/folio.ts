@@ -8,6 +8,7 @@ import {
   PG_DIRTY,
   PG_FREE,
   PG_LRU,
+  PG_MLOCKED,
   PG_NOT_UPTODATE,
   PG_SWAPBACKED,
   SECTION,
@@ -98,6 +99,20 @@ export const folioReducers: Reducers<FolioEvent['type']> = {
   FolioUptodateSet(state, { pfn, uptodate }) {
     const page = pageOf(state, pfn);
     if (page) page.flags = uptodate === 1 ? page.flags & ~PG_NOT_UPTODATE : page.flags | PG_NOT_UPTODATE;
+  },
+  FoliosMlocked(state, { runs }) {
+    for (let i = 0; i + 1 < runs.length; i += 2)
+      for (let j = 0; j < runs[i + 1]!; j++) {
+        const page = pageOf(state, runs[i]! + j);
+        if (page) page.flags |= PG_MLOCKED;
+      }
+  },
+  FoliosMunlocked(state, { runs }) {
+    for (let i = 0; i + 1 < runs.length; i += 2)
+      for (let j = 0; j < runs[i + 1]!; j++) {
+        const page = pageOf(state, runs[i]! + j);
+        if (page) page.flags &= ~PG_MLOCKED;
+      }
   },
   FolioCleaned(state, { pfn }) {
     const page = pageOf(state, pfn);

@@ -27,6 +27,8 @@ export const PG_SWAPBACKED = 4;
 export const PG_DIRTY = 8;
 export const PG_LRU = 16;
 export const PG_FREE = 32;
+/** Mapped by a locked VMA: reclaim leaves it alone. */
+export const PG_MLOCKED = 128;
 /** The opposite of PG_uptodate: the page is in the cache and nobody filled it. */
 export const PG_NOT_UPTODATE = 64;
 

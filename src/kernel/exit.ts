@@ -37,7 +37,7 @@ function exitMmap(k: Kernel, mm: number): void {
   updateHiwaterRss(k, mm);
   const { vmas } = mmAt(k.view, mm);
   const gone = vmas.map(({ start, end, flags, anonVma, chain }) => ({ start, end, flags, anonVma, chain }));
-  for (const { start, end } of gone) zapPageRange(k, mm, start, end);
+  for (const { start, end, flags } of gone) zapPageRange(k, mm, flags, start, end);
   let committed = 0;
   let locked = 0;
   for (const { start, end, flags, anonVma, chain } of gone) {

@@ -58,13 +58,15 @@ export class PagesToMap {
     this.#indices.push(index);
   }
 
-  commit(k: Kernel, mm: number, flags: number): void {
-    if (this.#vpns.length === 0) return;
+  /** Maps them; returns their frames. */
+  commit(k: Kernel, mm: number, flags: number): number[] {
+    if (this.#vpns.length === 0) return [];
     const id = this.#inode.id;
     if (this.#uncached > 0) materialize(k, id, this.#indices, this.#uncached);
     const inode = k.view.inodes[id] as InodeView;
     const runs: number[] = [];
-    this.#vpns.forEach((vpn, i) => appendPteRun(runs, vpn, cachedPfn(inode, this.#indices[i] as number)));
+    const pfns = this.#indices.map((index) => cachedPfn(inode, index));
+    this.#vpns.forEach((vpn, i) => appendPteRun(runs, vpn, pfns[i] as number));
     const n = this.#vpns.length;
     const shmem = inode.kind === InodeKind.shmem;
     k.emit({
@@ -77,6 +79,7 @@ export class PagesToMap {
       rssFile: shmem ? 0 : n,
       rssShmem: shmem ? n : 0,
     });
+    return pfns;
   }
 }
 

@@ -11,7 +11,7 @@ import {
   tableEnd,
 } from '../../reducers/pte.js';
 import type { VmaView } from '../../reducers/state.js';
-import { PG_ANON, PG_DIRTY, PG_LRU, PG_SWAPBACKED, cpuAt, mmAt, pageAt } from '../../reducers/state.js';
+import { PG_ANON, PG_DIRTY, PG_LRU, PG_MLOCKED, PG_SWAPBACKED, cpuAt, mmAt, pageAt } from '../../reducers/state.js';
 import {
   VM_DONTCOPY,
   VM_DONTDUMP,
@@ -36,7 +36,6 @@ import { faultinPageRange } from './gup.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { EINVAL, ENOMEM, PAGE_SIZE, currentTask, isPageAligned, pageAlignWrapped } from './kernel.js';
 import { append4, flushGather, updateHiwaterRss, zapPageRange } from './memory/zap.js';
-import { rmapAnon } from './rmap.js';
 import { PAGEVEC_SIZE, drainLruLazyfree } from './swap.js';
 import { modifyVmas } from './vma.js';
 
@@ -146,7 +145,7 @@ function madviseVma(
     case MADV.DONTNEED_LOCKED:
       if ((flags & VM_PFNMAP) !== 0 || ((flags & VM_LOCKED) !== 0 && advice === MADV.DONTNEED)) return -EINVAL;
       updateHiwaterRss(k, mm);
-      zapPageRange(k, mm, from, to);
+      zapPageRange(k, mm, flags, from, to);
       flushGather(k, mm);
       return 0;
     case MADV.FREE:
@@ -193,10 +192,6 @@ function madviseFree(k: Kernel, mm: number, start: number, end: number, cpu: num
   }
 }
 
-/** Does a locked mapping of another process keep the page unevictable (PG_mlocked)? */
-const isMlocked = (k: Kernel, pfn: number): boolean =>
-  pageAt(k.view, pfn).mapcount > 1 && rmapAnon(k, pfn).some(({ vma }) => (vma.flags & VM_LOCKED) !== 0);
-
 function freeOne(k: Kernel, mm: number, vpn: number, cpu: number): void {
   const table = pteTable(mmAt(k.view, mm), vpn) as readonly number[];
   const entry = table[vpn % PTRS_PER_PTE] as number;
@@ -205,7 +200,7 @@ function freeOne(k: Kernel, mm: number, vpn: number, cpu: number): void {
   const page = pageAt(k.view, pfn);
   if ((page.flags & PG_ANON) === 0) return;
   if ((page.flags & PG_DIRTY) !== 0 && page.mapcount !== 1) return;
-  const batched = (page.flags & (PG_LRU | PG_SWAPBACKED)) === (PG_LRU | PG_SWAPBACKED) && !isMlocked(k, pfn);
+  const batched = (page.flags & (PG_LRU | PG_SWAPBACKED | PG_MLOCKED)) === (PG_LRU | PG_SWAPBACKED);
   const runs: number[] = [];
   append4(runs, vpn, pfn, pteFlags(entry) & ~PTE_DIRTY, 1);
   k.emit({ type: 'PagesLazyfreed', mm, runs, ref: 1, lruCpu: batched ? cpu : -1 });

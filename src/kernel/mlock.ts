@@ -7,6 +7,7 @@ import {
   VM_SHARED,
   VM_SPECIAL,
   findVmaIndex,
+  vmaLookup,
   vmaPages,
   vmasIn,
 } from '../../reducers/vma.js';
@@ -25,6 +26,7 @@ import {
 } from './kernel.js';
 import { modifyVmas } from './vma.js';
 import { writeAndWait } from './writeback.js';
+import { mlockVmaPagesRange } from './memory/mlocked.js';
 
 const MLOCK_ONFAULT = 1;
 const MCL_CURRENT = 1;
@@ -43,7 +45,7 @@ export function* doMlock(k: Kernel, tid: number, start: number, length: number, 
   const lock = VM_LOCKED | ((flags & MLOCK_ONFAULT) !== 0 ? VM_LOCKONFAULT : 0);
   const error = applyVmaLockFlags(k, mm, from, bytes, lock);
   if (error !== 0) return error;
-  return yield* populateLocked(k, tid, mm, from, from + bytes);
+  return bytes === 0 ? 0 : yield* populateLocked(k, tid, mm, from, from + bytes);
 }
 
 /** Faults locked pages in; what cannot be accessed is -ENOMEM: `__mm_populate()` with `__mlock_posix_error_return()`. */
@@ -97,6 +99,7 @@ function mlockFixup(k: Kernel, mm: number, vma: VmaView, from: number, to: numbe
     k.emit({ type: 'VmaFlagsChanged', mm, start, flags: (flags & ~LOCK_MASK) | lock });
     if (change !== 0)
       k.emit({ type: 'VmAccounted', mm, total: 0, data: 0, stack: 0, exec: 0, locked: change * pages, committed: 0 });
+    if (change !== 0) mlockVmaPagesRange(k, mm, vmaLookup(mmAt(k.view, mm), start) as VmaView);
   });
 }
 

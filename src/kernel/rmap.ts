@@ -2,7 +2,7 @@
 // Locks: mmap_lock held, for write except in anonVmaPrepare(), which faults call under the read or VMA lock.
 import { pteAt, ptePfn, ptePresent, pteSpecial } from '../../reducers/pte.js';
 import type { MmView, VmaView } from '../../reducers/state.js';
-import { pageAt } from '../../reducers/state.js';
+import { PG_ANON, pageAt } from '../../reducers/state.js';
 import { VM_ACCESS, findVmaIndex, vmaPages } from '../../reducers/vma.js';
 import type { Kernel } from './kernel.js';
 import { PAGE_SIZE } from './kernel.js';
@@ -94,14 +94,18 @@ export interface Mapping {
   readonly vpn: number;
 }
 
-/** `rmap_walk_anon()`: where anonymous page `pfn` is mapped: VMAs linked to its anon_vma, at its index. */
-export function rmapAnon(k: Kernel, pfn: number): Mapping[] {
-  const { mapping: anonVma, index } = pageAt(k.view, pfn);
+/** `rmap_walk()`: where page `pfn` is mapped: VMAs linked to its anon_vma, or VMAs of its file, at its index. */
+export function rmapWalk(k: Kernel, pfn: number): Mapping[] {
+  const page = pageAt(k.view, pfn);
   const found: Mapping[] = [];
+  if (page.mapcount <= 0) return found;
+  const { mapping, index } = page;
+  const anon = (page.flags & PG_ANON) !== 0;
   for (const mm of k.view.mms)
     for (const vma of mm?.vmas ?? []) {
       const offset = index - vma.pgoff;
-      if (offset < 0 || offset >= vmaPages(vma) || !vma.chain.includes(anonVma)) continue;
+      if (offset < 0 || offset >= vmaPages(vma)) continue;
+      if (anon ? !vma.chain.includes(mapping) : vma.inode !== mapping) continue;
       const vpn = vma.start / PAGE_SIZE + offset;
       const entry = pteAt(mm as MmView, vpn);
       if (ptePresent(entry) && !pteSpecial(entry) && ptePfn(entry) === pfn)

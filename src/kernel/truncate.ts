@@ -158,8 +158,8 @@ export function unmapMappingRange(k: Kernel, inode: number, first: number, last:
       const start = vma.start + from * PAGE_SIZE;
       const end = vma.start + to * PAGE_SIZE;
       updateHiwaterRss(k, id);
-      if (evenCows) zapPageRange(k, id, start, end);
-      else for (const addr of cachedMappings(k, id, start, end)) zapPageRange(k, id, addr, addr + PAGE_SIZE);
+      if (evenCows) zapPageRange(k, id, vma.flags, start, end);
+      else for (const addr of cachedMappings(k, id, start, end)) zapPageRange(k, id, vma.flags, addr, addr + PAGE_SIZE);
     }
     flushGather(k, id);
   }

@@ -211,7 +211,7 @@ export function doMunmap(k: Kernel, mm: number, start: number, end: number): num
   splitVma(k, mm, end);
   updateHiwaterRss(k, mm);
   const gone = vmasIn(mmAt(k.view, mm), start, end).map((vma) => ({ ...vma }));
-  for (const vma of gone) zapPageRange(k, mm, vma.start, vma.end);
+  for (const vma of gone) zapPageRange(k, mm, vma.flags, vma.start, vma.end);
   for (const vma of gone) {
     k.emit({ type: 'VmaRemoved', mm, start: vma.start });
     if (vma.anonVma !== 0) unlinkAnonVmas(k, vma.anonVma, vma.chain);

@@ -9,6 +9,7 @@ import { allocPage, putPage } from '../page-alloc.js';
 import { anonVmaPrepare } from '../rmap.js';
 import { lruBatchAdded } from '../swap.js';
 import type { Fault, FaultResult } from './fault.js';
+import { mlockVmaPages } from './mlocked.js';
 import { pteAlloc } from './tables.js';
 
 /** Entry of the shared zero page: present, never writable, no page counted. */
@@ -73,4 +74,5 @@ export function mapFreshPage(k: Kernel, fault: Fault, vma: VmaView, pfn: number,
     lruCpu: fault.cpu,
   });
   lruBatchAdded(k, fault.cpu);
+  mlockVmaPages(k, vma, [pfn]);
 }

@@ -20,6 +20,7 @@ import { anonVmaPrepare } from '../rmap.js';
 import { mapFreshPage } from './anonymous.js';
 import type { Fault, FaultResult } from './fault.js';
 import { pteAlloc } from './tables.js';
+import { mlockVmaPages } from './mlocked.js';
 
 /** The file behind a VMA that has one. */
 export const inodeOf = (k: Kernel, vma: VmaView): InodeView => k.view.inodes[vma.inode] as InodeView;
@@ -98,7 +99,7 @@ function doFaultAround(k: Kernel, fault: Fault, vma: VmaView, told: number): voi
   const noTable = pteTable(mm, fault.vpn) === null;
   if (noTable && pages.beginsWithLastPage && k.behaviours['fault-around-spares-eof']) return;
   pteAlloc(k, fault.mm, fault.vpn);
-  pages.commit(k, fault.mm, readFlags(k, vma));
+  mlockVmaPages(k, vma, pages.commit(k, fault.mm, readFlags(k, vma)));
 }
 
 /** `do_cow_fault()`: the program gets a copy at once; the cache's page is never mapped. */
@@ -143,6 +144,7 @@ function mapFilePage(k: Kernel, fault: Fault, vma: VmaView, pfn: number, flags: 
     rssFile: 1 - shmem,
     rssShmem: shmem,
   });
+  mlockVmaPages(k, vma, [pfn]);
 }
 
 /** `folio_mark_dirty()`, unless it is already. */

@@ -23,6 +23,7 @@ import { lruAddDrainCpu, lruBatchAdded } from '../swap.js';
 import { freshFlags } from './anonymous.js';
 import type { Fault, FaultResult } from './fault.js';
 import { inodeOf, markDirty } from './file.js';
+import { mlockVmaPages, munlockVmaPages } from './mlocked.js';
 
 /**
  * `do_wp_page()`. Enter with the VMA lock held for read and the table's lock, which is dropped on return; the entry is present, not
@@ -128,6 +129,10 @@ function* wpPageCopy(k: Kernel, fault: Fault, oldPfn: number): KernelThread<Faul
     lruCpu: fault.cpu,
   });
   lruBatchAdded(k, fault.cpu);
-  if (oldPfn >= 0) putPage(k, oldPfn);
+  mlockVmaPages(k, vma, [pfn]);
+  if (oldPfn >= 0) {
+    munlockVmaPages(k, vma.flags, [oldPfn]);
+    putPage(k, oldPfn);
+  }
   return 'done';
 }

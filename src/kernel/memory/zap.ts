@@ -15,12 +15,13 @@ import {
   tableEnd,
 } from '../../../reducers/pte.js';
 import type { MmView } from '../../../reducers/state.js';
-import { InodeKind, PG_ANON, mmAt, pageAt, rssPages } from '../../../reducers/state.js';
+import { InodeKind, PG_ANON, PG_MLOCKED, mmAt, pageAt, rssPages } from '../../../reducers/state.js';
 import { findVmaIndex } from '../../../reducers/vma.js';
 import type { Kernel } from '../kernel.js';
 import { PAGE_SIZE, TASK_SIZE } from '../kernel.js';
 import { appendRun } from '../page-alloc.js';
 import { markDirty } from './file.js';
+import { munlockVmaPages } from './mlocked.js';
 
 /** Pages a gather holds before it must be flushed: the on-stack bundle of 8 and 19 batches of 510. */
 const MAX_GATHER_PAGES = 8 + 19 * 510;
@@ -33,24 +34,26 @@ export function updateHiwaterRss(k: Kernel, mm: number): void {
 }
 
 /**
- * `zap_page_range_single()`, one VMA of `unmap_vmas()`: clears the entries of [start, end) bytes, which lie in one VMA. Pages stay in the
+ * `zap_page_range_single()`, one VMA of `unmap_vmas()`: clears the entries of [start, end) bytes, which lie in one VMA with `flags`. Pages stay in the
  * mm's gather until flushGather(). mmap_lock held (for read suffices where the VMA stays).
  */
-export function zapPageRange(k: Kernel, mm: number, start: number, end: number): void {
+export function zapPageRange(k: Kernel, mm: number, flags: number, start: number, end: number): void {
   const last = end / PAGE_SIZE;
   for (let vpn = nextTable(mmAt(k.view, mm), start / PAGE_SIZE, last); vpn >= 0;) {
     const stop = Math.min(tableEnd(vpn), last);
-    for (let from = vpn; from < stop; from += k.batchMax) zapPteRange(k, mm, from, Math.min(from + k.batchMax, stop));
+    for (let from = vpn; from < stop; from += k.batchMax)
+      zapPteRange(k, mm, flags, from, Math.min(from + k.batchMax, stop));
     if (mmAt(k.view, mm).gather.length >= MAX_GATHER_PAGES) flushGather(k, mm);
     vpn = nextTable(mmAt(k.view, mm), stop, last);
   }
 }
 
-function zapPteRange(k: Kernel, mm: number, from: number, to: number): void {
+function zapPteRange(k: Kernel, mm: number, vmFlags: number, from: number, to: number): void {
   const table = pteTable(mmAt(k.view, mm), from) as readonly number[];
   const runs: number[] = [];
   const special: number[] = [];
   const dirtied: number[] = [];
+  const mlocked: number[] = [];
   let file = 0;
   let anon = 0;
   let shmem = 0;
@@ -66,6 +69,7 @@ function zapPteRange(k: Kernel, mm: number, from: number, to: number): void {
     }
     append4(runs, vpn, pfn, flags, 1);
     const page = pageAt(k.view, pfn);
+    if ((page.flags & PG_MLOCKED) !== 0) mlocked.push(pfn);
     if ((page.flags & PG_ANON) !== 0) anon++;
     else {
       if (k.view.inodes[page.mapping]?.kind === InodeKind.shmem) shmem++;
@@ -85,6 +89,7 @@ function zapPteRange(k: Kernel, mm: number, from: number, to: number): void {
     rssAnon: -anon,
     rssShmem: -shmem,
   });
+  munlockVmaPages(k, vmFlags, mlocked);
 }
 
 /** Appends to runs of [vpn, pfn, n, flags]. */

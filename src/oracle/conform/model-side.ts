@@ -15,6 +15,7 @@ import {
   MM_FILEPAGES,
   MM_SHMEMPAGES,
   MM_SWAPENTS,
+  PG_MLOCKED,
   mmAt,
   pageAt,
 } from '../../../reducers/state.js';
@@ -226,6 +227,7 @@ export class ModelSide {
       writable,
       protnone: protnone ?? false,
       dirty: page.dirty,
+      mlocked: (pageAt(state, pfn).flags & PG_MLOCKED) !== 0,
       uffd_wp,
       // What else holds a page of a file (buffers, a large folio's other pages) the model does not know.
       refcount: page.backing === 'anon' ? page.refcount : undefined,
