@@ -2,7 +2,7 @@
 // expression itself is evaluated only where one of them has changed.
 import { pteAt, ptePfn, ptePresent, pteSpecial } from '../../reducers/pte.js';
 import type { KernelView, MmView, PageView } from '../../reducers/state.js';
-import { pageAt } from '../../reducers/state.js';
+import { SECTION } from '../../reducers/state.js';
 import { vmaLookup } from '../../reducers/vma.js';
 import type { QueryScope } from './evaluate.js';
 import type { Expression } from './parse.js';
@@ -45,6 +45,10 @@ function mmOf(state: KernelView, pid: number, notes: Notes): MmView | null {
   return id <= 0 ? null : (state.mms[id] ?? null);
 }
 
+/** The frame `pfn`; undefined in logs that somebody made up, where entries may lead anywhere. */
+export const frameAt = (state: KernelView, pfn: number): PageView | undefined =>
+  state.memMap[Math.floor(pfn / SECTION)]?.[pfn % SECTION];
+
 function notePage(page: PageView | undefined, notes: Notes): void {
   if (page === undefined) return;
   notes.note(page.flags);
@@ -62,7 +66,7 @@ const ofPage: PartOf = (args, pid) => {
     const mm = mmOf(state, task, notes);
     const entry = mm === null ? 0 : pteAt(mm, vpn);
     notes.note(entry);
-    if (entry !== 0 && !pteSpecial(entry) && ptePresent(entry)) notePage(pageAt(state, ptePfn(entry)), notes);
+    if (entry !== 0 && !pteSpecial(entry) && ptePresent(entry)) notePage(frameAt(state, ptePfn(entry)), notes);
   };
 };
 
@@ -97,7 +101,7 @@ const PARTS: Readonly<Record<string, PartOf>> = {
     ([pfn = -1]) =>
     (state, notes) => {
       notes.note(pfn < state.maxPfn);
-      if (pfn >= 0 && pfn < state.maxPfn) notePage(pageAt(state, pfn), notes);
+      if (pfn >= 0 && pfn < state.maxPfn) notePage(frameAt(state, pfn), notes);
     },
 };
 

@@ -1,7 +1,7 @@
 // What expressions can speak of: page(pid, addr), vma(pid, addr), mm(pid), task(pid), folio(pfn), meminfo.
 import { pteAt } from '../../reducers/pte.js';
 import type { KernelView, MmView } from '../../reducers/state.js';
-import { PG_FREE, PG_LRU, mmAt, pageAt, rssPages } from '../../reducers/state.js';
+import { PG_FREE, PG_LRU, pageAt, rssPages } from '../../reducers/state.js';
 import { vmaLookup } from '../../reducers/vma.js';
 import { InputError } from '../../src/lib/errors.js';
 import type { CanonicalPage } from '../canonical.js';
@@ -43,7 +43,10 @@ function addressSpace(state: KernelView, pid: number, at: number): MmView {
   const task = state.tasks[pid];
   if (task === undefined) throw new InputError({ column: at + 1 }, `there is no task ${pid}`);
   if (task.mm === 0) throw new InputError({ column: at + 1 }, `task ${pid} has exited`);
-  return mmAt(state, task.mm);
+  const mm = state.mms[task.mm];
+  // Only in a log that somebody made up.
+  if (!mm) throw new InputError({ column: at + 1 }, `there is no address space ${task.mm}`);
+  return mm;
 }
 
 /** Finders by name. */

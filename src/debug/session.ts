@@ -10,7 +10,7 @@ import { Probe } from './probe.js';
 import type { SearchedLog } from './scan.js';
 import type { Stop, StopKind } from './stops.js';
 import { Violations } from './violations.js';
-import { count, eventText, operationText } from './words.js';
+import { briefly, count, operationText } from './words.js';
 
 /** What a session needs of the program around it. */
 export interface Host {
@@ -180,6 +180,6 @@ export class Session {
 
   /** `28  CowPageMapped mm=1 ...`. */
   eventLine(number: number): string {
-    return `${number}  ${eventText(this.timeline.event(number))}`;
+    return `${number}  ${briefly(this.timeline.event(number))}`;
   }
 }

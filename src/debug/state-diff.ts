@@ -3,7 +3,7 @@ import { canonicalPage, canonicalVma } from '../../projections/canonical.js';
 import { contentText } from '../../reducers/content.js';
 import { forEachPte, pteAt, ptePfn, ptePresent, pteSpecial } from '../../reducers/pte.js';
 import type { KernelView, MmView } from '../../reducers/state.js';
-import { pageAt } from '../../reducers/state.js';
+import { frameAt } from '../../projections/query/footprint.js';
 import { hex, plural } from './words.js';
 
 /** One field that differs; `none` on the side that has no such subject or field. */
@@ -103,7 +103,8 @@ function vmaDifferences(a: KernelView, b: KernelView, id: number, caller: string
 function sameEntry(a: KernelView, b: KernelView, left: number, right: number): boolean {
   if (left !== right) return false;
   if (left === 0 || pteSpecial(left) || !ptePresent(left)) return true;
-  const [x, y] = [pageAt(a, ptePfn(left)), pageAt(b, ptePfn(right))];
+  const [x, y] = [frameAt(a, ptePfn(left)), frameAt(b, ptePfn(right))];
+  if (x === undefined || y === undefined) return x === y;
   return (
     x.flags === y.flags &&
     x.ref === y.ref &&

@@ -5,7 +5,7 @@ import { stateAt } from '../../replays/timeline.js';
 import { ChangeLook, TurnLook } from './changes.js';
 import type { Probe } from './probe.js';
 import type { EventPredicate, Look, SearchedLog } from './scan.js';
-import { changeText } from './words.js';
+import { changeText, count } from './words.js';
 import { firstEvent, firstFind, lastEvent, lastFind } from './scan.js';
 
 /** A position that stops by itself, and why. */
@@ -96,12 +96,23 @@ function innerLook({ what }: Stop, places: ReadonlyMap<number, string>, at: Kern
   }
 }
 
+/** Reasons told where a position has many. */
+const REASONS = 3;
+
+function reasonsText(reasons: readonly string[]): string {
+  const more = reasons.length > REASONS ? [`and ${count(reasons.length - REASONS)} more`] : [];
+  return [...reasons.slice(0, REASONS), ...more].join('\n    ');
+}
+
 async function placesOf({ what }: Stop): Promise<ReadonlyMap<number, string>> {
-  const places = new Map<number, string>();
+  const byPosition = new Map<number, string[]>();
   if (what.kind === 'places')
-    for (const { position, why } of await what.places())
-      places.set(position, places.has(position) ? `${places.get(position)}\n    ${why}` : why);
-  return places;
+    for (const { position, why } of await what.places()) {
+      const reasons = byPosition.get(position);
+      if (reasons === undefined) byPosition.set(position, [why]);
+      else reasons.push(why);
+    }
+  return new Map([...byPosition].map(([position, reasons]) => [position, reasonsText(reasons)]));
 }
 
 async function nextOf(log: SearchedLog, stop: Stop, from: number, to: number): Promise<Hit | null> {

@@ -1,5 +1,6 @@
 // The whole log as one line of signs: forks, execs, exits, signals, violations, marks.
 import type { KernelEvent } from '../../events/index.js';
+import type { Violation } from '../../projections/invariants/invariant.js';
 import type { Note, Session } from './session.js';
 import { count } from './words.js';
 
@@ -52,12 +53,26 @@ export async function timelineLines(session: Session): Promise<readonly string[]
     });
     await session.log.breathe();
   }
-  for (const { cause, invariant, subject } of await session.violations.of(null))
-    things.push({ at: cause, sign: '!', text: `${invariant}, ${subject}` });
+  things.push(...brokenThings(await session.violations.of(null)));
   for (const [name, at] of session.marks) things.push({ at, sign: '*', text: `@${name}` });
   for (const { position, text } of session.notes as readonly Note[]) things.push({ at: position, sign: '*', text });
   things.sort((a, b) => a.at - b.at || SIGNS.indexOf(a.sign) - SIGNS.indexOf(b.sign));
   return [...bar(things, session), ...listing(things, session)];
+}
+
+/** One thing for each event that broke something. */
+function brokenThings(violations: readonly Violation[]): Thing[] {
+  const first = new Map<number, { readonly text: string; more: number }>();
+  for (const { cause, invariant, subject } of violations) {
+    const known = first.get(cause);
+    if (known === undefined) first.set(cause, { text: `${invariant}, ${subject}`, more: 0 });
+    else known.more++;
+  }
+  return [...first].map(([at, { text, more }]) => ({
+    at,
+    sign: '!',
+    text: more === 0 ? text : `${text}, and ${count(more)} more`,
+  }));
 }
 
 function bar(things: readonly Thing[], { reader, position }: Session): string[] {

@@ -20,7 +20,7 @@ import type { SearchedLog } from './scan.js';
 import { lastEvent } from './scan.js';
 import type { Focus, Who } from './why-words.js';
 import { givesUp, makesMapping, originOf, storyOf } from './why-words.js';
-import { changeText, eventText, operationText } from './words.js';
+import { briefly, changeText, operationText } from './words.js';
 
 /** Events of a chain; a page may have been shared and copied by hundreds of forks. */
 const LINKS_MAX = 12;
@@ -46,6 +46,8 @@ export interface Why {
   readonly value: string;
   /** What it was before the first link's event; null if it has been so since the log begins. */
   readonly before: string | null;
+  /** The last event since that wrote the same entry and left the value as it was; null if there is none. */
+  readonly left: WhyLink | null;
   /** The latest first. */
   readonly chain: readonly WhyLink[];
   /** Whether the chain goes on further back than told. */
@@ -100,18 +102,22 @@ class Chain {
     this.#operations = operations;
   }
 
-  add({ number, event }: NumberedEvent, text: string): void {
-    if (this.#told.has(number)) return;
-    this.#told.add(number);
+  add(found: NumberedEvent, text: string): void {
+    if (this.#told.has(found.number)) return;
+    this.#told.add(found.number);
+    this.links.push(this.link(found, text));
+  }
+
+  link({ number, event }: NumberedEvent, text: string): WhyLink {
     const operation: LoggedOperation | null = this.#operations.ofEvent(number);
-    this.links.push({
+    return {
       event: number,
       type: event.type,
       operation: operation?.id ?? -1,
       line: operation?.line ?? 0,
       call: operation === null ? '' : operationText(operation),
       text,
-    });
+    };
   }
 
   /** Tells where the page that `focus` led to before event `to` came from. */
@@ -190,10 +196,25 @@ export async function whyOf(
   const who = callers(state);
   if (page !== null) await pageChain(chain, page.focus, change, at, who);
   else if (change !== null) {
-    chain.add(change, eventText(change.event));
+    chain.add(change, briefly(change.event));
     await frameChain(chain, log, subject, names, change.number, who);
   }
-  return { expression: text, at, value, before: change?.before ?? null, chain: chain.links, more: chain.more };
+  const left =
+    page === null || change === null ? null : await leftBy(chain, log, page.focus, change.number + 1, at, who);
+  return { expression: text, at, value, before: change?.before ?? null, left, chain: chain.links, more: chain.more };
+}
+
+/** The last event in [from, to) that wrote the entry, though not what was asked about. */
+async function leftBy(
+  chain: Chain,
+  log: SearchedLog,
+  focus: Focus,
+  from: number,
+  to: number,
+  who: Who,
+): Promise<WhyLink | null> {
+  const found = await lastEvent(log, (event) => writesEntry(event, focus.mm, focus.vpn), to, from);
+  return found === null ? null : chain.link(found, storyOf(found.event, focus, who));
 }
 
 async function pageChain(
@@ -235,14 +256,19 @@ async function frameChain(
   chain.add(taken, `frame ${pfn} left the free list`);
 }
 
+const placeIn = (source: string, { line, call }: WhyLink): string =>
+  call === '' ? 'no operation' : `${source}:${line}  ${call}`;
+
 /** The chain as people read it; `source` names the file that lines are of. */
 export function whyLines(why: Why, source: string): string[] {
-  const { expression, at, value, before, chain, more } = why;
+  const { expression, at, value, before, left, chain, more } = why;
   const lines = [`${expression} at ${at}: ${value}`];
   if (chain.length === 0) lines.push('  so since the log begins: no event is behind it');
-  chain.forEach(({ event, type, line, call, text }, i) => {
-    const place = line > 0 ? `${source}:${line}  ${call}` : call;
-    lines.push(`  ${i + 1}. event ${event}${place === '' ? '' : `, ${place}`}`);
+  if (left !== null)
+    lines.push(`  left so by event ${left.event}, ${placeIn(source, left)}`, `     ${left.type}: ${left.text}`);
+  chain.forEach((link, i) => {
+    const { event, type, text } = link;
+    lines.push(`  ${i + 1}. event ${event}, ${placeIn(source, link)}`);
     if (i === 0 && before !== null) lines.push(`     ${changeText(before, value)}`);
     lines.push(`     ${text.startsWith(type) ? text : `${type}: ${text}`}`);
   });

@@ -15,20 +15,28 @@ export const plural = (n: number, what: string): string => `${count(n)} ${what}$
 
 const HEX: ReadonlySet<FieldKind> = new Set<FieldKind>(['vpn', 'addr']);
 
-function fieldText(kind: FieldKind, value: unknown): string {
+/** Numbers of a list that are printed where space is short: three runs of a fork. */
+const NUMBERS_SHOWN = 15;
+
+function fieldText(kind: FieldKind, value: unknown, numbers: number): string {
   if (typeof value === 'number') return HEX.has(kind) ? hex(value) : String(value);
   if (!Array.isArray(value)) return JSON.stringify(value);
-  return `[${(value as number[]).map((n) => (n > 0xffffff ? hex(n) : n)).join(',')}]`;
+  const list = value as readonly number[];
+  const shown = list.slice(0, numbers).map((n) => (n > 0xffffff ? hex(n) : n));
+  return `[${shown.join(',')}${list.length > numbers ? `,... ${count(list.length)} numbers` : ''}]`;
 }
 
-/** `AnonPageMapped mm=2 vpn=0x7f12e0001 pfn=301 ...` */
-export function eventText(event: KernelEvent): string {
+/** `AnonPageMapped mm=2 vpn=0x7f12e0001 pfn=301 ...`; of lists no more than `numbers`. */
+export function eventText(event: KernelEvent, numbers = Infinity): string {
   const fields = Object.entries(SHAPES[event.type].fields).map(([name, kind]) => {
     const value = (event as unknown as Readonly<Record<string, unknown>>)[name];
-    return `${name}=${fieldText(kind, value)}`;
+    return `${name}=${fieldText(kind, value, numbers)}`;
   });
   return [event.type, ...fields].join(' ');
 }
+
+/** The same on one line of a terminal: a fork's event may name hundreds of pages. */
+export const briefly = (event: KernelEvent): string => eventText(event, NUMBERS_SHOWN);
 
 /** The line of an operation, with what the model made of it where the line does not say. A plain 0 is not worth a word. */
 export function operationText(logged: LoggedOperation): string {

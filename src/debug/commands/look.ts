@@ -16,7 +16,7 @@ import { words } from '../command.js';
 import { runTexts, vmaText } from '../pages.js';
 import { valueAt, wholeText } from '../probe.js';
 import type { Session } from '../session.js';
-import { count, eventText, hex, operationText, plural } from '../words.js';
+import { briefly, count, hex, operationText, plural } from '../words.js';
 import { stopLines } from './stop.js';
 
 /** Operations and events shown on either side. */
@@ -148,7 +148,7 @@ function events(session: Session, rest: string): readonly string[] {
   const lines: string[] = [];
   for (let at = Math.max(firstEvent, session.position - n); at < Math.min(eventCount, session.position + n); at++) {
     if (at === session.position) lines.push(`=> ${at}`);
-    lines.push(`   ${at}  op ${session.timeline.operationOf(at)}  ${eventText(session.timeline.event(at))}`);
+    lines.push(`   ${at}  op ${session.timeline.operationOf(at)}  ${briefly(session.timeline.event(at))}`);
   }
   if (session.position === eventCount) lines.push(`=> ${eventCount}, the end`);
   return lines;

@@ -12,7 +12,7 @@ import { differenceText, stateDifferences } from '../state-diff.js';
 import { firstEvent } from '../scan.js';
 import { timelineLines } from '../timeline-text.js';
 import { whyLines, whyOf } from '../why.js';
-import { changeText, count, eventText, plural } from '../words.js';
+import { briefly, changeText, count, plural } from '../words.js';
 
 /** Lines of a list. */
 const SHOWN = 40;
@@ -80,7 +80,7 @@ async function find(session: Session, rest: string): Promise<readonly string[]> 
   };
   await firstEvent(session.log, note, begin, eventCount);
   if (total === 0) return [`no ${rest}`];
-  const lines = found.map(({ number, event }) => `  ${number}  ${eventText(event)}  (${session.placeOf(number)})`);
+  const lines = found.map(({ number, event }) => `  ${number}  ${briefly(event)}  (${session.placeOf(number)})`);
   return total > SHOWN ? [...lines, `  and ${plural(total - SHOWN, 'event')} more`] : lines;
 }
 
