@@ -74,8 +74,12 @@ describe('the digest', () => {
         fc.pre(made.length > 1);
         const state = folded(made);
         const i = pick % made.length;
-        const [name, value] = Object.entries(made[i]!).find(([, v]) => typeof v === 'number') as [string, number];
-        const changed = made.with(i, { ...made[i]!, [name]: value + 1 });
+        const [name, value] = Object.entries(made[i]!).find(([, v]) => typeof v !== 'string') as [
+          string,
+          number | number[],
+        ];
+        const other = typeof value === 'number' ? value + 1 : [...value, 3, 1];
+        const changed = made.with(i, { ...made[i]!, [name]: other } as KernelEvent);
         expect(digestOf(state, changed)).not.toBe(digestOf(state, made));
       }),
     );
