@@ -41,8 +41,10 @@ type PartOf = (args: readonly number[], pid: number) => Part;
 
 function mmOf(state: KernelView, pid: number, notes: Notes): MmView | null {
   const id = state.tasks[pid]?.mm ?? -1;
+  const mm = id <= 0 ? null : (state.mms[id] ?? null);
   notes.note(id);
-  return id <= 0 ? null : (state.mms[id] ?? null);
+  notes.note(mm === null);
+  return mm;
 }
 
 /** The frame `pfn`; undefined in logs that somebody made up, where entries may lead anywhere. */

@@ -22,6 +22,16 @@ function steps(session: Session, rest: string, go: (session: Session) => boolean
   return session.where();
 }
 
+/** To where the operation of the last event begins. Its first step, over one event, keeps states near at hand: a seek has none. */
+function backOver({ timeline, reader }: Session): boolean {
+  if (timeline.position <= reader.firstEvent) return false;
+  const operation = timeline.operationOf(timeline.position - 1);
+  timeline.back();
+  const { position } = timeline;
+  if (position > reader.firstEvent && timeline.operationOf(position - 1) === operation) timeline.backOperation();
+  return true;
+}
+
 /** Goes to the nearest stop. */
 async function run(session: Session, way: Way, stops: readonly Stop[]): Promise<readonly string[]> {
   const forward = way === 'forward';
@@ -85,7 +95,7 @@ export const MOVE_COMMANDS: readonly Command[] = [
     names: ['back', 'rs', 'reverse-step', 'rn'],
     usage: 'back [N]',
     summary: 'to the beginning of the operation, or over N of them',
-    run: (session, rest) => steps(session, rest, ({ timeline }) => timeline.backOperation()),
+    run: (session, rest) => steps(session, rest, backOver),
   },
   {
     names: ['stepi', 'si'],
