@@ -125,13 +125,18 @@ asked('a workload', () => {
     const name = file('exec.strace', '# folioscope workload\n1 fork() = 2\n2 execve("/bin/ls") = 0\n');
     const { code, out } = conform([name, '-q']);
     expect(code).toBe(3);
-    expect(out).toMatch(/not run from there on: line 3: execve/);
+    expect(out).toMatch(/exec.strace: agrees as far as it ran .*\n {2}not run from there on: line 3: execve/);
   });
   it('that would block: its line, exit 2', () => {
     const name = file('blocks.strace', '# folioscope workload\n1 fork() = 2\n1 wait4(2, NULL, 0, NULL) = 2\n');
     const { code, err } = conform([name, '-q']);
     expect([code, lines(err).length]).toEqual([2, 1]);
     expect(err).toMatch(/blocks.strace:3: wait4 would block/);
+  });
+  it('with what is not modelled: what and where, exit 2', () => {
+    const name = file('cold.strace', '# folioscope workload\n1 madvise(0x100000000000, 4096, MADV_COLD) = 0\n');
+    const { code, err } = conform([name, '-q']);
+    expect([code, err]).toEqual([2, 'folioscope: cold.strace: not modelled: MADV_COLD (line 2)\n']);
   });
   it('by somebody who may not ask, or without a compiler: why, exit 4', () => {
     const other = conform([file('other.strace', '# folioscope workload\n1 fork() = 2\n')], {

@@ -3,7 +3,7 @@ import { accessSync, constants } from 'node:fs';
 import { BEHAVIOUR_NAMES, behavioursOf, DEFAULT_KERNEL, withBehaviours } from '../../kernel/behaviours.js';
 import type { Behaviours } from '../../kernel/behaviours.js';
 import type { ExitCode } from '../../lib/errors.js';
-import { EXIT, InputError, UserError } from '../../lib/errors.js';
+import { EXIT, InputError, NotModelledError, UserError } from '../../lib/errors.js';
 import { Counts } from '../../oracle/conform/compare.js';
 import { runKernel } from '../../oracle/conform/conform.js';
 import { printRecorded, recordObservations, recordedName } from '../../oracle/conform/corpus.js';
@@ -136,6 +136,7 @@ async function judgeFile(
   } catch (error) {
     if (error instanceof InputError && error.place.file === undefined)
       throw new InputError({ ...error.place, file }, error.problem);
+    if (error instanceof NotModelledError) throw new UserError(`${file}: ${error.message}`, error.exitCode);
     throw error;
   }
 }
@@ -159,8 +160,9 @@ function fileReport(session: Session, file: string, verdict: Verdict, counts: Co
 function printVerdict(session: Session, file: string, verdict: Verdict, counts: Counts, model: string): void {
   const { mismatches, varying, failed, stopped, operations } = verdict;
   const same = mismatches.length === 0 && failed.length === 0;
+  const agrees = stopped === null ? 'agrees' : 'agrees as far as it ran';
   out(
-    `${file}: ${same ? 'agrees' : bold('differs')} (Linux ${session.kernel}, model ${model}; ` +
+    `${file}: ${same ? agrees : bold('differs')} (Linux ${session.kernel}, model ${model}; ` +
       `${count(operations)} operations, ${count(counts.total)} comparisons)`,
   );
   for (const each of failed)
