@@ -73,6 +73,8 @@ export interface VmaInserted {
   readonly pgoff: number;
   /** File behind it, 0 for anonymous memory. */
   readonly inode: number;
+  /** Open file description that it was mapped through, -1 for none or where that is not known: mappings of different ones do not merge. */
+  readonly file: number;
   /** Its own anon_vma, 0 for none; and the whole chain, own first. */
   readonly anonVma: number;
   readonly chain: readonly number[];

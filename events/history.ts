@@ -100,6 +100,7 @@ const CATALOGUE_1: OldCatalogue = {
     InodeResized: (event) => ({ ...event, data: -1 }),
     // Open file descriptions were not told apart; none is known.
     FdInstalled: (event) => ({ ...event, file: -1 }),
+    VmaInserted: ({ anonVma, chain, ...event }) => ({ ...event, file: -1, anonVma: anonVma!, chain: chain! }),
   },
 };
 

@@ -114,6 +114,7 @@ export const CATALOGUE: { readonly [T in EventType]: { readonly opcode: number; 
       flags: 'int',
       pgoff: 'int',
       inode: 'inode',
+      file: 'int',
       anonVma: 'anonVma',
       chain: 'ints',
     },

@@ -73,10 +73,10 @@ export const addressSpaceReducers: Reducers<AddressSpaceEvent['type']> = {
     target.execVm += exec;
     target.lockedVm += locked;
   },
-  VmaInserted(state, { mm, start, end, flags, pgoff, inode, anonVma, chain }) {
+  VmaInserted(state, { mm, start, end, flags, pgoff, inode, file, anonVma, chain }) {
     const target = mmOf(state, mm);
     if (!target) return;
-    const vma: Vma = { start, end, flags, pgoff, inode, anonVma, chain: [...chain] };
+    const vma: Vma = { start, end, flags, pgoff, inode, file, anonVma, chain: [...chain] };
     target.vmas.splice(findVmaIndex(target, start), 0, vma);
   },
   VmaRemoved(state, { mm, start }) {
@@ -95,6 +95,7 @@ export const addressSpaceReducers: Reducers<AddressSpaceEvent['type']> = {
       flags: vma.flags,
       pgoff: vma.pgoff + (at - vma.start) / 4096,
       inode: vma.inode,
+      file: vma.file,
       anonVma: vma.anonVma,
       chain: [...vma.chain],
     };

@@ -65,6 +65,8 @@ export interface Vma {
   /** Page offset of `start` in the file, or address / 4096 where it was first mapped. */
   pgoff: number;
   inode: number;
+  /** Open file description behind the mapping (`vm_file`), -1 for none or where that is not known. */
+  file: number;
   anonVma: number;
   /** anon_vmas it is linked to, own first. */
   chain: number[];

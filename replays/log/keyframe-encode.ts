@@ -36,7 +36,7 @@ export const WIDTH = {
   anonVma: 6,
   inode: 7,
   mm: 23,
-  vma: 7,
+  vma: 8,
   table: 4,
   entry: 3,
   frame: 8,
@@ -205,7 +205,7 @@ function mmsOf(state: KernelView, selection: Selection): unknown {
     const layout = [mm.startBrk, mm.brk, mm.mmapBase, mm.defFlags, mm.foreignLayout, mm.pgd.length];
     rows.add(id, ...counters, ...layout, mm.vmas.length, mm.gather.length, numbers.puds.length, numbers.pmds.length);
     for (const v of mm.vmas) {
-      vmas.add(v.start, v.end, v.flags, v.pgoff, v.inode, v.anonVma, v.chain.length);
+      vmas.add(v.start, v.end, v.flags, v.pgoff, v.inode, v.file, v.anonVma, v.chain.length);
       for (const link of v.chain) lists.chains.push(link);
     }
     for (const pfn of mm.gather) lists.gathers.push(pfn);

@@ -208,7 +208,8 @@ function mmsInto(state: KernelState, data: unknown): void {
 function vmasIn(data: unknown, chains: Stretches, spaces: number): Vma[] {
   const vmas: Vma[] = [];
   eachRow(rowsOf(data, WIDTH.vma, LIMIT.numbers, 'VMAs', spaces), (row) => {
-    const [start, end, flags, pgoff, inode, anonVma, links] = row as [
+    const [start, end, flags, pgoff, inode, file, anonVma, links] = row as [
+      number,
       number,
       number,
       number,
@@ -217,7 +218,7 @@ function vmasIn(data: unknown, chains: Stretches, spaces: number): Vma[] {
       number,
       number,
     ];
-    vmas.push({ start, end, flags, pgoff, inode, anonVma, chain: chains.take(links, 'chains') });
+    vmas.push({ start, end, flags, pgoff, inode, file, anonVma, chain: chains.take(links, 'chains') });
   });
   chains.end('chains');
   return vmas;

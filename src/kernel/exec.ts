@@ -56,6 +56,7 @@ export function* bprmMmInit(k: Kernel, tid: number, pages: number, foreignLayout
     flags: STACK_FLAGS,
     pgoff: start / PAGE_SIZE,
     inode: 0,
+    file: NO_FILE,
     anonVma: 0,
     chain: [],
   });
@@ -141,7 +142,16 @@ export function* elfMap(
       kind === InodeKind.vdso
         ? VM_READ | VM_EXEC | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC | VM_DONTEXPAND
         : VM_READ | VM_MAYREAD | VM_IO | VM_DONTDUMP | VM_PFNMAP | VM_DONTEXPAND;
-    insertVma(k, mm, { start: addr, end: addr + length, flags: special, pgoff: 0, inode, anonVma: 0, chain: [] });
+    insertVma(k, mm, {
+      start: addr,
+      end: addr + length,
+      flags: special,
+      pgoff: 0,
+      inode,
+      file: NO_FILE,
+      anonVma: 0,
+      chain: [],
+    });
     accountVma(k, mm, special, length / PAGE_SIZE, 1);
     return addr;
   }

@@ -52,11 +52,11 @@ function dupMm(k: Kernel, parent: number): number {
 
 /** One VMA: locks are not inherited, MADV_WIPEONFORK memory starts empty, what faults cannot restore is copied. */
 function dupVma(k: Kernel, parent: number, child: number, vma: VmaView): void {
-  const { start, end, pgoff, inode } = vma;
+  const { start, end, pgoff, inode, file } = vma;
   const wipe = (vma.flags & VM_WIPEONFORK) !== 0;
   const link = wipe ? { anonVma: 0, chain: [] } : anonVmaFork(k, vma);
   const flags = vma.flags & ~(VM_LOCKED | VM_LOCKONFAULT);
-  k.emit({ type: 'VmaInserted', mm: child, start, end, flags, pgoff, inode, ...link });
+  k.emit({ type: 'VmaInserted', mm: child, start, end, flags, pgoff, inode, file, ...link });
   if (wipe || !vmaNeedsCopy(vma)) return;
   copyPageRange(k, parent, child, vma);
 }

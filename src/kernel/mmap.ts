@@ -37,6 +37,7 @@ import {
   pageDown,
 } from './kernel.js';
 import { mmPopulate } from './gup.js';
+import { NO_FILE } from './files.js';
 import {
   STACK_GUARD_GAP,
   MMAP_MIN_ADDR,
@@ -211,7 +212,17 @@ export function* doMmap(k: Kernel, tid: number, call: MmapCall): KernelThread<nu
   if (anonymous && shared && (flags & MAP_NORESERVE) === 0 && !enoughMemory(k, length / PAGE_SIZE)) return -ENOMEM;
   const inode = anonymous ? (shared ? createSharedAnonymous(k, length) : 0) : (file as OpenFile).inode;
   const pgoff = anonymous ? (shared ? 0 : anonPgoff(addr)) : call.offset / PAGE_SIZE;
-  insertVma(k, mm, { start: addr, end: addr + length, flags: vmFlags, pgoff, inode, anonVma: 0, chain: [] });
+  const opened = file === null ? NO_FILE : file.file;
+  insertVma(k, mm, {
+    start: addr,
+    end: addr + length,
+    flags: vmFlags,
+    pgoff,
+    inode,
+    file: opened,
+    anonVma: 0,
+    chain: [],
+  });
   accountVma(k, mm, vmFlags, length / PAGE_SIZE, 1);
   const populate = (flags & (MAP_POPULATE | MAP_NONBLOCK)) === MAP_POPULATE || (vmFlags & VM_LOCKED) !== 0;
   if (populate) yield* mmPopulate(k, tid, addr, addr + length);
@@ -286,7 +297,16 @@ export function* doBrk(k: Kernel, tid: number, wanted: number): KernelThread<num
   const flags = protToVm(PROT_READ | PROT_WRITE) | MAY_ALL | VM_ACCOUNT | defFlags;
   if (lockLimitError(k, mm, flags, bytes) || spaceLimitError(k, mm, bytes)) return old;
   if (now.vmas.length > k.machine.maxMapCount || !enoughMemory(k, bytes / PAGE_SIZE)) return old;
-  insertVma(k, mm, { start: oldEnd, end: newEnd, flags, pgoff: anonPgoff(oldEnd), inode: 0, anonVma: 0, chain: [] });
+  insertVma(k, mm, {
+    start: oldEnd,
+    end: newEnd,
+    flags,
+    pgoff: anonPgoff(oldEnd),
+    inode: 0,
+    file: NO_FILE,
+    anonVma: 0,
+    chain: [],
+  });
   accountVma(k, mm, flags, bytes / PAGE_SIZE, 1);
   set();
   if ((flags & VM_LOCKED) !== 0) yield* mmPopulate(k, tid, oldEnd, newEnd);

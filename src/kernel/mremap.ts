@@ -212,7 +212,7 @@ function canExpand(k: Kernel, mm: number, end: number, grown: number): boolean {
 function moveVma(k: Kernel, mm: number, remap: Remap): number {
   const { addr, oldLength, newLength, newAddr, dontUnmap } = remap;
   const vma = vmaLookup(mmAt(k.view, mm), addr) as VmaView;
-  const { flags, inode, anonVma } = vma;
+  const { flags, inode, file, anonVma } = vma;
   const chain = [...vma.chain];
   const neverFaulted = vmaIsAnonymous(vma) && anonVma === 0;
   const pgoff = neverFaulted ? anonPgoff(newAddr) : vma.pgoff + (addr - vma.start) / PAGE_SIZE;
@@ -220,7 +220,7 @@ function moveVma(k: Kernel, mm: number, remap: Remap): number {
   const charged = dontUnmap ? newLength : newLength - oldLength;
   if ((flags & VM_ACCOUNT) !== 0 && !enoughMemory(k, charged / PAGE_SIZE)) return -ENOMEM;
   const end = newAddr + newLength;
-  insertVma(k, mm, { start: newAddr, end, flags, pgoff, inode, anonVma, chain });
+  insertVma(k, mm, { start: newAddr, end, flags, pgoff, inode, file, anonVma, chain });
   accountVma(k, mm, flags, newLength / PAGE_SIZE, 1);
   movePageTables(k, mm, addr, newAddr, oldLength, true);
   if (oldLength === 0) return newAddr;

@@ -38,6 +38,7 @@ function reusable(low: VmaView, high: VmaView, old: VmaView): boolean {
     old.chain.length === 1 &&
     low.end === high.start &&
     low.inode === high.inode &&
+    low.file === high.file &&
     (low.flags & ~VM_ACCESS) === (high.flags & ~VM_ACCESS) &&
     high.pgoff === low.pgoff + (low.end - low.start) / 4096
   );

@@ -26,6 +26,7 @@ export interface NewVma {
   readonly flags: number;
   readonly pgoff: number;
   readonly inode: number;
+  readonly file: number;
   readonly anonVma: number;
   readonly chain: readonly number[];
 }
@@ -59,6 +60,7 @@ function sameMapping(low: NewVma | VmaView, high: NewVma | VmaView): boolean {
     low.flags === high.flags &&
     (low.flags & VM_SPECIAL) === 0 &&
     low.inode === high.inode &&
+    low.file === high.file &&
     high.pgoff === low.pgoff + (low.end - low.start) / PAGE_SIZE
   );
 }

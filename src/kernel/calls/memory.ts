@@ -2,7 +2,7 @@
 import { NotModelledError } from '../../lib/errors.js';
 import type { Call, Handler } from '../call.js';
 import { cIntArg, fromKernel, intArg } from '../call.js';
-import { fileArg } from '../files.js';
+import { NO_FILE, fileArg } from '../files.js';
 import { doMadvise } from '../madvise.js';
 import { doMincore, doMlock, doMlockall, doMsync, doMunlock, doMunlockall } from '../mlock.js';
 import { doBrk, doMmap, vmMunmap } from '../mmap.js';
@@ -26,7 +26,8 @@ export const MEMORY_CALLS: Readonly<Record<string, Handler>> = {
         length: intArg(call, 1),
         prot: cIntArg(call, 2),
         flags: zero ? flags | 0x20 : flags,
-        file: zero ? null : file,
+        // Recordings do not show every open: what maps the same file is taken to map it through the same one.
+        file: zero || file === null ? null : call.recorded ? { ...file, file: NO_FILE } : file,
         offset: intArg(call, 5, 0),
       }),
     );
