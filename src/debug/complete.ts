@@ -33,7 +33,7 @@ export function complete(session: Session, line: string): Completion {
   const name = canonicalName(text.slice(0, space));
   const last = /\S*$/.exec(rest)?.[0] ?? '';
   const before = rest.slice(0, rest.length - last.length).trim();
-  if (name === 'help') return starting([...COMMANDS.map(({ names: [each] }) => each), 'events'], last);
+  if (name === 'help') return starting([...COMMANDS.map(({ names: [each] }) => each), 'types'], last);
   if (name === 'goto' || name === 'diff')
     return starting(
       [...(MODES['goto'] as readonly string[]), ...[...session.marks.keys()].map((mark) => `@${mark}`)],

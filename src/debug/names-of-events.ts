@@ -64,7 +64,7 @@ export function typeNamed(text: string): EventType {
   const [only] = found;
   if (found.length === 1 && only !== undefined) return only;
   if (found.length > 1) throw new UserError(`'${text}' may be ${found.join(', ')}`, EXIT.input);
-  throw new UserError(`no event type '${text}'; \`help events\` lists them`, EXIT.input);
+  throw new UserError(`no event type '${text}'; \`help types\` lists them`, EXIT.input);
 }
 
 /** One field of an event that must be so. */

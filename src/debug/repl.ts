@@ -29,7 +29,7 @@ const QUIT: Command = {
 
 const HELP: Command = {
   names: ['help', '?'],
-  usage: 'help [COMMAND | events]',
+  usage: 'help [COMMAND | types]',
   summary: 'commands, one of them, or all types of events',
   run: (_session, rest) => help(rest),
 };
@@ -38,7 +38,7 @@ const HELP: Command = {
 export const COMMANDS: readonly Command[] = [...GROUPS.flatMap(([, commands]) => commands), HELP, QUIT];
 
 function help(about: string): readonly string[] {
-  if (about === 'events') return EVENT_TYPES.map((type) => `  ${type}`);
+  if (about === 'types') return EVENT_TYPES.map((type) => `  ${type}`);
   if (about !== '') {
     const { names, usage, summary, more } = commandNamed(about);
     const [, ...others] = names;

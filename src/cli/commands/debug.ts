@@ -124,6 +124,7 @@ async function interactive(repl: Debugger, interruption: Interruption): Promise<
     terminal.prompt();
   });
   terminal.prompt();
+  let left = false;
   for await (const line of terminal) {
     busy = true;
     interruption.wanted = false;
@@ -131,9 +132,12 @@ async function interactive(repl: Debugger, interruption: Interruption): Promise<
     busy = false;
     for (const each of lines) out(each);
     await drained();
+    left = quit;
     if (quit) break;
     terminal.prompt();
   }
+  // Ctrl-D ends no line.
+  if (!left) process.stdout.write('\n');
   terminal.close();
   saveHistory(history);
   return EXIT.ok;
