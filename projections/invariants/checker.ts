@@ -12,6 +12,7 @@ import { CounterBooks } from './counter-books.js';
 import { EntryChecks } from './entry-checks.js';
 import { Findings } from './findings.js';
 import { FrameChecks } from './frame-checks.js';
+import type { BrokenHistory } from './history.js';
 import type { Audited, CounterInvariant, EventInvariant, Invariant, Report, Violation } from './invariant.js';
 import { forEachNamedFrame } from './named-frames.js';
 import { RangesToCheck } from './ranges.js';
@@ -53,12 +54,12 @@ export class Checker {
   #written = new Float64Array(4096);
   #writes = 0;
 
-  /** `view` may have a past already (a piece cut out of a log): it is taken as sound. */
-  constructor(view: KernelView, invariants: readonly Invariant[]) {
+  /** `view` may have a past already (a piece cut out of a log): it is taken as sound. `history` is told what breaks and mends. */
+  constructor(view: KernelView, invariants: readonly Invariant[], history: BrokenHistory | null = null) {
     this.#facts = factsOf(view);
     this.#ranges = new RangesToCheck(this.#facts);
     this.#audited = { view, facts: this.#facts, operation: null };
-    this.#findings = new Findings(view);
+    this.#findings = new Findings(view, history);
     const events = invariants.filter((each) => each.about === 'event');
     this.#before = byType(events, 'before');
     this.#after = byType(events, 'after');
@@ -105,6 +106,8 @@ export class Checker {
     const after = this.#after[event.type];
     if (after !== undefined) this.#runEventChecks(after, event, number);
     this.#counters.note(event, number);
+    if (event.type === 'MmFreed' && this.#findings.someOpen)
+      this.#findings.gone((subject) => 'mm' in subject && subject.mm === event.mm);
   }
 
   /** The operation is done, and no other is under way. */
@@ -135,7 +138,7 @@ export class Checker {
 
   #runEventChecks(checks: readonly (readonly [Invariant, EventCheck])[], event: KernelEvent, number: number): void {
     for (const [invariant, check] of checks)
-      check(event, this.#audited, (subject, finding) => this.#findings.add(invariant, subject, finding, number));
+      check(event, this.#audited, (subject, finding) => this.#findings.once(invariant, subject, finding, number));
   }
 
   /** `rehomed`: the page itself may have changed as well, not only the entry. */
@@ -157,6 +160,7 @@ export class Checker {
           rehomed || pfn !== old || pfn < 0,
           number,
         );
+      else if (this.#findings.someOpen) this.#entries.emptied(written[i] as number, written[i + 1] as number);
       if (pfn >= 0) frames.one(pfn);
       if (old >= 0 && old !== pfn) frames.one(old);
     }

@@ -38,10 +38,21 @@ export class EntryChecks {
     site.pfn = pfn;
     site.page = pfn < 0 ? null : (this.#audited.view.memMap[pfn >>> 8]?.[pfn & 255] ?? null);
     if ((entry & PTE_WRITE) !== 0) this.#run(this.#rules.writable, cause);
+    else this.#cease(this.#rules.writable);
     if ((entry & PTE_SPECIAL) !== 0) this.#run(this.#rules.special, cause);
+    else this.#cease(this.#rules.special);
     if (!whole) return;
     this.#run(this.#rules.any, cause);
     if (site.page !== null && (site.page.flags & PG_ANON) !== 0) this.#run(this.#rules.anon, cause);
+    else this.#cease(this.#rules.anon);
+  }
+
+  /** The entry at `vpn` is empty now: no rule speaks of it. */
+  emptied(mm: number, vpn: number): void {
+    const site = this.#site;
+    site.mm = mm;
+    site.vpn = vpn;
+    for (const rules of Object.values(this.#rules)) this.#cease(rules);
   }
 
   /** Checks all entries in [from, to) vpns. */
@@ -60,6 +71,14 @@ export class EntryChecks {
     const space = this.#audited.view.mms[mm];
     this.#vma = space ? vmaLookup(space, addr) : null;
     return this.#vma;
+  }
+
+  /** `rules` do not speak of the entry as it is now. */
+  #cease(rules: readonly EntryInvariant[]): void {
+    if (!this.#findings.someOpen) return;
+    const { mm, vpn } = this.#site;
+    for (const rule of rules)
+      if (this.#findings.isOpen(rule)) this.#findings.checked(rule, { kind: 'entry', mm, vpn }, null, 0);
   }
 
   #run(rules: readonly EntryInvariant[], cause: number): void {

@@ -1,6 +1,7 @@
 // What was found broken: told once when it begins, and again only after it was mended.
 import type { KernelView } from '../../reducers/state.js';
 import type { OperationInfo } from '../projection.js';
+import type { BrokenHistory } from './history.js';
 import type { Finding, Invariant, Subject, Violation } from './invariant.js';
 import { subjectText } from './invariant.js';
 
@@ -17,14 +18,17 @@ export class Findings {
   event = 0;
   operation: OperationInfo | null = null;
   readonly #view: KernelView;
-  /** Subjects for which each rule is broken and was not mended since. */
-  readonly #open = new Map<Invariant, Set<string>>();
+  readonly #history: BrokenHistory | null;
+  /** Subjects, by their keys, for which each rule is broken and was not mended since. */
+  readonly #open = new Map<Invariant, Map<string, Subject>>();
 
-  constructor(view: KernelView) {
+  /** `history`, if any, is told when a rule begins to be broken for a subject and when it ceases to be. */
+  constructor(view: KernelView, history: BrokenHistory | null = null) {
     this.#view = view;
+    this.#history = history;
   }
 
-  /** Is any rule broken for any subject? */
+  /** Was any rule broken for a lasting subject? */
   get someOpen(): boolean {
     return this.#open.size > 0;
   }
@@ -39,20 +43,34 @@ export class Findings {
     let open = this.#open.get(invariant);
     const key = keyOf(subject);
     if (finding === null) {
-      open?.delete(key);
+      if (open?.delete(key) === true) this.#history?.mended(invariant, key, this.event, this.operation);
       return;
     }
-    if (open === undefined) this.#open.set(invariant, (open = new Set()));
+    if (open === undefined) this.#open.set(invariant, (open = new Map()));
     if (open.has(key)) return;
-    open.add(key);
-    this.add(invariant, subject, finding, cause);
+    open.set(key, subject);
+    const violation = this.#add(invariant, subject, finding, cause);
+    this.#history?.broken(invariant, key, violation);
   }
 
-  /** A rule was broken. */
-  add(invariant: Invariant, subject: Subject, { expected, found }: Finding, cause: number): void {
-    this.found++;
-    if (this.violations.length >= KEPT) return;
-    this.violations.push({
+  /** What `which` says is of no subject any more: nothing is broken where nothing is. */
+  gone(which: (subject: Subject) => boolean): void {
+    for (const [invariant, open] of this.#open)
+      for (const [key, subject] of open) {
+        if (!which(subject)) continue;
+        open.delete(key);
+        this.#history?.mended(invariant, key, this.event, this.operation);
+      }
+  }
+
+  /** A rule was broken by an event. */
+  once(invariant: Invariant, subject: Subject, finding: Finding, cause: number): void {
+    const violation = this.#add(invariant, subject, finding, cause);
+    this.#history?.once(invariant, violation);
+  }
+
+  #add(invariant: Invariant, subject: Subject, { expected, found }: Finding, cause: number): Violation {
+    const violation = {
       invariant: invariant.name,
       event: this.event,
       cause,
@@ -61,6 +79,9 @@ export class Findings {
       subject: subjectText(this.#view, subject),
       expected,
       found,
-    });
+    };
+    this.found++;
+    if (this.violations.length < KEPT) this.violations.push(violation);
+    return violation;
   }
 }

@@ -1,5 +1,6 @@
 // Auditing a log: folding it and checking the catalogue on the way.
 import { unfoldable } from '../../replays/guard.js';
+import type { BrokenHistory } from '../../projections/invariants/history.js';
 import type { Invariant, Violation } from '../../projections/invariants/invariant.js';
 import { Checker } from '../../projections/invariants/checker.js';
 import { apply } from '../../reducers/index.js';
@@ -16,15 +17,16 @@ export interface Audit {
   readonly found: number;
 }
 
-/** Checks `invariants` on the log, from event `from` on; with `first` only until one is broken. */
+/** Checks `invariants` on the log, from event `from` on; with `first` only until one is broken. `history` is told what breaks and mends. */
 export function auditLog(
   reader: LogReader,
   invariants: readonly Invariant[],
   first = false,
   from: number = reader.firstEvent,
+  history: BrokenHistory | null = null,
 ): Audit {
   const state = stateAt(reader, from);
-  const checker = new Checker(state, invariants);
+  const checker = new Checker(state, invariants, history);
   let begun = false;
   tellLog(
     reader,

@@ -140,6 +140,10 @@ export function program(): Command {
     .command('audit')
     .description('check every invariant on a log: what was broken, by which event, operation and line')
     .argument('<log>')
+    .option('--history', 'for each invariant the events after which it held, and those after which it did not', false)
+    .option('--junit <file>', 'write JUnit XML, one test case for each invariant; - for standard output')
+    .option('--sarif <file>', 'write SARIF 2.1.0, results at the lines of the workload; - for standard output')
+    .option('--source <path>', 'with --sarif: path of the workload (default: its name, as the log has it)')
     .addOption(json())
     .action(
       act(async (log: string, options: never) => (await import('./commands/audit.js')).auditCommand(log, options)),
