@@ -2,7 +2,7 @@
 import { statSync } from 'node:fs';
 import { magicAt } from '../../replays/log/format.js';
 import { LogReader } from '../../replays/log/reader.js';
-import { InputError } from '../lib/errors.js';
+import { EXIT, InputError, UserError } from '../lib/errors.js';
 import type { Format } from '../workload/detect.js';
 import { detectFormat } from '../workload/detect.js';
 import type { LineParser, Operation } from '../workload/operation.js';
@@ -43,6 +43,9 @@ export async function readOperations(path: string, options: ReadOptions): Promis
   const operation = (each: Operation): void => void operations.push(each);
   const begin = (head: string): void => {
     format = detectFormat(head);
+    // What a call gives decides the next ones.
+    if (format === 'syz')
+      throw new UserError(`${file}: a syzkaller program; run it and give the log of the run`, EXIT.input);
     const { lenient } = options;
     parser =
       format === 'perf'

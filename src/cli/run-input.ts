@@ -16,11 +16,12 @@ import { InputError, NotModelledError } from '../lib/errors.js';
 import type { Fidelity } from '../oracle/recording-judge.js';
 import { RecordingJudge } from '../oracle/recording-judge.js';
 import type { Mismatch, RunListener } from '../sched/run.js';
-import { Run } from '../sched/run.js';
+import { Run, resultOf } from '../sched/run.js';
 import type { Format } from '../workload/detect.js';
-import { detectFormat } from '../workload/detect.js';
+import { detectFormat, isRecording } from '../workload/detect.js';
 import type { LineParser, Operation } from '../workload/operation.js';
 import { PerfParser } from '../workload/perf/translate.js';
+import { SyzParser } from '../workload/syz/program.js';
 import { TextParser } from '../workload/text/workload.js';
 import { readLines } from './input.js';
 import { fileSink, nodeTools } from './node-io.js';
@@ -107,11 +108,13 @@ class InputRun {
   /** Told the beginning of the text: the format decides what runs. */
   begin(head: string): void {
     this.#format = detectFormat(head);
-    const recorded = this.#format !== 'workload';
+    const recorded = isRecording(this.#format);
     const { behaviours, kernel, lenient, log } = this.#options;
     const listeners: RunListener[] = [this.#stream];
     if (this.#format === 'perf') listeners.push(this.#judgeListener());
-    const run = new Run({ behaviours, machine: DEFAULT_MACHINE, recorded, lenient, check }, listeners);
+    // Fuzzers call what nobody models: counted, as in recordings.
+    const counting = lenient || this.#format === 'syz';
+    const run = new Run({ behaviours, machine: DEFAULT_MACHINE, recorded, lenient: counting, check }, listeners);
     this.#run = run;
     if (this.#options.audit) {
       this.#checker = new Checker(run.view, invariantsFor(behaviours));
@@ -130,7 +133,8 @@ class InputRun {
       this.#writer = new LogWriter(fileSink(log), nodeTools, description, run.state);
       listeners.push(logListener(this.#writer));
     }
-    this.#parser = this.#format === 'perf' ? this.#perfParser(run) : this.#textParser(run, recorded);
+    if (this.#format === 'perf') this.#parser = this.#perfParser(run);
+    else this.#parser = this.#format === 'syz' ? this.#syzParser(run) : this.#textParser(run, recorded);
   }
 
   line(text: string, number: number): void {
@@ -157,6 +161,13 @@ class InputRun {
         lost: (record) => judge.lost(record),
         foreign: () => this.#skip('lines of tasks that are not followed'),
       },
+      { lenient: this.#options.lenient },
+    );
+  }
+
+  #syzParser(run: Run): SyzParser {
+    return new SyzParser(
+      { operation: (operation) => resultOf(run.execute(operation)), skipped: (reason) => this.#skip(reason) },
       { lenient: this.#options.lenient },
     );
   }

@@ -257,6 +257,9 @@ export class Run implements Kernel {
 
 const AFTER_EXIT: ReadonlySet<string> = new Set(['exited', 'killed', 'tlb_finish_mmu', 'signal']);
 
+/** The number a call gave, for programs that go on with it; null if it failed. */
+export const resultOf = (got: Got): number | null => (got !== null && 'value' in got ? got.value : null);
+
 /** Outcome of a call in words. */
 export function gotText(got: Got): string {
   if (got === null) return 'nothing';

@@ -82,6 +82,8 @@ function printSummary(summary: RunSummary, options: RunCommandOptions): void {
   printViolations(summary);
   if (summary.fidelity) printFidelity(summary.fidelity);
   printExpectations(summary);
+  if (summary.format === 'syz')
+    for (const [what, n] of Object.entries(summary.skipped)) out(`  skipped: ${what}, ${count(n)} times`);
   for (const [what, n] of Object.entries(summary.notModelled)) out(`  not modelled: ${what}, ${count(n)} times`);
   out('');
   out(summary.log === null ? 'no log written' : `log ${summary.log}, digest ${summary.digest}`);
@@ -122,7 +124,7 @@ function printFidelity(fidelity: Fidelity): void {
 
 function printExpectations(summary: RunSummary): void {
   const { checked, failed } = summary.expectations;
-  if (summary.format === 'perf' && failed.length === 0) return;
+  if ((summary.format === 'perf' || checked === 0) && failed.length === 0) return;
   out('');
   out(
     `  ${count(checked - failed.length)} of ${count(checked)} results as ${summary.format === 'workload' ? 'expected' : 'recorded'}`,
