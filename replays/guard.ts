@@ -7,12 +7,14 @@ import type { KernelView } from '../reducers/state.js';
 
 /** How far the events of one chunk may reach beyond the ids in use. */
 const NEW_IDS_MAX = 1 << 20;
-/** The same for frames: 64 GiB of memory. */
-const NEW_FRAMES_MAX = 1 << 24;
+/** How far a frame may lie beyond those there are: the model takes the next one. */
+const FRAMES_GAP_MAX = 4096;
 /** CPUs that Linux supports on x86 (NR_CPUS_RANGE_END). */
 const CPUS_MAX = 8192;
-/** Pages named by the runs of one chunk: 1 TiB. */
-const RUN_PAGES_MAX = 2 ** 28;
+/** Pages named by the runs of one chunk: 64 GiB. */
+const RUN_PAGES_MAX = 2 ** 24;
+/** Pages from which on structural sharing costs more than it saves. */
+const WIDE_PAGES = 1 << 16;
 /** Page index in a file: 16 TiB. */
 const FILE_INDEX_MAX = 2 ** 32;
 
@@ -24,7 +26,8 @@ interface Room {
   readonly anonVmas: number;
   readonly inodes: number;
   readonly files: number;
-  readonly frames: number;
+  /** Grows with the frames that come. */
+  frames: number;
   runPages: number;
 }
 type Fields = Readonly<Record<string, number | readonly number[]>>;
@@ -32,7 +35,7 @@ type Fields = Readonly<Record<string, number | readonly number[]>>;
 type Check = (event: Fields, room: Room) => boolean;
 
 const below =
-  (field: string, limit: 'mms' | 'anonVmas' | 'inodes' | 'frames'): Check =>
+  (field: string, limit: 'mms' | 'anonVmas' | 'inodes'): Check =>
   (event, room) =>
     isId(event[field]) && (event[field] as number) < room[limit];
 
@@ -63,6 +66,24 @@ const runs =
     return true;
   };
 
+/** The frame that an event allocates. */
+const allocates: Check = ({ pfn }, room) => {
+  if (!isId(pfn) || (pfn as number) >= room.frames) return false;
+  room.frames = Math.max(room.frames, (pfn as number) + 1 + FRAMES_GAP_MAX);
+  return true;
+};
+
+/** Frames that runs [.., pfn, n] bring. */
+const bringsFrames: Check = ({ runs: list }, room) => {
+  const numbers = list as readonly number[];
+  for (let i = 0; i + 3 <= numbers.length; i += 3) {
+    const [pfn, n] = [numbers[i + 1] as number, numbers[i + 2] as number];
+    if (!isId(pfn) || pfn >= room.frames) return false;
+    room.frames = Math.max(room.frames, pfn + Math.max(n, 0) + FRAMES_GAP_MAX);
+  }
+  return true;
+};
+
 /** The runs in `field` end before `limit`; they begin `from` numbers into each `stride`, with the count last. */
 const runsBelow =
   (field: string, stride: number, from: number, limit: (room: Room) => number): Check =>
@@ -89,10 +110,10 @@ const WIDENING: Partial<Record<EventType, readonly Check[]>> = {
   AnonVmaCreated: [below('anonVma', 'anonVmas')],
   InodeCreated: [below('inode', 'inodes')],
   FdInstalled: [(event, room) => (event['file'] as number) < room.files],
-  FolioAllocated: [below('pfn', 'frames')],
+  FolioAllocated: [allocates],
   PageTablesFreed: [walk('vpn', 'vpnEnd')],
   PtesMoved: [runs('runs', 2, 1)],
-  PageCacheAdded: [runsBelow('runs', 3, 1, (room) => room.frames), runsBelow('runs', 3, 0, () => FILE_INDEX_MAX)],
+  PageCacheAdded: [bringsFrames, runsBelow('runs', 3, 0, () => FILE_INDEX_MAX)],
   PageCacheRemoved: [runsBelow('runs', 3, 0, () => FILE_INDEX_MAX)],
   PageCacheHolesForgotten: [runs('runs', 2, 1), runsBelow('runs', 2, 0, () => FILE_INDEX_MAX)],
   PageCacheHolesNoted: [runs('runs', 2, 1), runsBelow('runs', 2, 0, () => FILE_INDEX_MAX)],
@@ -125,19 +146,28 @@ export function folding<T>(file: string, offset: number, apply: () => T): T {
 
 /** Why `events`, a chunk of them, cannot be folded onto `state`; null if they can. */
 export function unfoldable(state: KernelView, events: readonly KernelEvent[]): string | null {
+  return examined(state, events).problem;
+}
+
+/** Do `events` name so many pages that applying them to a copy of all is quicker than keeping what they leave alone? */
+export const isWide = (state: KernelView, events: readonly KernelEvent[]): boolean =>
+  examined(state, events).pages > WIDE_PAGES;
+
+function examined(state: KernelView, events: readonly KernelEvent[]): { problem: string | null; pages: number } {
   const room: Room = {
     mms: state.mms.length + NEW_IDS_MAX,
     anonVmas: state.anonVmas.length + NEW_IDS_MAX,
     inodes: state.inodes.length + NEW_IDS_MAX,
     files: state.positions.length + NEW_IDS_MAX,
-    frames: state.maxPfn + NEW_FRAMES_MAX,
+    frames: state.maxPfn + FRAMES_GAP_MAX,
     runPages: RUN_PAGES_MAX,
   };
   for (const event of events) {
     const ofType = checks[event.type];
     if (ofType === null) continue;
     for (const check of ofType)
-      if (!check(event as unknown as Fields, room)) return `${event.type} names more than any machine has`;
+      if (!check(event as unknown as Fields, room))
+        return { problem: `${event.type} names more than any machine has`, pages: 0 };
   }
-  return null;
+  return { problem: null, pages: RUN_PAGES_MAX - room.runPages };
 }

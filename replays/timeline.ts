@@ -1,10 +1,11 @@
 // Time travel: the state at any event of a log, and steps forward and back from there.
 import type { KernelEvent } from '../events/index.js';
-import { applied, appliedAll } from '../reducers/index.js';
+import { applied, appliedAll, apply } from '../reducers/index.js';
 import type { KernelState, KernelView } from '../reducers/state.js';
+import { own } from '../reducers/state.js';
 import { InputError } from '../src/lib/errors.js';
 import { foldChunk } from './fold.js';
-import { folding, unfoldable } from './guard.js';
+import { folding, isWide, unfoldable } from './guard.js';
 import type { LogChunk, LogReader, NumberedEvent } from './log/reader.js';
 
 /** States kept around the position: each shares with its neighbour all but some 15 KB. */
@@ -29,6 +30,13 @@ export function stateAt(reader: LogReader, n: number): KernelState {
 function checkPosition(reader: LogReader, n: number): void {
   if (!Number.isInteger(n) || n < reader.firstEvent || n > reader.eventCount)
     throw new RangeError(`position ${n}: the log goes from ${reader.firstEvent} to ${reader.eventCount}`);
+}
+
+/** The state after `events`, which shares nothing with `state`. */
+function copied(state: KernelView, events: readonly KernelEvent[]): KernelView {
+  const copy = own(state);
+  for (const event of events) apply(copy, event);
+  return copy;
 }
 
 export type Direction = 'forward' | 'backward';
@@ -207,7 +215,7 @@ export class Timeline {
   /** The state after event `number`, from the one before it. */
   #after(state: KernelView, number: number): KernelView {
     const event = this.event(number);
-    return this.#fold(state, [event], () => applied(state, event));
+    return this.#fold(state, [event], () => (isWide(state, [event]) ? copied(state, [event]) : applied(state, event)));
   }
 
   #fold(state: KernelView, events: readonly KernelEvent[], apply: () => KernelView): KernelView {
@@ -258,7 +266,9 @@ export class Timeline {
     for (let at = first + (marks.states.length - 1) * MARK_EVENTS; at + MARK_EVENTS <= n; at += MARK_EVENTS) {
       const piece = events.slice(at - first, at - first + MARK_EVENTS);
       const before = marks.states[marks.states.length - 1] as KernelView;
-      marks.states.push(this.#fold(before, piece, () => appliedAll(before, piece)));
+      marks.states.push(
+        this.#fold(before, piece, () => (isWide(before, piece) ? copied(before, piece) : appliedAll(before, piece))),
+      );
     }
     this.#marks = marks;
   }

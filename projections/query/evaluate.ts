@@ -38,7 +38,7 @@ export function evaluate(expression: Expression, scope: QueryScope): QueryValue 
     case 'name':
       return nameValue(expression.name, expression.at, scope);
     case 'call': {
-      const subject = SUBJECTS[expression.name];
+      const subject = Object.hasOwn(SUBJECTS, expression.name) ? SUBJECTS[expression.name] : undefined;
       if (subject === undefined) throw new NotModelledError(`${expression.name}(...) in expressions`);
       return subject(
         scope,

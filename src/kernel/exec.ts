@@ -14,7 +14,7 @@ import {
   VM_READ,
   VM_WRITE,
 } from '../../reducers/vma.js';
-import { assert } from '../lib/assert.js';
+import { InputError } from '../lib/errors.js';
 import { mmput } from './exit.js';
 import { NO_FILE } from './files.js';
 import type { Kernel, KernelThread } from './kernel.js';
@@ -36,6 +36,8 @@ const STACK_EXPAND = 131_072;
  * and the caller's own counter is charged for them meanwhile (`acct_arg_size()`).
  */
 export function* bprmMmInit(k: Kernel, tid: number, pages: number, foreignLayout: boolean): KernelThread<void> {
+  if (!(pages >= 0 && pages * PAGE_SIZE <= k.machine.stackLimit))
+    throw new InputError({}, `${pages} pages of arguments, more than a stack may have`);
   const { mm: old, cpu } = currentTask(k, tid);
   const mm = k.view.mms.length;
   k.emit({
@@ -71,7 +73,7 @@ export function* bprmMmInit(k: Kernel, tid: number, pages: number, foreignLayout
 /** `begin_new_exec()`, `exec_mmap()`: the task takes the new address space; the old one loses a user. */
 export function beginNewExec(k: Kernel, tid: number): void {
   const { mm: old, execMm } = currentTask(k, tid);
-  assert(execMm !== 0, 'exec-without-mm', tid);
+  if (execMm === 0) throw new InputError({}, `task ${tid} becomes another program, but no execve was begun`);
   const pages = mmAt(k.view, execMm).stackVm;
   if (old !== 0) k.emit({ type: 'ArgPagesAccounted', mm: old, rssAnon: -pages });
   k.emit({ type: 'TaskMmSwitched', tid, mm: execMm });
@@ -95,7 +97,8 @@ export function abandonExec(k: Kernel, tid: number): void {
 export function setupArgPages(k: Kernel, tid: number, start: number, length: number): void {
   const { mm } = currentTask(k, tid);
   const [stack] = mmAt(k.view, mm).vmas;
-  assert(stack !== undefined && stack.end === STACK_TOP, 'no-provisional-stack', mm);
+  if (stack === undefined || stack.end !== STACK_TOP)
+    throw new InputError({}, `task ${tid} sets up its stack, but no execve was begun, or it was done before`);
   const { start: oldStart, end: oldEnd, pgoff, flags } = stack;
   const pages = (oldEnd - oldStart) / PAGE_SIZE;
   const end = start + length;

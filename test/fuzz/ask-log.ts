@@ -19,7 +19,8 @@ import { printOperation } from '../../src/workload/text/print.js';
 /** Question and outcome: `answered`, `damage` (told as a result) or the error. */
 export type Outcome = readonly [question: string, outcome: string, error: Error | null];
 
-function ask(question: string, action: () => string | void): Outcome {
+/** What became of one question. */
+export function ask(question: string, action: () => string | void): Outcome {
   try {
     return [question, action() ?? 'answered', null];
   } catch (error) {

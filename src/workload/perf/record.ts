@@ -273,6 +273,8 @@ function namedEnter(name: string, payload: string): Decoded {
 function exitValue(payload: string, line: number): number {
   const text = payload.trim();
   if (!text.startsWith('0x')) return num(text, line);
+  if (!/^0x[0-9a-f]{1,16}$/.test(text))
+    throw new InputError({ line }, `not the result of a call: ${text.slice(0, 40)}`);
   const value = BigInt(text);
   return Number(BigInt.asIntN(64, value));
 }

@@ -79,9 +79,10 @@ export class TextScanner {
     if (text.charCodeAt(at) === c.ZERO && text.charCodeAt(at + 1) === c.LOWER_X) {
       at += 2;
       for (; ; at++) {
-        const code = text.charCodeAt(at) | 0x20;
+        const code = text.charCodeAt(at);
+        const lower = code | 0x20;
         if (code >= 48 && code <= 57) value = value * 16 + (code - 48);
-        else if (code >= 97 && code <= 102) value = value * 16 + (code - 87);
+        else if (lower >= 97 && lower <= 102) value = value * 16 + (lower - 87);
         else break;
       }
       if (at === start + 2) throw new ScanError(at, 'expected hexadecimal digits');
