@@ -2,6 +2,7 @@
 import type { InodeView, VmaView } from '../../reducers/state.js';
 import { InodeKind, PG_NOT_UPTODATE, cachedPfn, nextFreePfn, pageAt } from '../../reducers/state.js';
 import { VM_EXEC, VM_RAND_READ, vmaPages } from '../../reducers/vma.js';
+import { NotModelledError } from '../lib/errors.js';
 import type { Kernel } from './kernel.js';
 import { PAGE_SIZE } from './kernel.js';
 import { nextFreePfns } from './page-alloc.js';
@@ -96,6 +97,13 @@ export function appendPteRun(runs: number[], vpn: number, pfn: number): void {
   runs.push(vpn, pfn, 1);
 }
 
+/** Pages of a file that the model keeps account of: 1 TiB. A page cache that is sparse beyond all use would fill our memory. */
+export const FILE_PAGES_MAX = 2 ** 28;
+
+function mustBeNear(index: number): void {
+  if (index >= FILE_PAGES_MAX) throw new NotModelledError('pages of a file beyond 1 TiB');
+}
+
 /** Gives frames to pages of `indices` that the recording implies were cached before it began: on the LRU since long. */
 function materialize(k: Kernel, id: number, indices: readonly number[], count: number): void {
   const inode = k.view.inodes[id] as InodeView;
@@ -103,6 +111,7 @@ function materialize(k: Kernel, id: number, indices: readonly number[], count: n
   const pfns = nextFreePfns(k.view, count);
   let next = 0;
   const absent = indices.filter((index) => cachedPfn(inode, index) === -2);
+  absent.forEach(mustBeNear);
   for (const index of absent) appendPteRun(runs, index, pfns[next++] as number);
   k.emit({
     type: 'PageCacheAdded',
@@ -126,6 +135,7 @@ function zeroBeyondData(k: Kernel, id: number, index: number): void {
 
 /** `filemap_add_folio()` of a new page, which waits in `cpu`'s LRU batch. */
 function addToCache(k: Kernel, id: number, index: number, cpu: number): void {
+  mustBeNear(index);
   k.emit({
     type: 'PageCacheAdded',
     inode: id,

@@ -16,6 +16,12 @@ describe('a workload with', () => {
   it.each(['setup_arg_pages(0x7ffff0000000, 0x21000)', 'begin_new_exec()'])('%s and no execve before it', (call) => {
     expect(() => runWorkload(`${MAP}\n1 ${call}`)).toThrow(/no execve was begun/);
   });
+  it('pages so far into a file that keeping account of them would fill the memory', () => {
+    const far = 'memfd_create("m", 0) = 3\nfallocate(3, 0, 0x7ffffffff000, 0x2000)';
+    expect(() => runWorkload(far)).toThrow(NotModelledError);
+    expect(() => runWorkload('inode("x", 0, 4096, 1)\ncache_add("x", 99999999999, 1)')).toThrow(InputError);
+    expect(() => runWorkload('inode("x", 0, 4096, 1)\ncache_holes("x", [0, 99999999999])')).toThrow(InputError);
+  });
   it('more pages of arguments than a stack may have', () => {
     expect(() => runWorkload(`${MAP}\n1 bprm_mm_init(1000000000000)`)).toThrow(/more than a stack may have/);
   });
