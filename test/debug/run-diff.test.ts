@@ -7,8 +7,8 @@ import type { RunDifference } from '../../src/debug/run-diff.js';
 import { compareRuns, isSame, loggedRun } from '../../src/debug/run-diff.js';
 import { stateDifferences } from '../../src/debug/state-diff.js';
 import { whatIf } from '../../src/debug/what-if.js';
-import { arbitrarySteps, operationsOf } from '../support/arbitrary-workload.js';
-import { logOfOperations, logOfText } from './support.js';
+import { arbitrarySteps } from '../support/arbitrary-workload.js';
+import { logOfOperations, logOfText, withMemory } from './support.js';
 
 const LINES = [
   '1 mmap(0x20000000, 0x2000, RW, PRIV|ANON|FIXED, -1, 0) = A',
@@ -26,14 +26,14 @@ describe('two runs', () => {
   it('of the same operations are the same, in chunks of any size', async () => {
     await fc.assert(
       fc.asyncProperty(arbitrarySteps(25), fc.integer({ min: 1, max: 30 }), async (steps, chunkEvents) => {
-        const operations = operationsOf(steps);
+        const operations = withMemory(steps);
         const [a, b] = [logOfOperations(operations), logOfOperations(operations, { writer: { chunkEvents } })];
         const difference = await compare(a, b);
         expect(isSame(difference)).toBe(true);
         expect(difference.divergence).toBeNull();
         expect(stateDifferences(stateAt(a, a.eventCount), stateAt(b, b.eventCount), { sameRun: true })).toEqual([]);
       }),
-      { numRuns: 40 },
+      { numRuns: 25 },
     );
   });
   it('are aligned again behind lines that only one of them has', async () => {
@@ -79,10 +79,10 @@ describe('what-if', () => {
   it('of no change gives the same events, whatever the workload', async () => {
     await fc.assert(
       fc.asyncProperty(arbitrarySteps(25), async (steps) => {
-        const { runs, state, unrunnable } = await whatIf(searched(logOfOperations(operationsOf(steps))), nothing);
+        const { runs, state, unrunnable } = await whatIf(searched(logOfOperations(withMemory(steps))), nothing);
         expect([isSame(runs), state, unrunnable]).toEqual([true, [], []]);
       }),
-      { numRuns: 40 },
+      { numRuns: 25 },
     );
   });
   it('of a behaviour is the difference to a run with it', async () => {

@@ -11,15 +11,15 @@ import { stateAt } from '../../replays/timeline.js';
 import { valueAt, wholeText } from '../../src/debug/probe.js';
 import { Interrupted } from '../../src/debug/session.js';
 import { truth } from '../../projections/query/evaluate.js';
-import { ARENA, arbitrarySteps, operationsOf } from '../support/arbitrary-workload.js';
+import { ARENA, arbitrarySteps } from '../support/arbitrary-workload.js';
 import { foldableEvents } from '../support/arbitrary-events.js';
 import { logOfEvents, readerOf } from '../support/logs.js';
-import { answers, debuggerOn, logOfOperations, logOfText } from './support.js';
+import { answers, debuggerOn, logOfOperations, logOfText, withMemory } from './support.js';
 
 const SMALL = { keyframeEvents: 40, chunkEvents: 16 };
 
 /** Logs of random workloads, with keyframes so near that searches cross many. */
-const workloadLog = arbitrarySteps(25).map((steps) => logOfOperations(operationsOf(steps), { writer: SMALL }));
+const workloadLog = arbitrarySteps(25).map((steps) => logOfOperations(withMemory(steps), { writer: SMALL }));
 /** Logs of events that no kernel emits. */
 const wildLog = foldableEvents(120).map((events) => readerOf(logOfEvents(events, 3, SMALL)));
 
@@ -46,6 +46,16 @@ const EXPRESSIONS = [
   'vma(1, 0x7f1200000000).start',
 ];
 
+const STOPS = [
+  `watch page(1, ${page(4)}).mapcount`,
+  `break on page(1, ${page(5)}).present`,
+  'watch mm(1).rss_anon',
+  'break event FaultAccounted',
+  'break event VmaInserted if mm(1).map_count > 1',
+  'break syscall mmap',
+  'break invariant',
+];
+
 /** `visit` sees the state of every position, from the first. */
 function eachState(reader: LogReader, visit: (state: KernelView, position: number) => void): void {
   const state: KernelState = stateAt(reader, reader.firstEvent);
@@ -69,9 +79,9 @@ function changesByScan(reader: LogReader, value: (state: KernelView) => string):
 }
 
 /** Where `continue` stops from the beginning on, and `reverse-continue` from the end. */
-async function stopsOf(reader: LogReader, stop: string): Promise<{ forward: number[]; backward: number[] }> {
+async function stopsOf(reader: LogReader, ...stops: string[]): Promise<{ forward: number[]; backward: number[] }> {
   const repl = debuggerOn(reader);
-  expect(await answers(repl, stop)).toMatch(/^stop 1: /);
+  expect(await answers(repl, ...stops)).toMatch(/^stop 1: /);
   const forward: number[] = [];
   while (!(await answers(repl, 'continue')).startsWith('no stop')) forward.push(repl.session.position);
   expect(repl.session.position).toBe(reader.eventCount);
@@ -99,7 +109,7 @@ describe('moves', () => {
           expect(hashState(repl.session.state).hash).toBe(hashState(stateAt(reader, repl.session.position)).hash);
         }
       }),
-      { numRuns: 60 },
+      { numRuns: 40 },
     );
   });
   it('are taken back one by one, and again', async () => {
@@ -156,7 +166,7 @@ describe('stops', () => {
         expect(forward).toEqual(wanted);
         expect(backward).toEqual(wanted.toReversed());
       }),
-      { numRuns: 300 },
+      { numRuns: 120 },
     );
   });
   it('breaks on expressions stop where they turn true, from both sides', async () => {
@@ -174,7 +184,7 @@ describe('stops', () => {
         expect(forward).toEqual(wanted);
         expect(backward).toEqual(wanted.toReversed());
       }),
-      { numRuns: 150 },
+      { numRuns: 80 },
     );
   });
   it('breaks on events stop behind each of them, with a condition where it holds', async () => {
@@ -191,7 +201,21 @@ describe('stops', () => {
         expect(forward).toEqual(wanted);
         expect(backward).toEqual(wanted.toReversed());
       }),
-      { numRuns: 60 },
+      { numRuns: 40 },
+    );
+  });
+  it('together stop wherever one of them does, from both sides', async () => {
+    const several = fc.uniqueArray(fc.constantFrom(...STOPS), { minLength: 2, maxLength: 4 });
+    await fc.assert(
+      fc.asyncProperty(workloadLog, several, async (reader, stops) => {
+        const wanted = new Set<number>();
+        for (const stop of stops) for (const position of (await stopsOf(reader, stop)).forward) wanted.add(position);
+        const { forward, backward } = await stopsOf(reader, ...stops);
+        const inOrder = [...wanted].sort((a, b) => a - b);
+        expect(forward).toEqual(inOrder);
+        expect(backward).toEqual(inOrder.toReversed());
+      }),
+      { numRuns: 40 },
     );
   });
   it('of several kinds come in the order of their positions', async () => {

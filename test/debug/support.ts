@@ -15,7 +15,10 @@ import { DEFAULT_MACHINE } from '../../src/kernel/kernel.js';
 import { MemorySink } from '../../src/lib/bytes.js';
 import { Run } from '../../src/sched/run.js';
 import type { Operation } from '../../src/workload/operation.js';
+import { NO_RESULT } from '../../src/workload/operation.js';
 import { SOURCE, readerOf } from '../support/logs.js';
+import { ARENA, ARENA_PAGES, operationsOf, prologue } from '../support/arbitrary-workload.js';
+import type { Step } from '../support/arbitrary-workload.js';
 import { parseWorkload } from '../support/workload.js';
 
 export interface Logged {
@@ -51,6 +54,14 @@ export function logOfOperations(operations: readonly Operation[], options: Logge
   for (const operation of operations) run.execute(operation);
   log.close({}, SOURCE);
   return readerOf(sink.bytes());
+}
+
+/** Random steps as a workload that begins with open files and memory at most of the pages that the steps name. */
+export function withMemory(steps: readonly Step[]): Operation[] {
+  const [RW, PRIVATE_ANON_FIXED] = [3, 0x32];
+  const mapped = { line: 0, pid: 1, name: 'mmap', result: NO_RESULT };
+  const memory = { ...mapped, args: [ARENA, (ARENA_PAGES - 4) * 4096, RW, PRIVATE_ANON_FIXED, -1, 0] };
+  return [...prologue(), memory, ...operationsOf(steps)];
 }
 
 /** The log of a workload text. */

@@ -7,8 +7,8 @@ import { forEachPte } from '../../reducers/pte.js';
 import { Operations } from '../../src/debug/operations.js';
 import type { Why } from '../../src/debug/why.js';
 import { whyLines, whyOf } from '../../src/debug/why.js';
-import { arbitrarySteps, operationsOf } from '../support/arbitrary-workload.js';
-import { logOfOperations, logOfText } from './support.js';
+import { arbitrarySteps } from '../support/arbitrary-workload.js';
+import { logOfOperations, logOfText, withMemory } from './support.js';
 
 async function ask(reader: LogReader, text: string, at = reader.eventCount): Promise<Why> {
   const operations = new Operations(reader);
@@ -91,7 +91,7 @@ describe('why', () => {
 
   it('begins every chain on random workloads with the event that made the value, and goes back in time to a beginning', async () => {
     const logs = arbitrarySteps(30).map((steps) =>
-      logOfOperations(operationsOf(steps), { writer: { keyframeEvents: 40, chunkEvents: 16 } }),
+      logOfOperations(withMemory(steps), { writer: { keyframeEvents: 40, chunkEvents: 16 } }),
     );
     let asked = 0;
     await fc.assert(
