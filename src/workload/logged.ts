@@ -63,21 +63,28 @@ function isResult(value: unknown): value is Result {
 }
 
 /**
- * `logged` as an operation that may be printed or run.
- * @throws InputError, with its line but no file, if no parser makes such a one.
+ * `logged`, which stands in the log `file`, as an operation that may be printed or run.
+ * @throws InputError if no parser makes such a one.
  */
-export function loggedOperation<T extends UncheckedOperation>(logged: T): T & Operation {
+export function loggedOperation<T extends UncheckedOperation>(logged: T, file?: string): T & Operation {
   const { line, pid, name, args, result } = logged;
   const sound =
     Number.isSafeInteger(line) &&
     (pid === null || (Number.isSafeInteger(pid) && pid >= 0)) &&
     args.every((each) => isValue(each, 0)) &&
     isResult(result);
-  if (!sound) throw new InputError({}, `the log has an operation that is none (${name.slice(0, 40)}, line ${line})`);
+  if (!sound)
+    throw new InputError(
+      file === undefined ? {} : { file },
+      `the log has an operation that is none (${name.slice(0, 40)}, line ${line})`,
+    );
   return logged as T & Operation;
 }
 
 /** All of `logged`, each checked when it is reached. */
-export function* loggedOperations<T extends UncheckedOperation>(logged: Iterable<T>): Generator<T & Operation> {
-  for (const each of logged) yield loggedOperation(each);
+export function* loggedOperations<T extends UncheckedOperation>(
+  logged: Iterable<T>,
+  file?: string,
+): Generator<T & Operation> {
+  for (const each of logged) yield loggedOperation(each, file);
 }

@@ -14,7 +14,7 @@ export async function printCommand(path: string, options: { readonly json: boole
   const reader = openLog(path);
   if (!options.json) out(reader.header.recorded ? RECORDING_HEADER : WORKLOAD_HEADER);
   let lines = 0;
-  for (const operation of loggedOperations(reader.operations())) {
+  for (const operation of loggedOperations(reader.operations(), path)) {
     out(options.json ? JSON.stringify(operation, bigintsAsText) : printOperation(operation));
     if (++lines % LINES === 0) await drained();
   }

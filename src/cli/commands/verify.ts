@@ -19,7 +19,7 @@ export async function verifyCommand(
   const result = verifyLog(source, nodeTools, {
     deep: options.deep,
     reexecute: (operations, header) =>
-      reexecute(loggedOperations(operations), {
+      reexecute(loggedOperations(operations, path), {
         ...settingsOf(header),
         recorded: header.recorded,
         lenient: true,
