@@ -138,10 +138,11 @@ async function judge(subject, plain) {
 
 /** Why a model counts as not caught, or null. */
 function survival({ kind, args }, found, program, plain) {
-  if (kind === 'hidden') return found === undefined ? null : 'is seen after all: take it out of HIDDEN';
+  if (kind === 'hidden' && found === undefined) return null;
   if (found === undefined) return `survives ${workloads} workloads`;
   if (found.operations > OPERATIONS_MAX) return `shrinks only to ${found.operations} operations`;
   if (conform(plain, [found.file])[0] !== 0) return 'what was found is not its doing: the model as it is differs there';
+  if (kind === 'hidden') return 'is seen after all: take it out of HIDDEN';
   const isAssertion = found.differences[0]?.subject === 'model';
   if (!isAssertion && conform(program, [found.file, ...args])[0] !== 1)
     return 'the shrunk workload does not show it alone';
