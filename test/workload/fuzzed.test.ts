@@ -22,6 +22,9 @@ describe('a workload with', () => {
     expect(() => runWorkload('inode("x", 0, 4096, 1)\ncache_add("x", 99999999999, 1)')).toThrow(InputError);
     expect(() => runWorkload('inode("x", 0, 4096, 1)\ncache_holes("x", [0, 99999999999])')).toThrow(InputError);
   });
+  it('a CPU that no machine has', () => {
+    expect(() => runWorkload(`${MAP}\n1 cpu(9007199254740991)`)).toThrow(/a CPU below 8192/);
+  });
   it('more pages of arguments than a stack may have', () => {
     expect(() => runWorkload(`${MAP}\n1 bprm_mm_init(1000000000000)`)).toThrow(/more than a stack may have/);
   });

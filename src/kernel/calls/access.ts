@@ -20,6 +20,9 @@ const afterAccess = (result: AccessResult): Got =>
 
 const loadedText = (byte: number): Got => (byte >= 0 ? { value: byte } : { word: byte === -1 ? 'unknown' : 'mixed' });
 
+/** CPUs that Linux supports on x86 (NR_CPUS_RANGE_END). */
+const CPUS_MAX = 8192;
+
 /** Handlers by name. */
 export const ACCESS_CALLS: Readonly<Record<string, Handler>> = {
   *load(k, call) {
@@ -41,6 +44,7 @@ export const ACCESS_CALLS: Readonly<Record<string, Handler>> = {
   },
   *cpu(k, call) {
     const cpu = intArg(call, 0);
+    if (cpu >= CPUS_MAX) throw badArgument(call, 0, `a CPU below ${CPUS_MAX}`);
     if (currentTask(k, call.tid).cpu !== cpu) k.emit({ type: 'TaskMoved', tid: call.tid, cpu });
     return null;
   },
