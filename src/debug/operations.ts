@@ -1,4 +1,5 @@
 // The operations of a log: by number, by line, and the names that their results bound.
+import type { FrameIndexEntry } from '../../replays/log/format.js';
 import type { LogChunk, LogReader } from '../../replays/log/reader.js';
 import type { LoggedOperation } from '../../replays/log/operation-codec.js';
 import { EXIT, UserError } from '../lib/errors.js';
@@ -16,6 +17,8 @@ interface Binding {
 export class Operations {
   readonly #reader: LogReader;
   readonly #frames = new Map<number, readonly LoggedOperation[]>();
+  /** The frame asked for last: operations are asked for in order, mostly. */
+  #frame: FrameIndexEntry | undefined = undefined;
   #names: ReadonlyMap<string, readonly Binding[]> | null = null;
   /** The chunk asked for last: neighbouring events are asked for in a row. */
   #chunk: LogChunk | null = null;
@@ -34,10 +37,10 @@ export class Operations {
 
   /** The operation with that id; null for -1 and ids that the log does not hold. */
   at(id: number): LoggedOperation | null {
-    const { operationFrames } = this.#reader.footer;
-    const frame = operationFrames.find(([, first, n]) => id >= first && id < first + n);
-    if (frame === undefined) return null;
-    const [, first, n] = frame;
+    const holds = ([, first, n]: FrameIndexEntry): boolean => id >= first && id < first + n;
+    if (this.#frame === undefined || !holds(this.#frame)) this.#frame = this.#reader.footer.operationFrames.find(holds);
+    if (this.#frame === undefined) return null;
+    const [, first, n] = this.#frame;
     let operations = this.#frames.get(first);
     if (operations === undefined) {
       operations = [...this.#reader.operations(first, first + n)];
