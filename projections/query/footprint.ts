@@ -107,13 +107,16 @@ const PARTS: Readonly<Record<string, PartOf>> = {
     },
 };
 
+/** Names of numbers that the language knows. */
+const SIZES: Readonly<Record<string, number>> = { P: 4096, H: 2 * 1024 * 1024 };
+
 /** The number that an expression is whatever the state; null if it depends on it, or is none. */
 export function constantOf(expression: Expression, nameOf: QueryScope['nameOf']): number | null {
   switch (expression.node) {
     case 'number':
       return expression.value;
     case 'name':
-      return expression.name === 'P' ? 4096 : (nameOf(expression.name) ?? null);
+      return nameOf(expression.name) ?? SIZES[expression.name] ?? null;
     case 'binary': {
       const a = constantOf(expression.left, nameOf);
       const b = constantOf(expression.right, nameOf);

@@ -6,10 +6,13 @@ import type { OperationOutcome, RunDifference } from './run-diff.js';
 import { fieldsApart } from './run-diff.js';
 import type { Difference } from './state-diff.js';
 import { differenceText } from './state-diff.js';
-import { count, eventText, plural } from './words.js';
+import { briefly, count, plural, some } from './words.js';
 
 /** Operations and subjects listed. */
 const SHOWN = 12;
+
+/** Types of events listed. */
+const TYPES_SHOWN = 6;
 
 /** What the two sides are called: `was` and `now`, or the names of two logs. */
 export interface Sides {
@@ -28,13 +31,11 @@ function typesText(types: readonly string[]): string {
     words.push(n === 1 ? (types[i] as string) : `${types[i]} x${n}`);
     i += n;
   }
-  return words.length === 0 ? 'nothing' : words.join(' ');
+  return words.length === 0 ? '-' : words.join(' ');
 }
 
-function eventSide(event: KernelEvent | null, fields: readonly string[] | undefined): string {
-  if (event === null) return 'nothing more in this operation';
-  return fields === undefined ? eventText(event) : `${event.type} ${fields.join(' ')}`;
-}
+const eventSide = (event: KernelEvent | null, fields: ReadonlySet<string> | null): string =>
+  event === null ? 'nothing more in this operation' : briefly(event, fields ?? undefined);
 
 /** Two lines, the words before them equally wide. */
 function both(indent: string, { a, b }: Sides, left: string, right: string): string[] {
@@ -51,17 +52,24 @@ function onlyLines(side: string, outcomes: readonly OperationOutcome[], total: n
   ];
 }
 
+/** Events by type, where one side has more. */
+function countLines({ events, counts }: RunDifference, { a, b }: Sides): string[] {
+  if (counts.length === 0) return [];
+  const types = counts.map((each) => `${each.type} ${count(each.a)} -> ${count(each.b)}`);
+  return [`events, ${a} -> ${b}: ${count(events.a)} -> ${count(events.b)}; ${some(types, TYPES_SHOWN)}`];
+}
+
 /** The runs, then what differs in the end. */
 export function runDifferenceLines(runs: RunDifference, state: readonly Difference[], sides: Sides): string[] {
   const { divergence, otherwise, otherwiseCount, onlyA, onlyACount, onlyB, onlyBCount } = runs;
-  const lines: string[] = [];
+  const lines: string[] = countLines(runs, sides);
   if (divergence !== null) {
     const { a, eventA, eventB, was, now } = divergence;
     const fields = was !== null && now !== null ? fieldsApart(was, now) : null;
     const numbers = eventA === eventB ? `event ${eventA}` : `event ${eventA} (${sides.a}), ${eventB} (${sides.b})`;
     lines.push(
       `first divergence: ${numbers}, ${place(a)}`,
-      ...both('  ', sides, eventSide(was, fields?.[0]), eventSide(now, fields?.[1])),
+      ...both('  ', sides, eventSide(was, fields), eventSide(now, fields)),
     );
   }
   lines.push(...onlyLines(sides.a, onlyA, onlyACount), ...onlyLines(sides.b, onlyB, onlyBCount));

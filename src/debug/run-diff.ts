@@ -1,5 +1,5 @@
 // Two runs side by side, operation by operation: where they part, and which operations went otherwise.
-import type { KernelEvent } from '../../events/index.js';
+import type { EventType, KernelEvent } from '../../events/index.js';
 import { SHAPES } from '../../events/index.js';
 import { sameEvent } from '../../replays/diverge.js';
 import type { PlainOperation } from '../../replays/log/operation-codec.js';
@@ -30,7 +30,7 @@ export interface OperationOutcome {
 export interface Otherwise {
   readonly a: OperationOutcome;
   readonly b: OperationOutcome;
-  /** Types of events on each side, without those that both begin and end with. */
+  /** Types of events on each side, without those that both begin with and those that both end with. */
   readonly typesA: readonly string[];
   readonly typesB: readonly string[];
   readonly gotA: unknown;
@@ -47,7 +47,17 @@ export interface FirstDivergence {
   readonly now: KernelEvent | null;
 }
 
+/** How many events of a type each side has. */
+export interface TypeCount {
+  readonly type: EventType;
+  readonly a: number;
+  readonly b: number;
+}
+
 export interface RunDifference {
+  /** Events of each side, and the types of which one has more, the largest difference first. */
+  readonly events: { readonly a: number; readonly b: number };
+  readonly counts: readonly TypeCount[];
   readonly divergence: FirstDivergence | null;
   readonly otherwise: readonly Otherwise[];
   readonly otherwiseCount: number;
@@ -56,6 +66,8 @@ export interface RunDifference {
   readonly onlyB: readonly OperationOutcome[];
   readonly onlyBCount: number;
 }
+
+type Fields = Readonly<Record<string, unknown>>;
 
 /** Of each list so many are kept, the rest is counted. */
 const KEPT = 100;
@@ -84,6 +96,8 @@ export function* loggedRun(reader: LogReader): Generator<RunOperation> {
 
 /** Operations of a run with some read ahead. */
 class Ahead {
+  /** Events of the operations taken, by type. */
+  readonly counts = new Map<EventType, number>();
   readonly #source: Iterator<RunOperation>;
   readonly #read: { readonly operation: RunOperation; readonly key: string }[] = [];
 
@@ -101,8 +115,10 @@ class Ahead {
     return this.#read[i] as { operation: RunOperation; key: string };
   }
 
+  /** Goes on to the next operation. */
   take(): void {
-    this.#read.shift();
+    for (const { type } of this.#read.shift()?.operation.events ?? [])
+      this.counts.set(type, (this.counts.get(type) ?? 0) + 1);
   }
 }
 
@@ -123,6 +139,8 @@ const outcomeOf = ({ id, operation }: RunOperation): OperationOutcome => ({
 });
 
 class Comparison {
+  readonly events = { a: 0, b: 0 };
+  counts: readonly TypeCount[] = [];
   divergence: FirstDivergence | null = null;
   readonly otherwise: Otherwise[] = [];
   otherwiseCount = 0;
@@ -130,6 +148,16 @@ class Comparison {
   onlyACount = 0;
   readonly onlyB: OperationOutcome[] = [];
   onlyBCount = 0;
+
+  /** All operations were told: `a` and `b` are the events of each side by type. */
+  finish(a: ReadonlyMap<EventType, number>, b: ReadonlyMap<EventType, number>): void {
+    for (const n of a.values()) this.events.a += n;
+    for (const n of b.values()) this.events.b += n;
+    this.counts = [...new Set([...a.keys(), ...b.keys()])]
+      .map((type) => ({ type, a: a.get(type) ?? 0, b: b.get(type) ?? 0 }))
+      .filter((each) => each.a !== each.b)
+      .sort((x, y) => Math.abs(y.a - y.b) - Math.abs(x.a - x.b) || (x.type < y.type ? -1 : 1));
+  }
 
   only(side: 'A' | 'B', operation: RunOperation): void {
     if (side === 'A' ? this.onlyACount++ < KEPT : this.onlyBCount++ < KEPT)
@@ -211,6 +239,7 @@ export async function compareRuns(
     }
     if (compared % BREATH === BREATH - 1) await breathe();
   }
+  comparison.finish(left.counts, right.counts);
   return comparison;
 }
 
@@ -218,12 +247,10 @@ export async function compareRuns(
 export const isSame = ({ divergence, otherwiseCount, onlyACount, onlyBCount }: RunDifference): boolean =>
   divergence === null && otherwiseCount + onlyACount + onlyBCount === 0;
 
-/** The fields of two events of one type that differ: [of the first, of the second]; null if the types differ. */
-export function fieldsApart(was: KernelEvent, now: KernelEvent): readonly [string[], string[]] | null {
+/** Names of the fields in which two events of one type differ; null if the types do. */
+export function fieldsApart(was: KernelEvent, now: KernelEvent): ReadonlySet<string> | null {
   if (was.type !== now.type) return null;
-  const [x, y] = [was, now] as unknown as readonly Readonly<Record<string, unknown>>[];
-  const names = Object.keys(SHAPES[was.type].fields).filter(
-    (name) => JSON.stringify(x![name]) !== JSON.stringify(y![name]),
-  );
-  return [names.map((name) => `${name}=${String(x![name])}`), names.map((name) => `${name}=${String(y![name])}`)];
+  const [x, y] = [was, now] as unknown as readonly [Fields, Fields];
+  const names = Object.keys(SHAPES[was.type].fields);
+  return new Set(names.filter((name) => JSON.stringify(x[name]) !== JSON.stringify(y[name])));
 }

@@ -26,17 +26,21 @@ function fieldText(kind: FieldKind, value: unknown, numbers: number): string {
   return `[${shown.join(',')}${list.length > numbers ? `,... ${count(list.length)} numbers` : ''}]`;
 }
 
-/** `AnonPageMapped mm=2 vpn=0x7f12e0001 pfn=301 ...`; of lists no more than `numbers`. */
-export function eventText(event: KernelEvent, numbers = Infinity): string {
-  const fields = Object.entries(SHAPES[event.type].fields).map(([name, kind]) => {
+/** Fields of an event as `name=value`, those that `wanted` names; of lists no more than `numbers`. */
+function fieldTexts(event: KernelEvent, numbers: number, wanted?: ReadonlySet<string>): string[] {
+  return Object.entries(SHAPES[event.type].fields).flatMap(([name, kind]) => {
+    if (wanted !== undefined && !wanted.has(name)) return [];
     const value = (event as unknown as Readonly<Record<string, unknown>>)[name];
-    return `${name}=${fieldText(kind, value, numbers)}`;
+    return [`${name}=${fieldText(kind, value, numbers)}`];
   });
-  return [event.type, ...fields].join(' ');
 }
 
-/** The same on one line of a terminal: a fork's event may name hundreds of pages. */
-export const briefly = (event: KernelEvent): string => eventText(event, NUMBERS_SHOWN);
+/** `AnonPageMapped mm=2 vpn=0x7f12e0001 pfn=301 ...`, with all it holds. */
+export const eventText = (event: KernelEvent): string => [event.type, ...fieldTexts(event, Infinity)].join(' ');
+
+/** The same on one line of a terminal, of the fields `wanted` if told: a fork's event may name hundreds of pages. */
+export const briefly = (event: KernelEvent, wanted?: ReadonlySet<string>): string =>
+  [event.type, ...fieldTexts(event, NUMBERS_SHOWN, wanted)].join(' ');
 
 /** The line of an operation, with what the model made of it where the line does not say. A plain 0 is not worth a word. */
 export function operationText(logged: LoggedOperation): string {

@@ -122,7 +122,7 @@ describe.each(readdirSync(docs).filter((name) => readFileSync(join(docs, name), 
         return part.info === 'session' ? { ...part, text: ran(part.text, folder) } : part;
       });
       if (UPDATE) writeFileSync(join(docs, name), joined(now));
-      else expect(joined(now)).toBe(joined(parts));
+      else expect(joined(now), 'UPDATE_DOCS=1 npx vitest run test/docs writes it anew').toBe(joined(parts));
     });
   },
 );
