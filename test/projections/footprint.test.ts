@@ -99,6 +99,11 @@ describe('a footprint', () => {
   });
   it('knows what arguments are without a state', () => {
     const value = (text: string): number | null => constantOf(parseExpression(text), NAMES.nameOf);
-    expect([value('A + 2*P'), value('H - 2'), value('B'), value('mm(1).rss')]).toEqual([ARENA + 8192, 2097150, null, null]);
+    expect([value('A + 2*P'), value('H - 2'), value('B'), value('mm(1).rss')]).toEqual([
+      ARENA + 8192,
+      2097150,
+      null,
+      null,
+    ]);
   });
 });
