@@ -7,6 +7,7 @@ import { EXIT, UserError } from '../lib/errors.js';
 import { exclusions } from '../oracle/conform/exclusions.js';
 import type { FoundMismatch, FuzzResult } from '../oracle/conform/fuzz.js';
 import { fuzz } from '../oracle/conform/fuzz.js';
+import { checkAreas } from '../oracle/conform/generate/index.js';
 import type { Session } from '../oracle/conform/session.js';
 import { nameAddresses } from '../workload/addresses.js';
 import { printWorkload } from '../workload/text/print.js';
@@ -24,27 +25,44 @@ interface Subject {
   readonly areas: readonly string[];
 }
 
+/** Which workloads a run is to make. */
+export interface FuzzChoice {
+  readonly workloads: number;
+  readonly seed: number;
+  readonly areas: readonly string[];
+  readonly length: number;
+  readonly mismatchesMax: number;
+}
+
+/** What the options say. @throws UserError for a number that is none, or an area that does not exist. */
+export function fuzzChoice(fuzz: string, options: ConformOptions): FuzzChoice {
+  const areas = options.areas.split(',').filter((each) => each !== '');
+  checkAreas(areas);
+  return {
+    workloads: wholeNumber(fuzz, '--fuzz'),
+    seed: wholeNumber(options.seed, '--seed'),
+    areas,
+    length: wholeNumber(options.length, '--length', 10_000),
+    mismatchesMax: wholeNumber(options.maxMismatches, '--max-mismatches'),
+  };
+}
+
 /** Runs, shrinks what differs, prints; 1 if anything differs. */
 export async function fuzzCommand(
   session: Session,
   behaviours: Behaviours,
   model: string,
+  choice: FuzzChoice,
   options: ConformOptions,
 ): Promise<ExitCode> {
-  const workloads = wholeNumber(options.fuzz ?? '', '--fuzz');
-  const seed = wholeNumber(options.seed, '--seed');
-  const areas = options.areas.split(',').filter((each) => each !== '');
+  const { workloads, seed, areas } = choice;
   const progress = new Progress('conform', options.quiet || options.json);
   const breather = new Breather();
   progress.expect(workloads);
   const seconds = stopwatch();
   const result = await fuzz(session, {
-    workloads,
-    seed,
-    areas,
-    length: wholeNumber(options.length, '--length', 10_000),
+    ...choice,
     behaviours,
-    mismatchesMax: wholeNumber(options.maxMismatches, '--max-mismatches'),
     progress: () => progress.add(1),
     breathe: async () => {
       if (breather.due()) await breather.breathe();

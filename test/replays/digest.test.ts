@@ -79,7 +79,7 @@ describe('the digest', () => {
           number | number[],
         ];
         const other = typeof value === 'number' ? value + 1 : [...value, 3, 1];
-        const changed = made.with(i, { ...made[i]!, [name]: other } as KernelEvent);
+        const changed = made.with(i, { ...made[i]!, [name]: other });
         expect(digestOf(state, changed)).not.toBe(digestOf(state, made));
       }),
     );

@@ -1,6 +1,6 @@
 // folioscope conform FILE.. | --fuzz N
 import { accessSync, constants } from 'node:fs';
-import { BEHAVIOUR_NAMES, behavioursOf, DEFAULT_KERNEL, withBehaviours } from '../../kernel/behaviours.js';
+import { release } from 'node:os';
 import type { Behaviours } from '../../kernel/behaviours.js';
 import type { ExitCode } from '../../lib/errors.js';
 import { EXIT, InputError, NotModelledError, UserError } from '../../lib/errors.js';
@@ -12,8 +12,9 @@ import type { Verdict } from '../../oracle/conform/judge.js';
 import { judge } from '../../oracle/conform/judge.js';
 import { Session } from '../../oracle/conform/session.js';
 import type { Operation } from '../../workload/operation.js';
-import { fuzzCommand, writeResult } from '../conform-fuzz.js';
+import { fuzzChoice, fuzzCommand, writeResult } from '../conform-fuzz.js';
 import { printMismatches } from '../conform-report.js';
+import { modelledKernel, nearestVersion } from '../kernel-option.js';
 import { readWorkload } from '../read-workload.js';
 import { bold, count, flushOut, out } from '../output.js';
 
@@ -34,17 +35,6 @@ export interface ConformOptions {
   readonly quiet: boolean;
 }
 
-/** The running kernel's version if the model has it, else the newest. */
-function modelledVersion(release: string): string {
-  const version = /^\d+\.\d+/.exec(release)?.[0] ?? DEFAULT_KERNEL;
-  try {
-    behavioursOf(version);
-    return version;
-  } catch {
-    return DEFAULT_KERNEL;
-  }
-}
-
 /** 0: no difference; 1: there is one; 4: the kernel cannot be asked here. */
 export async function conformCommand(files: readonly string[], options: ConformOptions): Promise<ExitCode> {
   if ((files.length === 0) === (options.fuzz === undefined))
@@ -55,7 +45,9 @@ export async function conformCommand(files: readonly string[], options: ConformO
   const tell = (line: string): void => {
     if (!options.quiet) process.stderr.write(`conform: ${line}\n`);
   };
-  if (options.fuzz !== undefined) checkFolder(options.output);
+  const model = modelledKernel(options.kernel ?? nearestVersion(release()), options.with, options.without);
+  const choice = options.fuzz === undefined ? null : fuzzChoice(options.fuzz, options);
+  if (choice !== null) checkFolder(options.output);
   const session = await Session.open({ deep: options.deep, tell });
   // Whatever is under way then fails for want of an agent; a second signal ends us at once, and the guard alone gives everything back.
   let closing: Promise<void> | null = null;
@@ -63,15 +55,13 @@ export async function conformCommand(files: readonly string[], options: ConformO
   process.once('SIGINT', interrupted);
   process.once('SIGTERM', interrupted);
   try {
-    const version = options.kernel ?? modelledVersion(session.kernel);
-    const behaviours = withBehaviours(behavioursOf(version), options.with, options.without);
-    const model = modelText(version, behaviours);
+    const { behaviours, words } = model;
     const code =
-      options.fuzz !== undefined
-        ? await fuzzCommand(session, behaviours, model, options)
+      choice !== null
+        ? await fuzzCommand(session, behaviours, words, choice, options)
         : options.record
           ? await recordCommand(session, workloads, behaviours, options)
-          : await filesCommand(session, workloads, behaviours, model, options);
+          : await filesCommand(session, workloads, behaviours, words, options);
     return closing === null ? code : EXIT.interrupted;
   } catch (error) {
     if (closing === null) throw error;
@@ -91,13 +81,6 @@ function checkFolder(folder: string): void {
   } catch (error) {
     throw new UserError(`cannot write into ${folder}: ${(error as Error).message}`, EXIT.io);
   }
-}
-
-/** `6.18 -anon-exclusive`. */
-function modelText(version: string, behaviours: Behaviours): string {
-  const base = behavioursOf(version);
-  const changed = BEHAVIOUR_NAMES.filter((name) => behaviours[name] !== base[name]);
-  return [version, ...changed.map((name) => `${behaviours[name] ? '+' : '-'}${name}`)].join(' ');
 }
 
 interface Workload {

@@ -30,14 +30,20 @@ const EMPHASIS: readonly number[] = [0, 1, 1, 1, 3];
 /** Tries before a step that has nothing to work on gives way to any step. */
 const PATIENCE = 40;
 
+/** @throws UserError for an area that does not exist, or none at all. */
+export function checkAreas(areas: readonly string[]): void {
+  if (areas.length === 0) throw new UserError(`no area given; there are ${AREA_NAMES.join(', ')}`, EXIT.input);
+  areas.forEach(areaNamed);
+}
+
 /**
  * A random workload. Every address lies in the arena, but for those that make a call fail at once; a call that faults pages in covers
  * a few dozen at most.
  * @throws UserError for an area that does not exist, or none at all.
  */
 export function generateWorkload({ seed, number, areas, length }: WorkloadChoice): Operation[] {
+  checkAreas(areas);
   const chosen = areas.map(areaNamed);
-  if (chosen.length === 0) throw new UserError(`no area given; there are ${AREA_NAMES.join(', ')}`, EXIT.input);
   const random = new Random(seed, number);
   const draft = new Draft(random);
   for (const prepare of new Set(chosen.flatMap(({ prologue }) => prologue))) prepare(draft);
