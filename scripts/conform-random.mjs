@@ -12,7 +12,7 @@ const command = fileURLToPath(new URL('../dist/folioscope.js', import.meta.url))
 let worst = 0;
 for (let run = 0; run < 3; run++) {
   const seed = randomInt(2 ** 31);
-  console.log(`seed ${seed}`);
+  process.stdout.write(`seed ${seed}\n`);
   const args = [command, 'conform', '--fuzz', values.workloads, '--seed', String(seed), '--areas', values.areas, '-q'];
   const { status } = spawnSync(process.execPath, args, { stdio: 'inherit' });
   worst = Math.max(worst, status ?? 1);
