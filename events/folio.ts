@@ -52,14 +52,32 @@ export interface FolioDirtied {
   readonly type: 'FolioDirtied';
   readonly pfn: number;
 }
-/** `mlock_folio()`, `mlock_new_folio()`: pages [pfn, n]* are mapped by a locked VMA. */
-export interface FoliosMlocked {
-  readonly type: 'FoliosMlocked';
+/**
+ * Pages [pfn, n]* entered `cpu`'s mlock batch, in this order, each with a reference more: `mlock_folio()`, `mlock_new_folio()`,
+ * `munlock_folio()` by `kind`, one of reducers/state.ts MlockKind. `set` are the page flags that are set at once: PG_MLOCKED, or none.
+ */
+export interface MlockBatched {
+  readonly type: 'MlockBatched';
+  readonly cpu: number;
+  readonly kind: number;
   readonly runs: readonly number[];
+  readonly set: number;
+  readonly ref: number;
 }
-/** `munlock_folio()`: no locked VMA maps pages [pfn, n]* any more. */
-export interface FoliosMunlocked {
-  readonly type: 'FoliosMunlocked';
+/**
+ * `mlock_folio_batch()`: a CPU's mlock batch was worked off. `pages` [pfn, flags]* are those whose flags, with the count of mlocks, became
+ * others, and what they are now. The batch's references go, one for each place in it; `freed` [pfn, n]* had no other.
+ */
+export interface MlockBatchDrained {
+  readonly type: 'MlockBatchDrained';
+  readonly cpu: number;
+  readonly ref: number;
+  readonly pages: readonly number[];
+  readonly freed: readonly number[];
+}
+/** `lru_add()`: pages [pfn, n]* that were mlocked before they came to the LRU are unevictable, by no mlock counted yet. */
+export interface FoliosUnevictable {
+  readonly type: 'FoliosUnevictable';
   readonly runs: readonly number[];
 }
 /** `folio_clear_dirty_for_io()`: the page goes to its disk; the entries that mapped it for writing were protected before. */
@@ -174,8 +192,9 @@ export type FolioEvent =
   | FolioUptodateSet
   | FolioDirtied
   | FolioCleaned
-  | FoliosMlocked
-  | FoliosMunlocked
+  | MlockBatched
+  | MlockBatchDrained
+  | FoliosUnevictable
   | LruAddDrained
   | LruLazyfreeDrained
   | InodeCreated

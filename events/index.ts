@@ -238,8 +238,9 @@ export const CATALOGUE: { readonly [T in EventType]: { readonly opcode: number; 
   },
   FolioDirtied: { opcode: 45, fields: { pfn: 'pfn' } },
   FolioCleaned: { opcode: 58, fields: { pfn: 'pfn' } },
-  FoliosMlocked: { opcode: 62, fields: { runs: 'pfnRuns' } },
-  FoliosMunlocked: { opcode: 63, fields: { runs: 'pfnRuns' } },
+  MlockBatched: { opcode: 64, fields: { cpu: 'cpu', kind: 'int', runs: 'pfnRuns', set: 'int', ref: 'int' } },
+  MlockBatchDrained: { opcode: 65, fields: { cpu: 'cpu', ref: 'int', pages: 'ints', freed: 'pfnRuns' } },
+  FoliosUnevictable: { opcode: 66, fields: { runs: 'pfnRuns' } },
   LruAddDrained: { opcode: 46, fields: { cpu: 'cpu', ref: 'int', freed: 'pfnRuns' } },
   LruLazyfreeDrained: { opcode: 47, fields: { cpu: 'cpu', ref: 'int', freed: 'pfnRuns' } },
   InodeCreated: {

@@ -46,7 +46,8 @@ export function frameCounts(state: KernelView): Map<number, FrameCounts> {
     });
     for (const pfn of mm.gather) of(pfn).ref++;
   }
-  for (const cpu of state.cpus) for (const pfn of [...cpu.lruAdd, ...cpu.lruLazyfree]) of(pfn).ref++;
+  for (const { lruAdd, lruLazyfree, mlock } of state.cpus)
+    for (const pfn of [...lruAdd, ...lruLazyfree, ...mlock.filter((_, i) => i % 2 === 0)]) of(pfn).ref++;
   for (const inode of state.inodes)
     for (const leaf of inode?.pages ?? []) for (const slot of leaf ?? []) if (slot > 0) of(slot - 1).ref++;
   return counts;

@@ -69,6 +69,7 @@ export const activity: Projection<Activity> = {
     GatherFlushed: (view, { freed }) => void (view.framesFreed += pagesOf(freed, 2, 1)),
     LruAddDrained: (view, { freed }) => void (view.framesFreed += pagesOf(freed, 2, 1)),
     LruLazyfreeDrained: (view, { freed }) => void (view.framesFreed += pagesOf(freed, 2, 1)),
+    MlockBatchDrained: (view, { freed }) => void (view.framesFreed += pagesOf(freed, 2, 1)),
     PageCacheRemoved: (view, { freed }) => void (view.framesFreed += pagesOf(freed, 2, 1)),
   },
 };

@@ -114,7 +114,19 @@ export class SubjectHash {
   cpu(id: number): void {
     this.hash.number(id);
     // -1 stands for no CPU; asking an array for it is slow.
-    if (id >= 0 && this.#cpusSeen[id] !== this.#batch) this.#indexed(this.#state.cpus, this.#cpusSeen, id, 5);
+    if (id < 0 || this.#cpusSeen[id] === this.#batch) return;
+    const cpu = this.#state.cpus[id];
+    if (!cpu) return this.hash.pair(ABSENT, 5);
+    while (this.#cpusSeen.length < id) this.#cpusSeen.push(0);
+    this.#cpusSeen[id] = this.#batch;
+    this.#list(cpu.lruAdd, 5);
+    this.#list(cpu.lruLazyfree, 5);
+    // Digests of before there were such batches are without them.
+    if (cpu.mlock.length > 0) this.#list(cpu.mlock, 5);
+  }
+  #list(values: readonly number[], kind: number): void {
+    if (values.length > 0) this.numbers(values);
+    else this.hash.pair(0, kind);
   }
 
   #indexed(objects: readonly (object | null)[], seen: number[], id: number, kind: number): void {
@@ -214,6 +226,11 @@ export class SubjectHash {
     }
   }
 
+  /** Frames of [pfn, number]*. */
+  framesOfPairs(pairs: readonly number[]): void {
+    for (let i = 0; i + 2 <= pairs.length; i += 2) this.frame(pairs[i] as number);
+  }
+
   /** Entries of [vpn, ..., n, ...]*, with the count `at` numbers behind the vpn. */
   entries(mmId: number, runs: readonly number[], stride: number, at: number): void {
     for (let i = 0; i + stride <= runs.length; i += stride) {
@@ -306,6 +323,7 @@ const EXTRA_STEPS: Partial<Record<EventType, readonly Step[]>> = {
     { method: 'entriesFrom', args: ['mm', 'vpn', 'runs'] },
     { method: 'entriesFrom', args: ['mm', 'newVpn', 'runs'] },
   ],
+  MlockBatchDrained: [{ method: 'framesOfPairs', args: ['pages'] }],
   PageCacheHolesNoted: [{ method: 'slots', args: ['inode', 'runs', 2] }],
   PageCacheHolesForgotten: [{ method: 'slots', args: ['inode', 'runs', 2] }],
   FdInstalled: [

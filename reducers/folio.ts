@@ -8,11 +8,12 @@ import {
   PG_DIRTY,
   PG_FREE,
   PG_LRU,
-  PG_MLOCKED,
   PG_NOT_UPTODATE,
   PG_SWAPBACKED,
+  PG_UNEVICTABLE,
   SECTION,
   cachedPfn,
+  newCpu,
   pageOf,
   setCacheSlot,
 } from './state.js';
@@ -55,7 +56,7 @@ function takePage(state: KernelState, pfn: number): Page {
 export function enterLruBatch(state: KernelState, page: Page, pfn: number, cpu: number): void {
   page.lruCpu = cpu;
   if (cpu < 0) return;
-  while (state.cpus.length <= cpu) state.cpus.push({ lruAdd: [], lruLazyfree: [] });
+  while (state.cpus.length <= cpu) state.cpus.push(newCpu());
   state.cpus[cpu]!.lruAdd.push(pfn);
 }
 
@@ -100,18 +101,34 @@ export const folioReducers: Reducers<FolioEvent['type']> = {
     const page = pageOf(state, pfn);
     if (page) page.flags = uptodate === 1 ? page.flags & ~PG_NOT_UPTODATE : page.flags | PG_NOT_UPTODATE;
   },
-  FoliosMlocked(state, { runs }) {
+  MlockBatched(state, { cpu, kind, runs, set, ref }) {
+    if (cpu < 0) return;
+    while (state.cpus.length <= cpu) state.cpus.push(newCpu());
     for (let i = 0; i + 1 < runs.length; i += 2)
       for (let j = 0; j < runs[i + 1]!; j++) {
         const page = pageOf(state, runs[i]! + j);
-        if (page) page.flags |= PG_MLOCKED;
+        if (!page) continue;
+        page.flags |= set;
+        page.ref += ref;
+        state.cpus[cpu]!.mlock.push(runs[i]! + j, kind);
       }
   },
-  FoliosMunlocked(state, { runs }) {
+  MlockBatchDrained(state, { cpu, ref, pages, freed }) {
+    const batches = state.cpus[cpu];
+    if (!batches) return;
+    for (let i = 0; i + 1 < pages.length; i += 2) {
+      const page = pageOf(state, pages[i]!);
+      if (page) page.flags = pages[i + 1]!;
+    }
+    const batch = batches.mlock.filter((_, i) => i % 2 === 0);
+    batches.mlock = [];
+    drainReferences(state, batch, ref, freed);
+  },
+  FoliosUnevictable(state, { runs }) {
     for (let i = 0; i + 1 < runs.length; i += 2)
       for (let j = 0; j < runs[i + 1]!; j++) {
         const page = pageOf(state, runs[i]! + j);
-        if (page) page.flags &= ~PG_MLOCKED;
+        if (page) page.flags |= PG_UNEVICTABLE;
       }
   },
   FolioCleaned(state, { pfn }) {

@@ -13,6 +13,7 @@ import {
   PG_DIRTY,
   PG_LRU,
   PG_SWAPBACKED,
+  newCpu,
   pageOf,
 } from './state.js';
 
@@ -205,7 +206,7 @@ export const pageTableReducers: Reducers<PageTableEvent['type']> = {
   PagesLazyfreed(state, { mm, runs, ref, lruCpu }) {
     const target = mmOf(state, mm);
     if (!target) return;
-    while (state.cpus.length <= lruCpu) state.cpus.push({ lruAdd: [], lruLazyfree: [] });
+    while (state.cpus.length <= lruCpu) state.cpus.push(newCpu());
     for (let i = 0; i + 3 < runs.length; i += 4) {
       const vpn = runs[i]!;
       const pfn = runs[i + 1]!;

@@ -84,9 +84,11 @@ function restInto(hash: Hash64, state: KernelView): void {
   hash.number(state.committed);
   for (const task of Object.values(state.tasks)) numbersOf(hash, Object.values(task), 1);
   for (const anonVma of state.anonVmas) numbersOf(hash, anonVma === null ? [] : Object.values(anonVma), 2);
-  for (const { lruAdd, lruLazyfree } of state.cpus) {
+  for (const { lruAdd, lruLazyfree, mlock } of state.cpus) {
     numbersOf(hash, lruAdd, 3);
     numbersOf(hash, lruLazyfree, 4);
+    // Keyframes of before there were such batches have hashes without them.
+    if (mlock.length > 0) numbersOf(hash, mlock, 15);
   }
   for (const name of Object.keys(state.inodeByName).sort()) {
     hash.text(name);

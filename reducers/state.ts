@@ -27,10 +27,16 @@ export const PG_SWAPBACKED = 4;
 export const PG_DIRTY = 8;
 export const PG_LRU = 16;
 export const PG_FREE = 32;
-/** Mapped by a locked VMA: reclaim leaves it alone. */
+/** A locked VMA maps it, or did so when that was last counted: reclaim leaves it alone. */
 export const PG_MLOCKED = 128;
+/** On the LRU, in the list of what reclaim does not look at; how many mlocks keep it there is counted from bit MLOCK_COUNT_SHIFT on. */
+export const PG_UNEVICTABLE = 256;
+export const MLOCK_COUNT_SHIFT = 9;
 /** The opposite of PG_uptodate: the page is in the cache and nobody filled it. */
 export const PG_NOT_UPTODATE = 64;
+
+/** What is to be done with a page of an mlock batch: `mlock_folio()`, `mlock_new_folio()` and `munlock_folio()` put it there. */
+export const MlockKind = { munlock: 0, mlock: 1, mlockNew: 2 } as const;
 
 /** Bytes of a page: zeros (null), or a base (a fill byte or a page of a file) with runs written over it: [offset, length, byte]*. */
 export interface Content {
@@ -139,6 +145,8 @@ export interface Inode {
 export interface Cpu {
   lruAdd: number[];
   lruLazyfree: number[];
+  /** [pfn, MlockKind]*, in the order in which they came. */
+  mlock: number[];
 }
 
 /** What a file descriptor leads to. */
@@ -249,6 +257,11 @@ export function setCacheSlot(inode: Inode, index: number, value: number): void {
   slots[index % 512] = value;
 }
 
+/** The batches of a CPU that has none filled. */
+export function newCpu(): Cpu {
+  return { lruAdd: [], lruLazyfree: [], mlock: [] };
+}
+
 /** CPU `cpu`'s batches; empty ones for a CPU not seen yet. */
 export const cpuAt = (state: KernelView, cpu: number): DeepReadonly<Cpu> => state.cpus[cpu] ?? NO_BATCHES;
-const NO_BATCHES: DeepReadonly<Cpu> = { lruAdd: [], lruLazyfree: [] };
+const NO_BATCHES: DeepReadonly<Cpu> = newCpu();

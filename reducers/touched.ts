@@ -98,9 +98,10 @@ export class Touched {
     const frames = this.framesOf(state).fill(0);
     this.#knownFrames = state.maxPfn;
     // The event that drains a batch does not name the frames in it.
-    for (const { lruAdd, lruLazyfree } of state.cpus) {
+    for (const { lruAdd, lruLazyfree, mlock } of state.cpus) {
       for (const pfn of lruAdd) if (pfn < state.maxPfn) frames[pfn] = 1;
       for (const pfn of lruLazyfree) if (pfn < state.maxPfn) frames[pfn] = 1;
+      for (let i = 0; i < mlock.length; i += 2) if (mlock[i]! < state.maxPfn) frames[mlock[i]!] = 1;
     }
   }
 }

@@ -23,6 +23,8 @@ export class Facts {
   readonly gathers = new Map<number, number[]>();
   readonly lruAdd = new Map<number, number[]>();
   readonly lruLazyfree = new Map<number, number[]>();
+  /** A page may be in it more than once. */
+  readonly mlock = new Map<number, number[]>();
 
   /** Writes `n` entries from `vpn` on; frames count up with them where `step` is 1. */
   writeRun(space: MmEntries, vpn: number, pfn: number, n: number, flags: number, step: number): void {

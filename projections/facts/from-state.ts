@@ -17,9 +17,10 @@ export function factsOf(state: KernelView): Facts {
   });
   state.memMap.forEach((section, s) => section.forEach((page, i) => readFrame(facts, state, s * 256 + i, page)));
   for (const mm of state.mms) if (mm) readMm(facts, mm);
-  state.cpus.forEach(({ lruAdd, lruLazyfree }, cpu) => {
+  state.cpus.forEach(({ lruAdd, lruLazyfree, mlock }, cpu) => {
     for (const pfn of lruAdd) facts.enterBatch(facts.lruAdd, cpu, pfn);
     for (const pfn of lruLazyfree) facts.enterBatch(facts.lruLazyfree, cpu, pfn);
+    for (let i = 0; i < mlock.length; i += 2) facts.enterBatch(facts.mlock, cpu, mlock[i] as number);
   });
   return facts;
 }

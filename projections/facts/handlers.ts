@@ -149,6 +149,11 @@ export const factHandlers: Projection<Facts>['on'] = {
     facts.drainBatch(facts.lruLazyfree, cpu, (pfn) => (facts.frames.flags[pfn]! &= ~FRAME_SWAPBACKED));
     facts.freeRuns(freed);
   },
+  MlockBatched: (facts, { cpu, runs }) => forEachFrame(runs, 2, 0, (pfn) => facts.enterBatch(facts.mlock, cpu, pfn)),
+  MlockBatchDrained(facts, { cpu, freed }) {
+    facts.drainBatch(facts.mlock, cpu);
+    facts.freeRuns(freed);
+  },
   InodeCreated: ({ inodes }, { inode, name, kind }) => void inodes.set(inode, { name, kind, pages: new Map() }),
   PageCacheAdded(facts, { inode, runs, swapbacked, lruCpu }) {
     const target = facts.inodes.get(inode);

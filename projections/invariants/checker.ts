@@ -133,6 +133,7 @@ export class Checker {
   /** Frames that a drain concerns without naming them. */
   #batchOf(event: KernelEvent): readonly number[] | undefined {
     if (event.type === 'LruAddDrained') return this.#facts.lruAdd.get(event.cpu);
+    if (event.type === 'MlockBatchDrained') return this.#facts.mlock.get(event.cpu);
     return event.type === 'LruLazyfreeDrained' ? this.#facts.lruLazyfree.get(event.cpu) : undefined;
   }
 

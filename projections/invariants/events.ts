@@ -188,6 +188,7 @@ export const eventInvariants: readonly EventInvariant[] = [
       CowPageMapped: ({ lruCpu }, { facts }, report) => batchBound(facts.lruAdd, lruCpu, report),
       PageCacheAdded: ({ lruCpu }, { facts }, report) => batchBound(facts.lruAdd, lruCpu, report),
       PagesLazyfreed: ({ lruCpu }, { facts }, report) => batchBound(facts.lruLazyfree, lruCpu, report),
+      MlockBatched: ({ cpu }, { facts }, report) => batchBound(facts.mlock, cpu, report),
     },
   },
   {

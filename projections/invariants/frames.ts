@@ -58,13 +58,16 @@ export const frameInvariants: readonly FrameInvariant[] = [
   {
     ...rule,
     name: 'LRU-batch-bound',
-    formula: 'references from LRU batches <= kinds of batch * CPUs',
+    formula: 'references from LRU batches, but for those of mlock, <= kinds of batch * CPUs',
     source: 'mm/swap.c',
     severity: 3,
     since: '5.x',
     check(pfn, _page, _free, { facts, view }) {
-      const batched = facts.frames.batched[pfn] as number;
+      let batched = facts.frames.batched[pfn] as number;
       const bound = 2 * view.cpus.length;
+      // That of mlock may hold a page as often as it was locked and unlocked.
+      if (batched > bound)
+        for (const batch of facts.mlock.values()) batched -= batch.filter((each) => each === pfn).length;
       return batched <= bound ? null : { expected: `at most ${bound}`, found: batched };
     },
   },

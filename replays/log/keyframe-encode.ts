@@ -317,7 +317,7 @@ function sameFill(a: ContentView, b: ContentView): boolean {
 }
 
 const cpusOf = (state: KernelView): unknown =>
-  state.cpus.map(({ lruAdd, lruLazyfree }) => [listOf(lruAdd), listOf(lruLazyfree)]);
+  state.cpus.map(({ lruAdd, lruLazyfree, mlock }) => [lruAdd, lruLazyfree, mlock].map(listOf));
 
 function filesOf(state: KernelView, { tgids }: Selection): unknown {
   const rows = pool.rows(5);

@@ -44,10 +44,11 @@ export function applyKeyframe(state: KernelState, keyframe: Keyframe): void {
   mmsInto(state, mms);
   framesInto(state, frames);
   state.cpus = arrayOf(cpus, 'the CPUs').map((cpu) => {
-    const [lruAdd, lruLazyfree] = arrayOf(cpu, 'a CPU').map((list) =>
+    const [lruAdd, lruLazyfree, mlock] = arrayOf(cpu, 'a CPU').map((list) =>
       numbersIn(list, LIMIT.numbers, 'a batch', BATCH_ALIKE),
     );
-    return { lruAdd: lruAdd ?? [], lruLazyfree: lruLazyfree ?? [] };
+    // Of an older log there are two lists.
+    return { lruAdd: lruAdd ?? [], lruLazyfree: lruLazyfree ?? [], mlock: mlock ?? [] };
   });
   if (state.cpus.length !== cpuCount) throw new MalformedError('another number of CPUs than the keyframe says');
   filesInto(state, files);

@@ -1,6 +1,7 @@
 // What events did to a page, in words that a reviewer can paste into a mail.
 import type { EventOf, KernelEvent } from '../../events/index.js';
 import { PTE_WRITE } from '../../reducers/pte.js';
+import { MlockKind } from '../../reducers/state.js';
 import { namesFrame, writesEntry } from './names-of-events.js';
 import { hex, plural } from './words.js';
 
@@ -98,6 +99,12 @@ export function storyOf(event: KernelEvent, focus: Focus, who: Who): string {
       return `CPU ${event.cpu} emptied its batch of new pages, which held a reference`;
     case 'LruLazyfreeDrained':
       return `CPU ${event.cpu} emptied its batch of lazily freed pages`;
+    case 'MlockBatched':
+      return `the page waits in CPU ${event.cpu}'s mlock batch, which holds a reference, to be ${event.kind === MlockKind.munlock ? 'unlocked' : 'locked'}`;
+    case 'MlockBatchDrained':
+      return `CPU ${event.cpu} emptied its mlock batch`;
+    case 'FoliosUnevictable':
+      return 'the page came to the LRU mlocked: unevictable';
     case 'TaskCreated':
       return `task ${event.tid} came into being${event.parent === 0 ? '' : `, child of ${event.parent}`}`;
     case 'TaskMmSwitched':

@@ -72,22 +72,22 @@ export function* bprmMmInit(k: Kernel, tid: number, pages: number, foreignLayout
 
 /** `begin_new_exec()`, `exec_mmap()`: the task takes the new address space; the old one loses a user. */
 export function beginNewExec(k: Kernel, tid: number): void {
-  const { mm: old, execMm } = currentTask(k, tid);
+  const { mm: old, execMm, cpu } = currentTask(k, tid);
   if (execMm === 0) throw new InputError({}, `task ${tid} becomes another program, but no execve was begun`);
   const pages = mmAt(k.view, execMm).stackVm;
   if (old !== 0) k.emit({ type: 'ArgPagesAccounted', mm: old, rssAnon: -pages });
   k.emit({ type: 'TaskMmSwitched', tid, mm: execMm });
   k.emit({ type: 'ExecMmPrepared', tid, mm: 0 });
-  if (old !== 0) mmput(k, old);
+  if (old !== 0) mmput(k, old, cpu);
 }
 
 /** execve failed after the address space was begun: `free_bprm()`. */
 export function abandonExec(k: Kernel, tid: number): void {
-  const { mm: old, execMm } = currentTask(k, tid);
+  const { mm: old, execMm, cpu } = currentTask(k, tid);
   if (execMm === 0) return;
   if (old !== 0) k.emit({ type: 'ArgPagesAccounted', mm: old, rssAnon: -mmAt(k.view, execMm).stackVm });
   k.emit({ type: 'ExecMmPrepared', tid, mm: 0 });
-  mmput(k, execMm);
+  mmput(k, execMm, cpu);
 }
 
 /**

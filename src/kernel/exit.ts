@@ -11,9 +11,9 @@ import { unlinkAnonVmas } from './rmap.js';
  * stay in the gather until finishExit(): a recording tells that moment apart.
  */
 export function doExit(k: Kernel, tid: number, deferFlush = false): void {
-  const { mm } = currentTask(k, tid);
+  const { mm, cpu } = currentTask(k, tid);
   k.emit({ type: 'TaskExited', tid, mm });
-  if (mm !== 0) mmput(k, mm, deferFlush);
+  if (mm !== 0) mmput(k, mm, cpu, deferFlush);
 }
 
 /** `do_group_exit()`: every thread of the group goes, the caller first. */
@@ -24,20 +24,20 @@ export function doGroupExit(k: Kernel, tid: number): void {
   for (const each of [tid, ...tids.filter((other) => other !== tid)]) doExit(k, each);
 }
 
-/** `mmput()`: one user less; the last one takes the address space along. */
-export function mmput(k: Kernel, mm: number, deferFlush = false): void {
+/** `mmput()` on `cpu`: one user less; the last one takes the address space along. */
+export function mmput(k: Kernel, mm: number, cpu: number, deferFlush = false): void {
   k.emit({ type: 'MmUsersChanged', mm, users: -1 });
   if (mmAt(k.view, mm).users > 0) return;
-  exitMmap(k, mm);
+  exitMmap(k, mm, cpu);
   if (!deferFlush) finishExit(k, mm);
 }
 
 /** `exit_mmap()` up to the TLB flush: entries, tables and VMAs go; pages still wait for their references. */
-function exitMmap(k: Kernel, mm: number): void {
+function exitMmap(k: Kernel, mm: number, cpu: number): void {
   updateHiwaterRss(k, mm);
   const { vmas } = mmAt(k.view, mm);
   const gone = vmas.map(({ start, end, flags, anonVma, chain }) => ({ start, end, flags, anonVma, chain }));
-  for (const { start, end, flags } of gone) zapPageRange(k, mm, flags, start, end);
+  for (const { start, end, flags } of gone) zapPageRange(k, mm, flags, start, end, cpu);
   let committed = 0;
   let locked = 0;
   for (const { start, end, flags, anonVma, chain } of gone) {

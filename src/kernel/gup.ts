@@ -16,6 +16,7 @@ import { EFAULT, EINVAL, ENOMEM, PAGE_SIZE, currentTask } from './kernel.js';
 import type { Access } from './memory/fault.js';
 import { handleMmFault } from './memory/fault.js';
 import { markDirty } from './memory/file.js';
+import { lruAddDrainIfMlock } from './swap.js';
 
 /** `faultin_page()` for one page: 0, or -EFAULT where a program would have got a signal. */
 export function* faultinPage(k: Kernel, tid: number, mm: number, vpn: number, access: Access): KernelThread<number> {
@@ -67,11 +68,11 @@ export function* populateVmaPageRange(
   const write = (flags & (VM_WRITE | VM_SHARED)) === VM_WRITE;
   if ((flags & VM_ACCESS) === 0) return -ENOMEM;
   const access: Access = write ? 'write' : 'read';
-  for (let vpn = from / PAGE_SIZE; vpn < to / PAGE_SIZE; vpn++) {
-    const error = yield* faultinPage(k, tid, mm, vpn, access);
-    if (error !== 0) return error;
-  }
-  return 0;
+  let error = 0;
+  for (let vpn = from / PAGE_SIZE; vpn < to / PAGE_SIZE && error === 0; vpn++)
+    error = yield* faultinPage(k, tid, mm, vpn, access);
+  lruAddDrainIfMlock(k, currentTask(k, tid).cpu);
+  return error;
 }
 
 /** `faultin_page_range()` behind MADV_POPULATE_READ and _WRITE: stops at the first error and says which. */
@@ -82,6 +83,13 @@ export function* faultinPageRange(
   end: number,
   write: boolean,
 ): KernelThread<number> {
+  const error = yield* getUserPages(k, tid, start, end, write);
+  lruAddDrainIfMlock(k, currentTask(k, tid).cpu);
+  return error;
+}
+
+/** `__get_user_pages()` over any VMAs. */
+function* getUserPages(k: Kernel, tid: number, start: number, end: number, write: boolean): KernelThread<number> {
   const mm = currentTask(k, tid).mm;
   for (let addr = start; addr < end; addr += PAGE_SIZE) {
     const now = mmAt(k.view, mm);

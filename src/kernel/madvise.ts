@@ -11,7 +11,7 @@ import {
   tableEnd,
 } from '../../reducers/pte.js';
 import type { VmaView } from '../../reducers/state.js';
-import { PG_ANON, PG_DIRTY, PG_LRU, PG_MLOCKED, PG_SWAPBACKED, cpuAt, mmAt, pageAt } from '../../reducers/state.js';
+import { PG_ANON, PG_DIRTY, PG_LRU, PG_SWAPBACKED, PG_UNEVICTABLE, cpuAt, mmAt, pageAt } from '../../reducers/state.js';
 import {
   VM_DONTCOPY,
   VM_DONTDUMP,
@@ -36,7 +36,7 @@ import { faultinPageRange } from './gup.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { EINVAL, ENOMEM, PAGE_SIZE, currentTask, isPageAligned, pageAlignWrapped } from './kernel.js';
 import { append4, flushGather, updateHiwaterRss, zapPageRange } from './memory/zap.js';
-import { PAGEVEC_SIZE, drainLruLazyfree } from './swap.js';
+import { PAGEVEC_SIZE, drainLruLazyfree, lruAddDrainIfMlock } from './swap.js';
 import { modifyVmas } from './vma.js';
 
 const MADV = {
@@ -145,7 +145,7 @@ function madviseVma(
     case MADV.DONTNEED_LOCKED:
       if ((flags & VM_PFNMAP) !== 0 || ((flags & VM_LOCKED) !== 0 && advice === MADV.DONTNEED)) return -EINVAL;
       updateHiwaterRss(k, mm);
-      zapPageRange(k, mm, flags, from, to);
+      zapPageRange(k, mm, flags, from, to, currentTask(k, tid).cpu);
       flushGather(k, mm);
       return 0;
     case MADV.FREE:
@@ -153,6 +153,8 @@ function madviseVma(
       madviseFree(k, mm, from, to, currentTask(k, tid).cpu);
       return 0;
     case MADV.WILLNEED:
+      // Swapped pages of anonymous memory are looked for, and what was read goes to the LRU.
+      if (vma.inode === 0) lruAddDrainIfMlock(k, currentTask(k, tid).cpu);
       return 0;
     case MADV.WIPEONFORK:
       if (vma.inode !== 0 || (flags & VM_SHARED) !== 0) return -EINVAL;
@@ -184,6 +186,7 @@ function madviseVma(
  * else maps them; pages not on the LRU only get the clean entry.
  */
 function madviseFree(k: Kernel, mm: number, start: number, end: number, cpu: number): void {
+  lruAddDrainIfMlock(k, cpu);
   const last = end / PAGE_SIZE;
   for (let vpn = nextTable(mmAt(k.view, mm), start / PAGE_SIZE, last); vpn >= 0;) {
     const stop = Math.min(tableEnd(vpn), last);
@@ -200,7 +203,7 @@ function freeOne(k: Kernel, mm: number, vpn: number, cpu: number): void {
   const page = pageAt(k.view, pfn);
   if ((page.flags & PG_ANON) === 0) return;
   if ((page.flags & PG_DIRTY) !== 0 && page.mapcount !== 1) return;
-  const batched = (page.flags & (PG_LRU | PG_SWAPBACKED | PG_MLOCKED)) === (PG_LRU | PG_SWAPBACKED);
+  const batched = (page.flags & (PG_LRU | PG_SWAPBACKED | PG_UNEVICTABLE)) === (PG_LRU | PG_SWAPBACKED);
   const runs: number[] = [];
   append4(runs, vpn, pfn, pteFlags(entry) & ~PTE_DIRTY, 1);
   k.emit({ type: 'PagesLazyfreed', mm, runs, ref: 1, lruCpu: batched ? cpu : -1 });

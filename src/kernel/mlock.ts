@@ -39,11 +39,11 @@ export function* doMlock(k: Kernel, tid: number, start: number, length: number, 
   if ((flags & ~MLOCK_ONFAULT) !== 0) return -EINVAL;
   const from = pageDown(start);
   const bytes = pageAlignWrapped(length + (start - from));
-  const mm = currentTask(k, tid).mm;
+  const { mm, cpu } = currentTask(k, tid);
   const limit = k.machine.memlockLimit;
   if (limit >= 0 && mmAt(k.view, mm).lockedVm * PAGE_SIZE + bytes > limit) return -ENOMEM;
   const lock = VM_LOCKED | ((flags & MLOCK_ONFAULT) !== 0 ? VM_LOCKONFAULT : 0);
-  const error = applyVmaLockFlags(k, mm, from, bytes, lock);
+  const error = applyVmaLockFlags(k, mm, from, bytes, lock, cpu);
   if (error !== 0) return error;
   return bytes === 0 ? 0 : yield* populateLocked(k, tid, mm, from, from + bytes);
 }
@@ -64,11 +64,12 @@ function* populateLocked(k: Kernel, tid: number, mm: number, start: number, end:
 /** munlock(2). */
 export function doMunlock(k: Kernel, tid: number, start: number, length: number): number {
   const from = pageDown(start);
-  return applyVmaLockFlags(k, currentTask(k, tid).mm, from, pageAlignWrapped(length + (start - from)), 0);
+  const { mm, cpu } = currentTask(k, tid);
+  return applyVmaLockFlags(k, mm, from, pageAlignWrapped(length + (start - from)), 0, cpu);
 }
 
 /** `apply_vma_lock_flags()`: a hole stops it with -ENOMEM; what came before stays changed. */
-function applyVmaLockFlags(k: Kernel, mm: number, start: number, bytes: number, lock: number): number {
+function applyVmaLockFlags(k: Kernel, mm: number, start: number, bytes: number, lock: number, cpu: number): number {
   const end = start + bytes;
   if (end >= 2 ** 64) return -EINVAL;
   if (end === start) return 0;
@@ -81,7 +82,7 @@ function applyVmaLockFlags(k: Kernel, mm: number, start: number, bytes: number, 
     const now = mmAt(k.view, mm);
     const vma = now.vmas[findVmaIndex(now, from)] as VmaView;
     const to = Math.min(vma.end, end);
-    const error = mlockFixup(k, mm, vma, from, to, lock);
+    const error = mlockFixup(k, mm, vma, from, to, lock, cpu);
     if (error !== 0) return error;
     next = to;
   }
@@ -89,7 +90,7 @@ function applyVmaLockFlags(k: Kernel, mm: number, start: number, bytes: number, 
 }
 
 /** `mlock_fixup()`: special mappings are never locked. */
-function mlockFixup(k: Kernel, mm: number, vma: VmaView, from: number, to: number, lock: number): number {
+function mlockFixup(k: Kernel, mm: number, vma: VmaView, from: number, to: number, lock: number, cpu: number): number {
   const wanted = (vma.flags & ~LOCK_MASK) | lock;
   if (wanted === vma.flags || (vma.flags & VM_SPECIAL) !== 0) return 0;
   return modifyVmas(k, mm, from, to, (each) => {
@@ -99,20 +100,20 @@ function mlockFixup(k: Kernel, mm: number, vma: VmaView, from: number, to: numbe
     k.emit({ type: 'VmaFlagsChanged', mm, start, flags: (flags & ~LOCK_MASK) | lock });
     if (change !== 0)
       k.emit({ type: 'VmAccounted', mm, total: 0, data: 0, stack: 0, exec: 0, locked: change * pages, committed: 0 });
-    if (change !== 0) mlockVmaPagesRange(k, mm, vmaLookup(mmAt(k.view, mm), start) as VmaView);
+    if (change !== 0) mlockVmaPagesRange(k, mm, vmaLookup(mmAt(k.view, mm), start) as VmaView, cpu);
   });
 }
 
 /** mlockall(2), and munlockall(2) with `flags` 0 from doMunlockall(). */
 export function* doMlockall(k: Kernel, tid: number, flags: number): KernelThread<number> {
   if (flags === 0 || (flags & ~(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT)) !== 0 || flags === MCL_ONFAULT) return -EINVAL;
-  const mm = currentTask(k, tid).mm;
+  const { mm, cpu } = currentTask(k, tid);
   const limit = k.machine.memlockLimit;
   if ((flags & MCL_CURRENT) !== 0 && limit >= 0 && mmAt(k.view, mm).totalVm * PAGE_SIZE > limit) return -ENOMEM;
   const lock = VM_LOCKED | ((flags & MCL_ONFAULT) !== 0 ? VM_LOCKONFAULT : 0);
   setDefFlags(k, mm, (flags & MCL_FUTURE) !== 0 ? lock : 0);
   if ((flags & MCL_CURRENT) === 0) return 0;
-  lockAll(k, mm, lock);
+  lockAll(k, mm, lock, cpu);
   if ((flags & MCL_ONFAULT) === 0) {
     const { vmas } = mmAt(k.view, mm);
     for (const { start, end } of vmas.map((vma) => ({ start: vma.start, end: vma.end })))
@@ -123,9 +124,9 @@ export function* doMlockall(k: Kernel, tid: number, flags: number): KernelThread
 
 /** munlockall(2). */
 export function doMunlockall(k: Kernel, tid: number): number {
-  const mm = currentTask(k, tid).mm;
+  const { mm, cpu } = currentTask(k, tid);
   setDefFlags(k, mm, 0);
-  lockAll(k, mm, 0);
+  lockAll(k, mm, 0, cpu);
   return 0;
 }
 
@@ -135,11 +136,11 @@ function setDefFlags(k: Kernel, mm: number, lock: number): void {
   if (wanted !== defFlags) k.emit({ type: 'DefFlagsSet', mm, defFlags: wanted });
 }
 
-function lockAll(k: Kernel, mm: number, lock: number): void {
+function lockAll(k: Kernel, mm: number, lock: number, cpu: number): void {
   for (const { start } of [...mmAt(k.view, mm).vmas]) {
     const now = mmAt(k.view, mm);
     const vma = now.vmas[findVmaIndex(now, start)] as VmaView;
-    if (vma.start <= start) mlockFixup(k, mm, vma, Math.max(start, vma.start), vma.end, lock);
+    if (vma.start <= start) mlockFixup(k, mm, vma, Math.max(start, vma.start), vma.end, lock, cpu);
   }
 }
 

@@ -206,7 +206,7 @@ export function* doMmap(k: Kernel, tid: number, call: MmapCall): KernelThread<nu
     splitVma(k, mm, addr + length);
     return -ENOMEM;
   }
-  const unmapped = doMunmap(k, mm, addr, addr + length);
+  const unmapped = doMunmap(k, mm, addr, addr + length, currentTask(k, tid).cpu);
   if (unmapped < 0) return unmapped;
   // shmem_zero_setup() charges the object behind shared anonymous memory as a whole; what was mapped before is gone already.
   if (anonymous && shared && (flags & MAP_NORESERVE) === 0 && !enoughMemory(k, length / PAGE_SIZE)) return -ENOMEM;
@@ -262,7 +262,8 @@ export function vmMunmap(k: Kernel, tid: number, start: number, length: number):
   if (!isPageAligned(start) || start > TASK_SIZE || length > TASK_SIZE - start) return -EINVAL;
   const end = start + pageAlign(length);
   if (end === start) return -EINVAL;
-  return doMunmap(k, currentTask(k, tid).mm, start, end);
+  const { mm, cpu } = currentTask(k, tid);
+  return doMunmap(k, mm, start, end, cpu);
 }
 
 /** Where the heap begins in an address space whose execve did not say. */
@@ -287,7 +288,7 @@ export function* doBrk(k: Kernel, tid: number, wanted: number): KernelThread<num
   };
   if (newEnd === oldEnd) return set();
   if (wanted <= old) {
-    if (doMunmap(k, mm, newEnd, oldEnd) < 0) return old;
+    if (doMunmap(k, mm, newEnd, oldEnd, currentTask(k, tid).cpu) < 0) return old;
     return set();
   }
   const bytes = newEnd - oldEnd;

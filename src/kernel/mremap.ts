@@ -54,6 +54,8 @@ interface Remap {
   readonly fixed: boolean;
   readonly dontUnmap: boolean;
   readonly mayMove: boolean;
+  /** Where it runs. */
+  readonly cpu: number;
 }
 
 /** The caller names the place: `vrm_implies_new_addr()`. */
@@ -63,6 +65,7 @@ const impliesNewAddr = (remap: Remap): boolean => remap.fixed || remap.dontUnmap
 export function* doMremap(k: Kernel, tid: number, call: MremapCall): KernelThread<number> {
   const { flags } = call;
   if ((flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP)) !== 0) return -EINVAL;
+  const { mm, cpu } = currentTask(k, tid);
   const remap: Remap = {
     addr: call.addr,
     oldLength: pageAlignWrapped(call.oldLength),
@@ -71,8 +74,8 @@ export function* doMremap(k: Kernel, tid: number, call: MremapCall): KernelThrea
     fixed: (flags & MREMAP_FIXED) !== 0,
     dontUnmap: (flags & MREMAP_DONTUNMAP) !== 0,
     mayMove: (flags & MREMAP_MAYMOVE) !== 0,
+    cpu,
   };
-  const { mm } = currentTask(k, tid);
   const error = paramsError(k, mm, remap);
   if (error !== 0) return error;
   if (remap.fixed && remap.oldLength === remap.newLength) return yield* remapMove(k, mm, remap);
@@ -151,7 +154,7 @@ function* remapMove(k: Kernel, mm: number, remap: Remap): KernelThread<number> {
 function* mremapTo(k: Kernel, mm: number, remap: Remap): KernelThread<number> {
   const { addr, oldLength, newLength, newAddr } = remap;
   if (remap.fixed) {
-    const error = doMunmap(k, mm, newAddr, newAddr + newLength);
+    const error = doMunmap(k, mm, newAddr, newAddr + newLength, remap.cpu);
     if (error < 0) return error;
     if (vmaLookup(mmAt(k.view, mm), addr) === null) return -EFAULT;
   }
@@ -194,10 +197,10 @@ function* mremapAt(k: Kernel, mm: number, remap: Remap): KernelThread<number> {
 }
 
 /** `shrink_vma()`: what is beyond the new length goes, whatever is mapped there. */
-function shrink(k: Kernel, mm: number, { addr, oldLength, newLength }: Remap): number {
+function shrink(k: Kernel, mm: number, { addr, oldLength, newLength, cpu }: Remap): number {
   const start = addr + newLength;
   if (oldLength - newLength > TASK_SIZE - start) return -EINVAL;
-  return doMunmap(k, mm, start, addr + oldLength);
+  return doMunmap(k, mm, start, addr + oldLength, cpu);
 }
 
 /** `vma_expandable()`: nothing behind the VMA for `grown` bytes. */
@@ -225,7 +228,7 @@ function moveVma(k: Kernel, mm: number, remap: Remap): number {
   movePageTables(k, mm, addr, newAddr, oldLength, true);
   if (oldLength === 0) return newAddr;
   if (!dontUnmap) {
-    const error = doMunmap(k, mm, addr, addr + oldLength);
+    const error = doMunmap(k, mm, addr, addr + oldLength, remap.cpu);
     return error < 0 ? error : newAddr;
   }
   completeDontUnmap(k, mm, addr, oldLength);

@@ -1,11 +1,8 @@
 // anon_vma: which family of address spaces an anonymous page belongs to. mm/rmap.c.
 // Locks: mmap_lock held, for write except in anonVmaPrepare(), which faults call under the read or VMA lock.
-import { pteAt, ptePfn, ptePresent, pteSpecial } from '../../reducers/pte.js';
 import type { MmView, VmaView } from '../../reducers/state.js';
-import { PG_ANON, pageAt } from '../../reducers/state.js';
-import { VM_ACCESS, findVmaIndex, vmaPages } from '../../reducers/vma.js';
+import { VM_ACCESS, findVmaIndex } from '../../reducers/vma.js';
 import type { Kernel } from './kernel.js';
-import { PAGE_SIZE } from './kernel.js';
 
 /** `__anon_vma_prepare()`: gives the VMA at `start` an anon_vma, a compatible neighbour's if there is one. */
 export function anonVmaPrepare(k: Kernel, mm: MmView, vma: VmaView): number {
@@ -86,31 +83,4 @@ export function unlinkAnonVmas(k: Kernel, anonVma: number, chain: readonly numbe
     k.emit({ type: 'AnonVmaLinked', anonVma: parent, activeVmas: 0, children: -1, links: 0 });
     k.emit({ type: 'AnonVmaFreed', anonVma: id });
   }
-}
-
-/** A place where a page is mapped. */
-export interface Mapping {
-  readonly mm: number;
-  readonly vma: VmaView;
-  readonly vpn: number;
-}
-
-/** `rmap_walk()`: where page `pfn` is mapped: VMAs linked to its anon_vma, or VMAs of its file, at its index. */
-export function rmapWalk(k: Kernel, pfn: number): Mapping[] {
-  const page = pageAt(k.view, pfn);
-  const found: Mapping[] = [];
-  if (page.mapcount <= 0) return found;
-  const { mapping, index } = page;
-  const anon = (page.flags & PG_ANON) !== 0;
-  for (const mm of k.view.mms)
-    for (const vma of mm?.vmas ?? []) {
-      const offset = index - vma.pgoff;
-      if (offset < 0 || offset >= vmaPages(vma)) continue;
-      if (anon ? !vma.chain.includes(mapping) : vma.inode !== mapping) continue;
-      const vpn = vma.start / PAGE_SIZE + offset;
-      const entry = pteAt(mm as MmView, vpn);
-      if (ptePresent(entry) && !pteSpecial(entry) && ptePfn(entry) === pfn)
-        found.push({ mm: (mm as MmView).id, vma, vpn });
-    }
-  return found;
 }

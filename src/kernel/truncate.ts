@@ -13,6 +13,7 @@ import { EBADF, EFBIG, EINVAL, PAGE_SIZE, currentTask } from './kernel.js';
 import { markDirty } from './memory/file.js';
 import { flushGather, updateHiwaterRss, zapPageRange } from './memory/zap.js';
 import { appendRun } from './page-alloc.js';
+import { lruAddDrainIfMlock } from './swap.js';
 
 /** ftruncate(2): `do_sys_ftruncate()`. A descriptor that may not write is EINVAL here, unlike elsewhere. */
 export function doFtruncate(k: Kernel, call: Call): number {
@@ -91,8 +92,9 @@ export function truncateInode(k: Kernel, inode: number, size: number, cpu: numbe
   }
   if (grows) return;
   const firstGone = Math.ceil(size / PAGE_SIZE);
-  unmapMappingRange(k, inode, firstGone, Number.MAX_SAFE_INTEGER, true);
-  removeCachedPages(k, inode, firstGone, Number.MAX_SAFE_INTEGER);
+  unmapMappingRange(k, inode, firstGone, Number.MAX_SAFE_INTEGER, true, cpu);
+  // folio_batch_release() of what was found.
+  if (removeCachedPages(k, inode, firstGone, Number.MAX_SAFE_INTEGER)) lruAddDrainIfMlock(k, cpu);
   // What is absent now comes in with its neighbours again; of a recording only what it says is absent is so.
   if (kind === InodeKind.file && !recorded) forgetHoles(k, inode, firstGone);
   const offset = size % PAGE_SIZE;
@@ -146,7 +148,14 @@ function forgetHoles(k: Kernel, inode: number, first: number): void {
 }
 
 /** `unmap_mapping_pages()`: every mapping of pages [first, last) of the file; with `evenCows` private copies as well. */
-export function unmapMappingRange(k: Kernel, inode: number, first: number, last: number, evenCows: boolean): void {
+export function unmapMappingRange(
+  k: Kernel,
+  inode: number,
+  first: number,
+  last: number,
+  evenCows: boolean,
+  cpu: number,
+): void {
   for (let id = 1; id < k.view.mms.length; id++) {
     const mm = k.view.mms[id];
     if (!mm) continue;
@@ -158,8 +167,10 @@ export function unmapMappingRange(k: Kernel, inode: number, first: number, last:
       const start = vma.start + from * PAGE_SIZE;
       const end = vma.start + to * PAGE_SIZE;
       updateHiwaterRss(k, id);
-      if (evenCows) zapPageRange(k, id, vma.flags, start, end);
-      else for (const addr of cachedMappings(k, id, start, end)) zapPageRange(k, id, vma.flags, addr, addr + PAGE_SIZE);
+      if (evenCows) zapPageRange(k, id, vma.flags, start, end, cpu);
+      else
+        for (const addr of cachedMappings(k, id, start, end))
+          zapPageRange(k, id, vma.flags, addr, addr + PAGE_SIZE, cpu);
     }
     flushGather(k, id);
   }
@@ -173,10 +184,10 @@ function cachedMappings(k: Kernel, mm: number, start: number, end: number): numb
   return found;
 }
 
-/** `truncate_inode_pages_range()`, `filemap_remove_folio()`: pages [first, last) leave the cache. */
-export function removeCachedPages(k: Kernel, inode: number, first: number, last: number): void {
+/** `truncate_inode_pages_range()`, `filemap_remove_folio()`: pages [first, last) leave the cache. Were there any? */
+export function removeCachedPages(k: Kernel, inode: number, first: number, last: number): boolean {
   const now = k.view.inodes[inode];
-  if (!now) return;
+  if (!now) return false;
   const runs: number[] = [];
   const freed: number[] = [];
   const limit = Math.min(last, now.pages.length * 512);
@@ -187,4 +198,5 @@ export function removeCachedPages(k: Kernel, inode: number, first: number, last:
     if (pageAt(k.view, pfn).ref === 1) appendRun(freed, pfn);
   }
   if (runs.length > 0) k.emit({ type: 'PageCacheRemoved', inode, runs, ref: -1, freed });
+  return runs.length > 0;
 }

@@ -206,14 +206,14 @@ export function splitExceedsMapCount(k: Kernel, mm: number, start: number, end: 
  * `do_vmi_align_munmap()`: unmaps [start, end) bytes, page aligned: entries, VMAs, tables. Holes are fine.
  * Returns 0 or -ENOMEM. References of the pages go at the end, when the gather is flushed.
  */
-export function doMunmap(k: Kernel, mm: number, start: number, end: number): number {
+export function doMunmap(k: Kernel, mm: number, start: number, end: number, cpu: number): number {
   if (vmasIn(mmAt(k.view, mm), start, end).length === 0) return 0;
   if (splitExceedsMapCount(k, mm, start, end)) return -ENOMEM;
   splitVma(k, mm, start);
   splitVma(k, mm, end);
   updateHiwaterRss(k, mm);
   const gone = vmasIn(mmAt(k.view, mm), start, end).map((vma) => ({ ...vma }));
-  for (const vma of gone) zapPageRange(k, mm, vma.flags, vma.start, vma.end);
+  for (const vma of gone) zapPageRange(k, mm, vma.flags, vma.start, vma.end, cpu);
   for (const vma of gone) {
     k.emit({ type: 'VmaRemoved', mm, start: vma.start });
     if (vma.anonVma !== 0) unlinkAnonVmas(k, vma.anonVma, vma.chain);

@@ -7,9 +7,8 @@ import { NotModelledError } from '../../lib/errors.js';
 import type { Kernel, KernelThread } from '../kernel.js';
 import { allocPage, putPage } from '../page-alloc.js';
 import { anonVmaPrepare } from '../rmap.js';
-import { lruBatchAdded } from '../swap.js';
 import type { Fault, FaultResult } from './fault.js';
-import { mlockVmaPages } from './mlocked.js';
+import { folioAddedLruVma, locksPages } from './mlocked.js';
 import { pteAlloc } from './tables.js';
 
 /** Entry of the shared zero page: present, never writable, no page counted. */
@@ -59,6 +58,7 @@ export function* doAnonymousPage(k: Kernel, fault: Fault): KernelThread<FaultRes
 
 /** The commit that makes a fresh page visible: rmap, rss, LRU batch and entry. The table's lock is held. */
 export function mapFreshPage(k: Kernel, fault: Fault, vma: VmaView, pfn: number, anonVma: number): void {
+  const locked = locksPages(vma.flags);
   k.emit({
     type: 'AnonPageMapped',
     mm: fault.mm,
@@ -67,12 +67,11 @@ export function mapFreshPage(k: Kernel, fault: Fault, vma: VmaView, pfn: number,
     entry: mkPte(pfn, freshFlags(vma)),
     anonVma,
     index: linearPageIndex(vma, fault.addr),
-    ref: 1,
+    ref: locked ? 0 : 1,
     mapcount: 1,
     exclusive: k.behaviours['anon-exclusive'] ? 1 : 0,
     rssAnon: 1,
-    lruCpu: fault.cpu,
+    lruCpu: locked ? -1 : fault.cpu,
   });
-  lruBatchAdded(k, fault.cpu);
-  mlockVmaPages(k, vma, [pfn]);
+  folioAddedLruVma(k, locked, pfn, fault.cpu);
 }

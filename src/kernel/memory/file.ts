@@ -99,7 +99,7 @@ function doFaultAround(k: Kernel, fault: Fault, vma: VmaView, told: number): voi
   const noTable = pteTable(mm, fault.vpn) === null;
   if (noTable && pages.beginsWithLastPage && k.behaviours['fault-around-spares-eof']) return;
   pteAlloc(k, fault.mm, fault.vpn);
-  mlockVmaPages(k, vma, pages.commit(k, fault.mm, readFlags(k, vma)));
+  mlockVmaPages(k, vma, pages.commit(k, fault.mm, readFlags(k, vma)), fault.cpu);
 }
 
 /** `do_cow_fault()`: the program gets a copy at once; the cache's page is never mapped. */
@@ -144,7 +144,7 @@ function mapFilePage(k: Kernel, fault: Fault, vma: VmaView, pfn: number, flags: 
     rssFile: 1 - shmem,
     rssShmem: shmem,
   });
-  mlockVmaPages(k, vma, [pfn]);
+  mlockVmaPages(k, vma, [pfn], fault.cpu);
 }
 
 /** `folio_mark_dirty()`, unless it is already. */

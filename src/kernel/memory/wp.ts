@@ -19,11 +19,11 @@ import { VM_MAYSHARE, VM_SHARED, VM_WRITE, linearPageIndex, vmaLookup } from '..
 import type { Kernel, KernelThread } from '../kernel.js';
 import { allocPage, putPage } from '../page-alloc.js';
 import { anonVmaPrepare } from '../rmap.js';
-import { lruAddDrainCpu, lruBatchAdded } from '../swap.js';
+import { lruAddDrainCpu } from '../swap.js';
 import { freshFlags } from './anonymous.js';
 import type { Fault, FaultResult } from './fault.js';
 import { inodeOf, markDirty } from './file.js';
-import { mlockVmaPages, munlockVmaPages } from './mlocked.js';
+import { folioAddedLruVma, locksPages, munlockVmaPages } from './mlocked.js';
 
 /**
  * `do_wp_page()`. Enter with the VMA lock held for read and the table's lock, which is dropped on return; the entry is present, not
@@ -110,6 +110,7 @@ function* wpPageCopy(k: Kernel, fault: Fault, oldPfn: number): KernelThread<Faul
   const wasAnon = oldPfn >= 0 && (pageAt(k.view, oldPfn).flags & PG_ANON) !== 0;
   const wasShmem = oldPfn >= 0 && !wasAnon && inodeOf(k, vma).kind === InodeKind.shmem;
   const wasFile = oldPfn >= 0 && !wasAnon && !wasShmem;
+  const locked = locksPages(vma.flags);
   k.emit({
     type: 'CowPageMapped',
     mm: mmId,
@@ -120,18 +121,17 @@ function* wpPageCopy(k: Kernel, fault: Fault, oldPfn: number): KernelThread<Faul
     entry: mkPte(pfn, fault.access === 'unshare' ? pteFlags(seen) & PTE_PRESENT : freshFlags(vma)),
     anonVma,
     index: linearPageIndex(vma, fault.addr),
-    ref: 1,
+    ref: locked ? 0 : 1,
     mapcount: 1,
     exclusive: k.behaviours['anon-exclusive'] ? 1 : 0,
     rssFile: wasFile ? -1 : 0,
     rssAnon: wasAnon ? 0 : 1,
     rssShmem: wasShmem ? -1 : 0,
-    lruCpu: fault.cpu,
+    lruCpu: locked ? -1 : fault.cpu,
   });
-  lruBatchAdded(k, fault.cpu);
-  mlockVmaPages(k, vma, [pfn]);
+  folioAddedLruVma(k, locked, pfn, fault.cpu);
   if (oldPfn >= 0) {
-    munlockVmaPages(k, vma.flags, [oldPfn]);
+    munlockVmaPages(k, vma.flags, [oldPfn], fault.cpu);
     putPage(k, oldPfn);
   }
   return 'done';

@@ -15,8 +15,8 @@ import {
   tableEnd,
 } from '../../../reducers/pte.js';
 import type { MmView } from '../../../reducers/state.js';
-import { InodeKind, PG_ANON, PG_MLOCKED, mmAt, pageAt, rssPages } from '../../../reducers/state.js';
-import { findVmaIndex } from '../../../reducers/vma.js';
+import { InodeKind, PG_ANON, mmAt, pageAt, rssPages } from '../../../reducers/state.js';
+import { VM_LOCKED, findVmaIndex } from '../../../reducers/vma.js';
 import type { Kernel } from '../kernel.js';
 import { PAGE_SIZE, TASK_SIZE } from '../kernel.js';
 import { appendRun } from '../page-alloc.js';
@@ -35,24 +35,26 @@ export function updateHiwaterRss(k: Kernel, mm: number): void {
 
 /**
  * `zap_page_range_single()`, one VMA of `unmap_vmas()`: clears the entries of [start, end) bytes, which lie in one VMA with `flags`. Pages stay in the
- * mm's gather until flushGather(). mmap_lock held (for read suffices where the VMA stays).
+ * mm's gather until flushGather(); those of a locked VMA wait in `cpu`'s mlock batch as well. mmap_lock held (for read suffices where the
+ * VMA stays).
  */
-export function zapPageRange(k: Kernel, mm: number, flags: number, start: number, end: number): void {
+export function zapPageRange(k: Kernel, mm: number, flags: number, start: number, end: number, cpu: number): void {
   const last = end / PAGE_SIZE;
   for (let vpn = nextTable(mmAt(k.view, mm), start / PAGE_SIZE, last); vpn >= 0;) {
     const stop = Math.min(tableEnd(vpn), last);
     for (let from = vpn; from < stop; from += k.batchMax)
-      zapPteRange(k, mm, flags, from, Math.min(from + k.batchMax, stop));
+      zapPteRange(k, mm, flags, from, Math.min(from + k.batchMax, stop), cpu);
     if (mmAt(k.view, mm).gather.length >= MAX_GATHER_PAGES) flushGather(k, mm);
     vpn = nextTable(mmAt(k.view, mm), stop, last);
   }
 }
 
-function zapPteRange(k: Kernel, mm: number, vmFlags: number, from: number, to: number): void {
+function zapPteRange(k: Kernel, mm: number, vmFlags: number, from: number, to: number, cpu: number): void {
   const table = pteTable(mmAt(k.view, mm), from) as readonly number[];
   const runs: number[] = [];
   const special: number[] = [];
   const dirtied: number[] = [];
+  const locked = (vmFlags & VM_LOCKED) !== 0;
   const mlocked: number[] = [];
   let file = 0;
   let anon = 0;
@@ -69,7 +71,7 @@ function zapPteRange(k: Kernel, mm: number, vmFlags: number, from: number, to: n
     }
     append4(runs, vpn, pfn, flags, 1);
     const page = pageAt(k.view, pfn);
-    if ((page.flags & PG_MLOCKED) !== 0) mlocked.push(pfn);
+    if (locked) mlocked.push(pfn);
     if ((page.flags & PG_ANON) !== 0) anon++;
     else {
       if (k.view.inodes[page.mapping]?.kind === InodeKind.shmem) shmem++;
@@ -89,7 +91,7 @@ function zapPteRange(k: Kernel, mm: number, vmFlags: number, from: number, to: n
     rssAnon: -anon,
     rssShmem: -shmem,
   });
-  munlockVmaPages(k, vmFlags, mlocked);
+  munlockVmaPages(k, vmFlags, mlocked, cpu);
 }
 
 /** Appends to runs of [vpn, pfn, n, flags]. */

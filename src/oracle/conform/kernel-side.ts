@@ -14,6 +14,7 @@ const KPF_ANON = 12;
 const KPF_SWAPBACKED = 14;
 const KPF_KSM = 21;
 const KPF_ZERO_PAGE = 24;
+const KPF_UNEVICTABLE = 18;
 const KPF_MLOCKED = 33;
 const KPF_ANON_EXCLUSIVE = 34;
 const KPF_COMPOUND_TAIL = 16;
@@ -246,6 +247,7 @@ function page(words: readonly string[], { subjects, frames, naming }: Accumulate
     protnone: entry === null ? undefined : !entry.bit(PTE_PRESENT),
     dirty: seen.dirty,
     mlocked: flags.bit(KPF_MLOCKED),
+    unevictable: flags.bit(KPF_UNEVICTABLE),
     uffd_wp,
     refcount: anon ? seen.refcount : undefined,
     content: seen.content,

@@ -16,6 +16,7 @@ import {
   MM_SHMEMPAGES,
   MM_SWAPENTS,
   PG_MLOCKED,
+  PG_UNEVICTABLE,
   mmAt,
   pageAt,
 } from '../../../reducers/state.js';
@@ -228,6 +229,7 @@ export class ModelSide {
       protnone: protnone ?? false,
       dirty: page.dirty,
       mlocked: (pageAt(state, pfn).flags & PG_MLOCKED) !== 0,
+      unevictable: (pageAt(state, pfn).flags & PG_UNEVICTABLE) !== 0,
       uffd_wp,
       // What else holds a page of a file (buffers, a large folio's other pages) the model does not know.
       refcount: page.backing === 'anon' ? page.refcount : undefined,
