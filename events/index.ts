@@ -2,15 +2,17 @@
 import type { AddressSpaceEvent } from './address-space.js';
 import type { FolioEvent } from './folio.js';
 import type { PageTableEvent } from './page-table.js';
+import type { SwapEvent } from './swap.js';
 import type { TaskEvent } from './task.js';
 
 export type * from './address-space.js';
 export type * from './folio.js';
 export type * from './page-table.js';
+export type * from './swap.js';
 export type * from './task.js';
 
 /** Everything that can happen. */
-export type KernelEvent = TaskEvent | AddressSpaceEvent | PageTableEvent | FolioEvent;
+export type KernelEvent = TaskEvent | AddressSpaceEvent | PageTableEvent | FolioEvent | SwapEvent;
 export type EventType = KernelEvent['type'];
 /** The event with that `type`. */
 export type EventOf<T extends EventType> = Extract<KernelEvent, { type: T }>;
@@ -271,6 +273,62 @@ export const CATALOGUE: { readonly [T in EventType]: { readonly opcode: number; 
   FolioUptodateSet: { opcode: 60, fields: { pfn: 'pfn', uptodate: 'int' } },
   FilePositionSet: { opcode: 61, fields: { file: 'int', position: 'int' } },
   FdTableCopied: { opcode: 55, fields: { tgid: 'tid', from: 'tid' } },
+  FolioSwapAllocated: { opcode: 80, fields: { slot: 'int', pfn: 'pfn', ref: 'int' } },
+  PageSwappedOut: {
+    opcode: 81,
+    fields: {
+      mm: 'mm',
+      vpn: 'vpn',
+      pfn: 'pfn',
+      slot: 'int',
+      entry: 'int',
+      count: 'int',
+      ref: 'int',
+      mapcount: 'int',
+      exclusive: 'int',
+      dirty: 'int',
+      rssAnon: 'int',
+      rssSwap: 'int',
+    },
+  },
+  SwapWritten: { opcode: 82, fields: { slot: 'int', pfn: 'pfn' } },
+  SwapRead: { opcode: 83, fields: { slot: 'int', pfn: 'pfn', ref: 'int', lruCpu: 'cpu' } },
+  SwapCacheRemoved: {
+    opcode: 84,
+    fields: { slot: 'int', pfn: 'pfn', ref: 'int', dirty: 'int', freed: 'int', slotFreed: 'int' },
+  },
+  PageSwappedIn: {
+    opcode: 85,
+    fields: {
+      mm: 'mm',
+      vpn: 'vpn',
+      pfn: 'pfn',
+      slot: 'int',
+      entry: 'int',
+      count: 'int',
+      uncached: 'int',
+      ref: 'int',
+      mapcount: 'int',
+      exclusive: 'int',
+      anonVma: 'anonVma',
+      index: 'int',
+      rssAnon: 'int',
+      rssSwap: 'int',
+    },
+  },
+  SwapEntryCopied: {
+    opcode: 86,
+    fields: { mm: 'mm', child: 'mm', vpn: 'vpn', slot: 'int', entry: 'int', count: 'int', rssSwap: 'int' },
+  },
+  SwapEntryFreed: {
+    opcode: 87,
+    fields: { mm: 'mm', vpn: 'vpn', slot: 'int', count: 'int', rssSwap: 'int', slotFreed: 'int' },
+  },
+  LazyfreeDiscarded: {
+    opcode: 88,
+    fields: { mm: 'mm', vpn: 'vpn', pfn: 'pfn', ref: 'int', mapcount: 'int', rssAnon: 'int', freed: 'int' },
+  },
+  LazyfreeRevoked: { opcode: 89, fields: { pfn: 'pfn' } },
 };
 
 /** Event types by opcode. */

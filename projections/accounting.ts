@@ -1,7 +1,17 @@
 // Counters recomputed from first principles: page-table entries, VMAs, caches. Never reads the counters it is compared with.
-import { forEachPte, ptePfn, ptePresent, pteSpecial } from '../reducers/pte.js';
+import { forEachPte, isSwapPte, ptePfn, ptePresent, pteSpecial, swpOffset } from '../reducers/pte.js';
 import type { KernelView, MmView } from '../reducers/state.js';
-import { InodeKind, MM_ANONPAGES, MM_FILEPAGES, MM_SHMEMPAGES, PG_ANON, PG_FREE, pageAt } from '../reducers/state.js';
+import {
+  FREE_SLOT,
+  InodeKind,
+  MM_ANONPAGES,
+  MM_FILEPAGES,
+  MM_SHMEMPAGES,
+  MM_SWAPENTS,
+  PG_ANON,
+  PG_FREE,
+  pageAt,
+} from '../reducers/state.js';
 import { VM_ACCOUNT, VM_LOCKED, vmaPages } from '../reducers/vma.js';
 import { Facts } from './facts/facts.js';
 import { factsOf } from './facts/from-state.js';
@@ -46,6 +56,7 @@ export function frameCounts(state: KernelView): Map<number, FrameCounts> {
     });
     for (const pfn of mm.gather) of(pfn).ref++;
   }
+  for (const { count, pfn } of state.swap) if (count !== FREE_SLOT && pfn >= 0) of(pfn).ref++;
   for (const { lruAdd, lruLazyfree, mlock } of state.cpus)
     for (const pfn of [...lruAdd, ...lruLazyfree, ...mlock.filter((_, i) => i % 2 === 0)]) of(pfn).ref++;
   for (const inode of state.inodes)
@@ -57,6 +68,7 @@ export function frameCounts(state: KernelView): Map<number, FrameCounts> {
 export function rssOf(state: KernelView, mm: MmView): number[] {
   const rss = [0, 0, 0, 0];
   forEachPte(mm, 0, END_VPN, (_vpn, entry) => {
+    if (isSwapPte(entry)) rss[MM_SWAPENTS]!++;
     if (!ptePresent(entry) || pteSpecial(entry)) return;
     const page = pageAt(state, ptePfn(entry));
     const shmem = state.inodes[page.mapping]?.kind === InodeKind.shmem;
@@ -117,6 +129,16 @@ export function accountingErrors(state: KernelView): AccountingError[] {
     check(`mm ${mm.id}`, 'total_vm', total, mm.totalVm);
     check(`mm ${mm.id}`, 'locked_vm', locked, mm.lockedVm);
   }
+  const entries = new Map<number, number>();
+  for (const mm of state.mms)
+    if (mm)
+      forEachPte(mm, 0, END_VPN, (_vpn, entry) => {
+        if (isSwapPte(entry)) entries.set(swpOffset(entry), (entries.get(swpOffset(entry)) ?? 0) + 1);
+      });
+  state.swap.forEach(({ count, pfn }, slot) => {
+    check(`slot ${slot}`, 'count', entries.get(slot) ?? 0, count === FREE_SLOT ? 0 : count);
+    if (count === 0) check(`slot ${slot}`, 'pages of the cache', 1, pfn >= 0 ? 1 : 0);
+  });
   check('machine', 'committed', committed, state.committed);
   return errors;
 }

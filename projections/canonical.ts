@@ -5,11 +5,14 @@ import {
   PTE_PRESENT,
   PTE_UFFD_WP,
   forEachPte,
+  isSwapPte,
   isZeroPte,
   ptePfn,
   ptePresent,
   pteSpecial,
+  pteSwpExclusive,
   pteWrite,
+  swpOffset,
 } from '../reducers/pte.js';
 import type { KernelView, MmView, PageView, VmaView } from '../reducers/state.js';
 import {
@@ -21,6 +24,7 @@ import {
   PG_ANON,
   PG_ANON_EXCLUSIVE,
   PG_DIRTY,
+  PG_SWAPCACHE,
   SECTION,
 } from '../reducers/state.js';
 import { VM_EXEC, VM_GROWSDOWN, VM_LOCKED, VM_MAYSHARE, VM_READ, VM_WRITE } from '../reducers/vma.js';
@@ -29,7 +33,7 @@ import { VM_EXEC, VM_GROWSDOWN, VM_LOCKED, VM_MAYSHARE, VM_READ, VM_WRITE } from
 export interface CanonicalPage {
   /** Bytes. */
   readonly addr: number;
-  readonly kind: 'present' | 'zero' | 'special';
+  readonly kind: 'present' | 'zero' | 'special' | 'swap';
   readonly level: 'pte';
   /** Number in order of first appearance, `Z` for the zero page. */
   readonly frame?: number | 'Z';
@@ -47,6 +51,11 @@ export interface CanonicalPage {
   readonly mapcount?: number;
   readonly refcount?: number;
   readonly content?: string;
+  /** In the swap cache; only of pages that are. */
+  readonly swapcache?: boolean;
+  /** Of a swap entry: number of its slot in order of first appearance, and whether it is exclusive. */
+  readonly slot?: number;
+  readonly excl_entry?: boolean;
 }
 
 export interface CanonicalVma {
@@ -82,23 +91,35 @@ const END_VPN = 2 ** 35;
 /** The state in its canonical form; with `pid`, only the address space of that task (frames keep their numbers). */
 export function canonicalState(state: KernelView, pid?: number): CanonicalProcess[] {
   const frames = new Map<number, number>();
+  const slots = new Map<number, number>();
   const processes: CanonicalProcess[] = [];
   for (const mm of state.mms) {
     if (!mm) continue;
-    const process = canonicalProcess(state, mm, frames);
+    const process = canonicalProcess(state, mm, frames, slots);
     if (pid === undefined || process.pids.includes(pid)) processes.push(process);
   }
   return processes;
 }
 
-function canonicalProcess(state: KernelView, mm: MmView, frames: Map<number, number>): CanonicalProcess {
-  const pages: CanonicalPage[] = [];
-  const frameOf = (pfn: number): number => {
-    let frame = frames.get(pfn);
-    if (frame === undefined) frames.set(pfn, (frame = frames.size));
-    return frame;
+/** Numbers things in order of first appearance. */
+const numbering =
+  (known: Map<number, number>) =>
+  (thing: number): number => {
+    let number = known.get(thing);
+    if (number === undefined) known.set(thing, (number = known.size));
+    return number;
   };
-  forEachPte(mm, 0, END_VPN, (vpn, entry) => pages.push(canonicalPage(state, vpn * 4096, entry, frameOf)));
+
+function canonicalProcess(
+  state: KernelView,
+  mm: MmView,
+  frames: Map<number, number>,
+  slots: Map<number, number>,
+): CanonicalProcess {
+  const pages: CanonicalPage[] = [];
+  const frameOf = numbering(frames);
+  const slotOf = numbering(slots);
+  forEachPte(mm, 0, END_VPN, (vpn, entry) => pages.push(canonicalPage(state, vpn * 4096, entry, frameOf, slotOf)));
   const pids = Object.values(state.tasks)
     .filter((task) => task.mm === mm.id)
     .map((task) => task.tid);
@@ -139,12 +160,13 @@ function backingOf(state: KernelView, page: PageView): 'anon' | 'file' | 'shmem'
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
 
-/** One entry, not empty, as it is printed; `frameOf` numbers frames. */
+/** One entry, not empty, as it is printed; `frameOf` numbers frames, `slotOf` slots of the swap area. */
 export function canonicalPage(
   state: KernelView,
   addr: number,
   entry: number,
   frameOf: (pfn: number) => number,
+  slotOf: (slot: number) => number = (slot) => slot,
 ): CanonicalPage {
   // Assigned one by one: scans ask for millions of these, and spreading objects costs ten times as much.
   const printed: Writable<CanonicalPage> = {
@@ -157,6 +179,12 @@ export function canonicalPage(
   if (isZeroPte(entry)) {
     printed.kind = 'zero';
     printed.frame = 'Z';
+    return printed;
+  }
+  if (isSwapPte(entry)) {
+    printed.kind = 'swap';
+    printed.slot = slotOf(swpOffset(entry));
+    printed.excl_entry = pteSwpExclusive(entry);
     return printed;
   }
   if (pteSpecial(entry) || !ptePresent(entry)) {
@@ -179,5 +207,6 @@ export function canonicalPage(
   printed.mapcount = page.mapcount;
   printed.refcount = page.ref;
   printed.content = contentText(page.content);
+  if ((page.flags & PG_SWAPCACHE) !== 0) printed.swapcache = true;
   return printed;
 }

@@ -1,5 +1,5 @@
 // What /proc/PID/smaps and /proc/meminfo would print, as far as the model can know it. From facts, in kB as the kernel prints them.
-import { PTE_DIRTY, ptePfn, ptePresent, pteSpecial } from '../reducers/pte.js';
+import { PTE_DIRTY, isSwapPte, ptePfn, ptePresent, pteSpecial, swpOffset } from '../reducers/pte.js';
 import { InodeKind } from '../reducers/state.js';
 import { VM_LOCKED } from '../reducers/vma.js';
 import type { Facts } from './facts/facts.js';
@@ -19,6 +19,8 @@ export interface Smaps {
   readonly Private_Dirty: number;
   readonly Anonymous: number;
   readonly LazyFree: number;
+  readonly Swap: number;
+  readonly SwapPss: number;
   readonly Locked: number;
 }
 
@@ -31,7 +33,13 @@ export function smapsOf(facts: Facts, space: MmEntries, vma: VmaFacts): Smaps {
   const { frames } = facts;
   const pages = { sharedClean: 0, sharedDirty: 0, privateClean: 0, privateDirty: 0, anonymous: 0, lazyFree: 0 };
   let pss = 0;
+  let swap = 0;
+  let swapPss = 0;
   facts.mappings.forEachEntry(space, vma.start / 4096, vma.end / 4096, (_vpn, entry) => {
+    if (isSwapPte(entry)) {
+      swap++;
+      swapPss += Math.floor((4096 * PSS_SCALE) / Math.max(facts.mappings.slotUse(swpOffset(entry)).entries, 1));
+    }
     if (!ptePresent(entry) || pteSpecial(entry)) return;
     const pfn = ptePfn(entry);
     const flags = frames.flags[pfn] as number;
@@ -57,6 +65,8 @@ export function smapsOf(facts: Facts, space: MmEntries, vma: VmaFacts): Smaps {
     Private_Dirty: privateDirty * PAGE_KB,
     Anonymous: anonymous * PAGE_KB,
     LazyFree: lazyFree * PAGE_KB,
+    Swap: swap * PAGE_KB,
+    SwapPss: Math.floor(swapPss / PSS_SCALE / 1024),
     Locked: (vma.flags & VM_LOCKED) !== 0 ? pssKb : 0,
   };
 }

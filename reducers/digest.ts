@@ -216,6 +216,19 @@ export class SubjectHash {
     this.hash.number(this.#state.positions[file] ?? ABSENT);
   }
 
+  /** A slot of the swap area, and which is the next free one. */
+  slot(slot: number): void {
+    const { swap, swapFree } = this.#state;
+    const found = swap[slot];
+    this.hash.number(swapFree);
+    if (found === undefined) return this.hash.pair(ABSENT, 13);
+    this.hash.pair(found.count, found.pfn);
+    if (found.content === null) return;
+    this.hash.pair(found.content.fill, found.content.inode);
+    this.hash.number(found.content.index);
+    this.numbers(found.content.runs);
+  }
+
   /** Frames of [pfn, n]* that stand at `at` in every `stride` numbers; the count comes behind. */
   frames(runs: readonly number[], stride: number, at: number): void {
     this.numbers(runs);
@@ -334,6 +347,14 @@ const EXTRA_STEPS: Partial<Record<EventType, readonly Step[]>> = {
   FdClosed: [{ method: 'file', args: ['tgid', 'fd'] }],
   FdTableCopied: [{ method: 'files', args: ['tgid'] }],
   TaskReaped: [{ method: 'files', args: ['tid'] }],
+  FolioSwapAllocated: [{ method: 'slot', args: ['slot'] }],
+  PageSwappedOut: [{ method: 'slot', args: ['slot'] }],
+  SwapWritten: [{ method: 'slot', args: ['slot'] }],
+  SwapRead: [{ method: 'slot', args: ['slot'] }],
+  SwapCacheRemoved: [{ method: 'slot', args: ['slot'] }],
+  PageSwappedIn: [{ method: 'slot', args: ['slot'] }],
+  SwapEntryCopied: [{ method: 'slot', args: ['slot'] }],
+  SwapEntryFreed: [{ method: 'slot', args: ['slot'] }],
 };
 
 function stepsOf(type: EventType, shape: EventShape): readonly Step[] {

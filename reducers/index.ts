@@ -5,6 +5,7 @@ import { addressSpaceReducers } from './address-space.js';
 import { folioReducers } from './folio.js';
 import { pageTableReducers } from './page-table.js';
 import type { KernelState, KernelView } from './state.js';
+import { swapReducers } from './swap.js';
 import { taskReducers } from './task.js';
 
 /** Handlers for some event types. They never throw on an event that a kernel emitted, and store no part of it. */
@@ -15,6 +16,7 @@ const reducers: Reducers<EventType> = {
   ...addressSpaceReducers,
   ...pageTableReducers,
   ...folioReducers,
+  ...swapReducers,
 };
 const dispatch = reducers as unknown as Readonly<Record<EventType, (state: KernelState, event: KernelEvent) => void>>;
 

@@ -1,7 +1,7 @@
 // Page-table entries and the radix tree that holds them.
 //
 // An entry is a number: payload * 1024 + flags, as hardware packs it, so that a table of 512 is a flat array of numbers.
-// Zero is an empty entry. Payload is the frame number of a present entry. Vpns exceed 32 bits: divide before you shift.
+// Zero is an empty entry. Payload is the frame number of a present entry, the slot of a swap entry. Vpns exceed 32 bits: divide before you shift.
 import type { Mm, MmView } from './state.js';
 
 /** Hardware would let the access through to the page. */
@@ -16,6 +16,10 @@ export const PTE_SPECIAL = 32;
 export const PTE_ZERO = 64;
 /** PROT_NONE: hardware does not see the page, the kernel does. PTE_PRESENT is clear. */
 export const PTE_PROTNONE = 128;
+/** A swap entry: no page is there, the payload is a slot of the swap area. PTE_UFFD_WP and PTE_SWP_EXCLUSIVE may stand beside it. */
+export const PTE_SWAP = 256;
+/** With PTE_SWAP: the page belonged to this process alone when it was swapped out. */
+export const PTE_SWP_EXCLUSIVE = 512;
 
 const FLAGS = 1024;
 /** Entries in one table. */
@@ -39,6 +43,12 @@ export const ptePresent = (entry: number): boolean => (entry & (PTE_PRESENT | PT
 export const pteWrite = (entry: number): boolean => (entry & PTE_WRITE) !== 0;
 export const pteSpecial = (entry: number): boolean => (entry & PTE_SPECIAL) !== 0;
 export const isZeroPte = (entry: number): boolean => (entry & PTE_ZERO) !== 0;
+/** `is_swap_pte()` of an entry that leads to a slot. */
+export const isSwapPte = (entry: number): boolean => (entry & PTE_SWAP) !== 0;
+/** `pte_swp_exclusive()`. */
+export const pteSwpExclusive = (entry: number): boolean => (entry & PTE_SWP_EXCLUSIVE) !== 0;
+/** `swp_offset()`: the slot that a swap entry leads to. */
+export const swpOffset = (entry: number): number => Math.floor(entry / FLAGS);
 export const withFlags = (entry: number, set: number, clear: number): number =>
   entry - pteFlags(entry) + ((pteFlags(entry) & ~clear) | set);
 

@@ -102,6 +102,13 @@ function restInto(hash: Hash64, state: KernelView): void {
     }
   }
   numbersOf(hash, state.positions, 14);
+  if (state.swap.length > 0) {
+    hash.pair(state.swapFree, 19);
+    for (const { count, pfn, content } of state.swap) {
+      hash.pair(count, pfn);
+      if (content !== null) contentInto(hash, content);
+    }
+  }
   for (const inode of state.inodes) {
     if (inode === null) continue;
     hash.text(inode.name);
@@ -147,8 +154,11 @@ function pageInto(hash: Hash64, page: PageView): void {
   hash.number(page.mapping);
   hash.number(page.index);
   const { content } = page;
-  if (content === null) return;
-  hash.pair(content.fill, content.inode);
-  hash.number(content.index);
-  numbersOf(hash, content.runs, 13);
+  if (content !== null) contentInto(hash, content);
+}
+
+function contentInto(hash: Hash64, { fill, inode, index, runs }: NonNullable<PageView['content']>): void {
+  hash.pair(fill, inode);
+  hash.number(index);
+  numbersOf(hash, runs, 13);
 }

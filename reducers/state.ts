@@ -31,7 +31,9 @@ export const PG_FREE = 32;
 export const PG_MLOCKED = 128;
 /** On the LRU, in the list of what reclaim does not look at; how many mlocks keep it there is counted from bit MLOCK_COUNT_SHIFT on. */
 export const PG_UNEVICTABLE = 256;
-export const MLOCK_COUNT_SHIFT = 9;
+export const MLOCK_COUNT_SHIFT = 10;
+/** In the swap cache, which has a reference; `swapCache` says at which slot. */
+export const PG_SWAPCACHE = 512;
 /** The opposite of PG_uptodate: the page is in the cache and nobody filled it. */
 export const PG_NOT_UPTODATE = 64;
 
@@ -149,6 +151,19 @@ export interface Cpu {
   mlock: number[];
 }
 
+/** `count` of a slot that nothing leads to. */
+export const FREE_SLOT = -1;
+
+/** A slot of the swap area: `swap_map` and the swap cache. */
+export interface SwapSlot {
+  /** Entries that lead to it; FREE_SLOT if it is free. */
+  count: number;
+  /** Frame in the swap cache, -1 for none; of a free slot, the next free one. */
+  pfn: number;
+  /** Bytes written; null for zeros. */
+  content: Content | null;
+}
+
 /** What a file descriptor leads to. */
 export interface OpenFile {
   inode: number;
@@ -180,6 +195,12 @@ export interface KernelState {
   positions: number[];
   /** Pages charged against the commit limit. */
   committed: number;
+  /** Slots of the swap area that were ever used. */
+  swap: SwapSlot[];
+  /** Head of the list of free slots, -1 if empty. */
+  swapFree: number;
+  /** Slots by the frames that are in the swap cache. */
+  swapCache: Record<number, number>;
 }
 
 type DeepReadonly<T> = T extends (infer U)[]
@@ -192,6 +213,7 @@ export type MmView = DeepReadonly<Mm>;
 export type VmaView = DeepReadonly<Vma>;
 export type PageView = DeepReadonly<Page>;
 export type TaskView = DeepReadonly<Task>;
+export type SwapSlotView = DeepReadonly<SwapSlot>;
 export type InodeView = DeepReadonly<Inode>;
 
 /** Frames in one section of the memory map. */
@@ -214,6 +236,9 @@ export function initialState(): KernelState {
     files: {},
     positions: [],
     committed: 0,
+    swap: [],
+    swapFree: -1,
+    swapCache: {},
   };
 }
 

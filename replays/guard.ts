@@ -9,6 +9,8 @@ import type { KernelView } from '../reducers/state.js';
 const NEW_IDS_MAX = 1 << 20;
 /** How far a frame may lie beyond those there are: the model takes the next one. */
 const FRAMES_GAP_MAX = 4096;
+/** How far a slot of the swap area may lie beyond those there are. */
+const SLOTS_GAP_MAX = 4096;
 /** CPUs that Linux supports on x86 (NR_CPUS_RANGE_END). */
 const CPUS_MAX = 8192;
 /** Pages named by the runs of one chunk: 64 GiB. */
@@ -26,6 +28,7 @@ interface Room {
   readonly anonVmas: number;
   readonly inodes: number;
   readonly files: number;
+  readonly slots: number;
   /** Grows with the frames that come. */
   frames: number;
   runPages: number;
@@ -38,6 +41,9 @@ const below =
   (field: string, limit: 'mms' | 'anonVmas' | 'inodes'): Check =>
   (event, room) =>
     isId(event[field]) && (event[field] as number) < room[limit];
+
+/** A slot among those in use, or not far beyond. */
+const slot: Check = (event, room) => isId(event['slot']) && (event['slot'] as number) < room.slots;
 
 const isId = (value: unknown): boolean => Number.isInteger(value) && (value as number) >= 0;
 
@@ -111,6 +117,7 @@ const WIDENING: Partial<Record<EventType, readonly Check[]>> = {
   InodeCreated: [below('inode', 'inodes')],
   FdInstalled: [(event, room) => (event['file'] as number) < room.files],
   FolioAllocated: [allocates],
+  FolioSwapAllocated: [slot],
   PageTablesFreed: [walk('vpn', 'vpnEnd')],
   PtesMoved: [runs('runs', 2, 1)],
   PageCacheAdded: [bringsFrames, runsBelow('runs', 3, 0, () => FILE_INDEX_MAX)],
@@ -159,6 +166,7 @@ function examined(state: KernelView, events: readonly KernelEvent[]): { problem:
     anonVmas: state.anonVmas.length + NEW_IDS_MAX,
     inodes: state.inodes.length + NEW_IDS_MAX,
     files: state.positions.length + NEW_IDS_MAX,
+    slots: state.swap.length + SLOTS_GAP_MAX,
     frames: state.maxPfn + FRAMES_GAP_MAX,
     runPages: RUN_PAGES_MAX,
   };

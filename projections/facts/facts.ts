@@ -23,6 +23,9 @@ export class Facts {
   readonly gathers = new Map<number, number[]>();
   readonly lruAdd = new Map<number, number[]>();
   readonly lruLazyfree = new Map<number, number[]>();
+  /** Frames of the swap cache by slot, and the other way round. */
+  readonly swapCache = new Map<number, number>();
+  readonly slotOfFrame = new Map<number, number>();
   /** A page may be in it more than once. */
   readonly mlock = new Map<number, number[]>();
 
@@ -65,6 +68,21 @@ export class Facts {
       visit?.(pfn);
     }
     batches.set(cpu, []);
+  }
+
+  cacheSwap(slot: number, pfn: number): void {
+    if (!this.frames.has(pfn)) return;
+    this.swapCache.set(slot, pfn);
+    this.slotOfFrame.set(pfn, slot);
+    this.frames.cached[pfn]!++;
+  }
+
+  uncacheSwap(slot: number): void {
+    const pfn = this.swapCache.get(slot);
+    if (pfn === undefined) return;
+    this.swapCache.delete(slot);
+    this.slotOfFrame.delete(pfn);
+    this.frames.cached[pfn]!--;
   }
 
   cache(inode: InodeFacts, index: number, pfn: number): void {

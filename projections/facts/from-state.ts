@@ -1,7 +1,7 @@
 // Reading Facts from a state.
 import { forEachPte, pteTable } from '../../reducers/pte.js';
 import type { InodeView, KernelView, MmView } from '../../reducers/state.js';
-import { InodeKind, PG_ANON, PG_ANON_EXCLUSIVE, PG_DIRTY, PG_FREE, PG_SWAPBACKED } from '../../reducers/state.js';
+import { FREE_SLOT, InodeKind, PG_ANON, PG_ANON_EXCLUSIVE, PG_DIRTY, PG_FREE, PG_SWAPBACKED } from '../../reducers/state.js';
 import type { InodeFacts } from './facts.js';
 import { Facts } from './facts.js';
 import { FRAME_DIRTY, FRAME_SWAPBACKED, FrameKind } from './frames.js';
@@ -21,6 +21,9 @@ export function factsOf(state: KernelView): Facts {
     for (const pfn of lruAdd) facts.enterBatch(facts.lruAdd, cpu, pfn);
     for (const pfn of lruLazyfree) facts.enterBatch(facts.lruLazyfree, cpu, pfn);
     for (let i = 0; i < mlock.length; i += 2) facts.enterBatch(facts.mlock, cpu, mlock[i] as number);
+  });
+  state.swap.forEach(({ count, pfn }, slot) => {
+    if (count !== FREE_SLOT && pfn >= 0) facts.cacheSwap(slot, pfn);
   });
   return facts;
 }

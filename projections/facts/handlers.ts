@@ -154,6 +154,43 @@ export const factHandlers: Projection<Facts>['on'] = {
     facts.drainBatch(facts.mlock, cpu);
     facts.freeRuns(freed);
   },
+  FolioSwapAllocated(facts, { slot, pfn }) {
+    facts.cacheSwap(slot, pfn);
+    setFlags(facts, pfn, FRAME_DIRTY, 0);
+  },
+  PageSwappedOut(facts, event) {
+    const { pfn, exclusive, dirty } = event;
+    setFlags(facts, pfn, dirty === 1 ? FRAME_DIRTY : 0, exclusive === 0 ? FRAME_EXCLUSIVE : 0);
+    writeOne(facts, event);
+  },
+  SwapWritten: (facts, { pfn }) => setFlags(facts, pfn, 0, FRAME_DIRTY),
+  SwapRead(facts, { slot, pfn, lruCpu }) {
+    facts.cacheSwap(slot, pfn);
+    setFlags(facts, pfn, FRAME_SWAPBACKED, 0);
+    facts.enterBatch(facts.lruAdd, lruCpu, pfn);
+  },
+  SwapCacheRemoved(facts, { slot, pfn, dirty, freed }) {
+    facts.uncacheSwap(slot);
+    if (freed === 1) facts.free(pfn);
+    else if (dirty === 1) setFlags(facts, pfn, FRAME_DIRTY, 0);
+  },
+  PageSwappedIn(facts, event) {
+    const { slot, pfn, exclusive, anonVma, uncached } = event;
+    if (anonVma !== 0) facts.becomesAnon(pfn, anonVma, false);
+    setFlags(facts, pfn, (exclusive === 1 ? FRAME_EXCLUSIVE : 0) | (uncached === 1 ? FRAME_DIRTY : 0), 0);
+    if (uncached === 1) facts.uncacheSwap(slot);
+    writeOne(facts, event);
+  },
+  SwapEntryCopied(facts, event) {
+    writeOne(facts, event);
+    writeOne(facts, { ...event, mm: event.child });
+  },
+  SwapEntryFreed: (facts, { mm, vpn }) => writeOne(facts, { mm, vpn, entry: 0 }),
+  LazyfreeDiscarded(facts, { mm, vpn, pfn, freed }) {
+    writeOne(facts, { mm, vpn, entry: 0 });
+    if (freed === 1) facts.free(pfn);
+  },
+  LazyfreeRevoked: (facts, { pfn }) => setFlags(facts, pfn, FRAME_SWAPBACKED | FRAME_DIRTY, 0),
   InodeCreated: ({ inodes }, { inode, name, kind }) => void inodes.set(inode, { name, kind, pages: new Map() }),
   PageCacheAdded(facts, { inode, runs, swapbacked, lruCpu }) {
     const target = facts.inodes.get(inode);
@@ -190,6 +227,10 @@ export const factHandlers: Projection<Facts>['on'] = {
 function writeOne(facts: Facts, event: { readonly mm: number; readonly vpn: number; readonly entry: number }): void {
   const space = facts.mappings.of(event.mm);
   if (space) facts.mappings.write(space, event.vpn, event.entry);
+}
+
+function setFlags({ frames }: Facts, pfn: number, set: number, clear: number): void {
+  if (frames.has(pfn)) frames.flags[pfn] = (frames.flags[pfn]! & ~clear) | set;
 }
 
 function dropGather({ gathers, frames }: Facts, mm: number): void {

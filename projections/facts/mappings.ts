@@ -1,6 +1,16 @@
 // Page-table entries of all address spaces and, the other way round, who maps each frame. Kept apart from the folded state, so that it
 // can contradict it: counts come from entries, never from what events say about counts.
-import { PTE_SPECIAL, PTE_WRITE, PTRS_PER_PTE, TABLE_BYTES, ptePfn, ptePresent } from '../../reducers/pte.js';
+import {
+  PTE_SPECIAL,
+  PTE_WRITE,
+  PTRS_PER_PTE,
+  TABLE_BYTES,
+  isSwapPte,
+  ptePfn,
+  ptePresent,
+  pteSwpExclusive,
+  swpOffset,
+} from '../../reducers/pte.js';
 import type { FrameKind, FrameTable } from './frames.js';
 import { wider } from './frames.js';
 
@@ -25,6 +35,8 @@ export interface MmEntries {
   readonly puds: Set<number>;
   /** Pages mapped, by FrameKind. */
   readonly rss: Int32Array;
+  /** Swap entries. */
+  swapped: number;
   lastIndex: number;
   lastTable: Table | null;
 }
@@ -56,6 +68,7 @@ export class Mappings {
   #vpn = new Float64Array(NODES);
   #next = new Int32Array(NODES);
   #nodes = 1;
+  readonly #slots = new Map<number, { readonly entries: number; readonly exclusive: number }>();
   #free = 0;
 
   constructor(frames: FrameTable) {
@@ -75,6 +88,7 @@ export class Mappings {
       pmds: new Set(),
       puds: new Set(),
       rss: new Int32Array(3),
+      swapped: 0,
       lastIndex: -1,
       lastTable: null,
     };
@@ -107,6 +121,8 @@ export class Mappings {
     if (old === 0) {
       if (entry !== 0) table.used++;
     } else if (entry === 0) table.used--;
+    if (isSwapPte(old)) this.#countSlot(space, old, -1);
+    if (isSwapPte(entry)) this.#countSlot(space, entry, 1);
     const oldPfn = mappedPfn(old);
     const pfn = mappedPfn(entry);
     if (oldPfn !== pfn) {
@@ -117,6 +133,21 @@ export class Mappings {
     if (oldPfn >= 0 && (old & PTE_WRITE) !== 0 && oldPfn < frames.size) frames.writers[oldPfn]!--;
     if (pfn >= 0 && (entry & PTE_WRITE) !== 0 && pfn < frames.size) frames.writers[pfn]!++;
     this.watcher?.entryWritten(space.mm, vpn, old, entry);
+  }
+
+  /** How many entries lead to `slot` of the swap area, and how many of them are exclusive. */
+  slotUse(slot: number): { readonly entries: number; readonly exclusive: number } {
+    return this.#slots.get(slot) ?? { entries: 0, exclusive: 0 };
+  }
+
+  #countSlot(space: MmEntries, entry: number, n: number): void {
+    space.swapped += n;
+    const slot = swpOffset(entry);
+    const use = this.slotUse(slot);
+    const entries = use.entries + n;
+    const exclusive = use.exclusive + (pteSwpExclusive(entry) ? n : 0);
+    if (entries === 0) this.#slots.delete(slot);
+    else this.#slots.set(slot, { entries, exclusive });
   }
 
   /** `count` of the tables that a walk to `vpn` lacks, the highest first. */

@@ -4,6 +4,7 @@ import { counterInvariants } from './counters.js';
 import { entryInvariants } from './entries.js';
 import { eventInvariants } from './events.js';
 import { frameInvariants } from './frames.js';
+import { swapEntryInvariants, swapEventInvariants, swapFrameInvariants } from './swap.js';
 import type { BookInvariant, Invariant } from './invariant.js';
 
 const rule = { about: 'book', since: 'all', aliases: [], needs: [], knownBroken: [] } as const;
@@ -12,7 +13,7 @@ const rule = { about: 'book', since: 'all', aliases: [], needs: [], knownBroken:
 export const REF_LOWER_BOUND: BookInvariant = {
   ...rule,
   name: 'ref-lower-bound',
-  formula: '_refcount >= mappings + page cache + LRU batches + gathers + what the running operation holds',
+  formula: '_refcount >= mappings + page and swap cache + LRU batches + gathers + what the running operation holds',
   source: 'references are taken before mappings count',
   severity: 1,
   at: 'event',
@@ -22,7 +23,7 @@ export const REFCOUNT_ACCOUNTED: BookInvariant = {
   ...rule,
   name: 'refcount-accounted',
   aliases: ['ref-exact-quiescent'],
-  formula: '_refcount == mappings + page cache + LRU batches + gathers',
+  formula: '_refcount == mappings + page and swap cache + LRU batches + gathers',
   source: 'folio_expected_ref_count()',
   severity: 2,
   at: 'quiescent',
@@ -37,6 +38,9 @@ export const INVARIANTS: readonly Invariant[] = [
   REFCOUNT_ACCOUNTED,
   ...eventInvariants,
   ...counterInvariants,
+  ...swapEntryInvariants,
+  ...swapFrameInvariants,
+  ...swapEventInvariants,
 ];
 
 export const INVARIANT_NAMES: readonly string[] = INVARIANTS.map(({ name }) => name);

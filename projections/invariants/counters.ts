@@ -1,7 +1,7 @@
 // Counters of address spaces and of the machine against what entries, tables and VMAs add up to.
 import type { EventType } from '../../events/index.js';
 import type { MmView } from '../../reducers/state.js';
-import { MM_ANONPAGES, MM_FILEPAGES, MM_SHMEMPAGES } from '../../reducers/state.js';
+import { MM_ANONPAGES, MM_FILEPAGES, MM_SHMEMPAGES, MM_SWAPENTS } from '../../reducers/state.js';
 import type { Facts } from '../facts/facts.js';
 import { FrameKind } from '../facts/frames.js';
 import type { VmaSums } from '../facts/vmas.js';
@@ -24,6 +24,11 @@ const MAPPING_EVENTS: readonly EventType[] = [
   'SpecialPfnMapped',
   'PageTablesFreed',
   'ArgPagesAccounted',
+  'PageSwappedOut',
+  'PageSwappedIn',
+  'SwapEntryCopied',
+  'SwapEntryFreed',
+  'LazyfreeDiscarded',
 ];
 const VMA_EVENTS: readonly EventType[] = [
   'VmaInserted',
@@ -64,6 +69,21 @@ export const counterInvariants: readonly CounterInvariant[] = [
       rssCounter('rss_file', MM_FILEPAGES, FrameKind.file),
       rssCounter('rss_anon', MM_ANONPAGES, FrameKind.anon),
       rssCounter('rss_shmem', MM_SHMEMPAGES, FrameKind.shmem),
+    ],
+  },
+  {
+    ...rule,
+    name: 'rss-swap',
+    formula: 'MM_SWAPENTS == swap entries',
+    source: 'check_mm(): "Bad rss-counter state"',
+    severity: 2,
+    changedBy: MAPPING_EVENTS,
+    counters: [
+      {
+        what: 'swap',
+        counter: (_view, mm) => mm?.rss[MM_SWAPENTS] ?? 0,
+        truth: (facts, mm) => facts.mappings.of(mm)?.swapped ?? 0,
+      },
     ],
   },
   {

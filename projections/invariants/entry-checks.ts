@@ -1,5 +1,5 @@
 // Running the rules on entries: one entry when it is written, a range of them when what they are checked against changed.
-import { PTE_SPECIAL, PTE_WRITE } from '../../reducers/pte.js';
+import { PTE_SPECIAL, PTE_WRITE, isSwapPte } from '../../reducers/pte.js';
 import type { VmaView } from '../../reducers/state.js';
 import { PG_ANON } from '../../reducers/state.js';
 import { vmaLookup } from '../../reducers/vma.js';
@@ -19,7 +19,7 @@ export class EntryChecks {
     this.#audited = audited;
     this.#findings = findings;
     const of = (wanted: EntryClass): readonly EntryInvariant[] => rules.filter((rule) => rule.of === wanted);
-    this.#rules = { any: of('any'), writable: of('writable'), special: of('special'), anon: of('anon') };
+    this.#rules = { any: of('any'), writable: of('writable'), special: of('special'), anon: of('anon'), swap: of('swap') };
   }
 
   /** An event was applied: VMAs are looked up anew. */
@@ -41,6 +41,8 @@ export class EntryChecks {
     else this.#cease(this.#rules.writable);
     if ((entry & PTE_SPECIAL) !== 0) this.#run(this.#rules.special, cause);
     else this.#cease(this.#rules.special);
+    if (isSwapPte(entry)) this.#run(this.#rules.swap, cause);
+    else this.#cease(this.#rules.swap);
     if (!whole) return;
     this.#run(this.#rules.any, cause);
     if (site.page !== null && (site.page.flags & PG_ANON) !== 0) this.#run(this.#rules.anon, cause);

@@ -50,8 +50,8 @@ export interface EntrySite {
   vma: VmaView | null;
 }
 
-/** Which entries a rule speaks of: all that are not empty, writable ones, ones without a page, ones that map anonymous pages. */
-export type EntryClass = 'any' | 'writable' | 'special' | 'anon';
+/** Which entries a rule speaks of: all that are not empty, writable ones, ones without a page, ones that map anonymous pages, swap entries. */
+export type EntryClass = 'any' | 'writable' | 'special' | 'anon' | 'swap';
 
 /** A rule on single entries, checked when they are written and when what they are checked against changes. */
 export interface EntryInvariant extends InvariantInfo {

@@ -46,6 +46,9 @@ export class References {
       case 'AnonPageMapped':
         this.#add(event.pfn, -1, number);
         break;
+      case 'SwapRead':
+        this.#add(event.pfn, -1, number);
+        break;
       case 'CowPageMapped':
         this.#add(event.pfn, -1, number);
         if (event.oldPfn >= 0) this.#add(event.oldPfn, 1, number);

@@ -41,6 +41,7 @@ export const WIDTH = {
   entry: 3,
   frame: 8,
   content: 4,
+  slot: 7,
 } as const;
 /** Where the keyframe before stands, for one that holds the whole state. */
 export const WHOLE = -1;
@@ -51,6 +52,7 @@ export const LIMIT = {
   /** 64 GiB of memory. */
   frames: 1 << 24,
   cpus: 8192,
+  slots: 1 << 20,
   upperTables: 1 << 16,
   tables: 1 << 17,
   /** Numbers in all lists of one kind. */
@@ -101,7 +103,7 @@ export function encodeKeyframe(
     inodesOf(state, selection),
     spaces,
     framesOf(state, selection),
-    [cpusOf(state), filesOf(state, selection)],
+    [cpusOf(state), filesOf(state, selection), slotsOf(state)],
   ]);
   return payload.length <= PAYLOAD_MAX ? payload : null;
 }
@@ -318,6 +320,20 @@ function sameFill(a: ContentView, b: ContentView): boolean {
 
 const cpusOf = (state: KernelView): unknown =>
   state.cpus.map(({ lruAdd, lruLazyfree, mlock }) => [lruAdd, lruLazyfree, mlock].map(listOf));
+
+/** All slots: swapped memory is seldom. `content` 0: zeros, else the base and how many numbers of runs follow. */
+function slotsOf(state: KernelView): unknown {
+  const rows = pool.rows(WIDTH.slot);
+  const runs = pool.numbers();
+  for (const { count, pfn, content } of state.swap) {
+    if (content === null) rows.add(count, pfn, 0, 0, 0, 0, 0);
+    else rows.add(count, pfn, 1, content.fill, content.inode, content.index, content.runs.length);
+    for (const number of content?.runs ?? []) runs.push(number);
+  }
+  return [state.swapFree, rows.encode(), listOfNumbers(runs)];
+}
+
+const listOfNumbers = (numbers: Numbers): unknown => [numbers.length, numbers.encode()];
 
 function filesOf(state: KernelView, { tgids }: Selection): unknown {
   const rows = pool.rows(5);

@@ -1,6 +1,6 @@
 // Reading keyframes: the state at one event, rebuilt from a whole keyframe and the changes of those after it.
 import type { PmdTable, PteTable } from '../../reducers/pte.js';
-import { SECTION } from '../../reducers/state.js';
+import { FREE_SLOT, SECTION } from '../../reducers/state.js';
 import type { Content, KernelState, Mm, Page, Vma } from '../../reducers/state.js';
 import { MalformedError } from './columns.js';
 import { arrayOf, isCount } from './event-codec.js';
@@ -36,7 +36,7 @@ export function keyframeOf(data: unknown): Keyframe {
 /** Makes of `state`, which is that of the keyframe before (or the initial one), the state of this one. Throws MalformedError. */
 export function applyKeyframe(state: KernelState, keyframe: Keyframe): void {
   const [root, tasks, anonVmas, inodes, mms, frames, rest] = keyframe.contents;
-  const [cpus, files] = arrayOf(rest, 'the rest of a keyframe');
+  const [cpus, files, slots] = arrayOf(rest, 'the rest of a keyframe');
   const cpuCount = rootInto(state, root);
   tasksInto(state, tasks);
   anonVmasInto(state, anonVmas);
@@ -52,6 +52,28 @@ export function applyKeyframe(state: KernelState, keyframe: Keyframe): void {
   });
   if (state.cpus.length !== cpuCount) throw new MalformedError('another number of CPUs than the keyframe says');
   filesInto(state, files);
+  // Of an older log there are none.
+  if (slots !== undefined) slotsInto(state, slots);
+}
+
+function slotsInto(state: KernelState, data: unknown): void {
+  const [free, rowData, runData] = arrayOf(data, 'the swap area');
+  const runs = new Stretches(runData, LIMIT.numbers, 'runs of slots');
+  state.swap = [];
+  state.swapCache = {};
+  eachRow(rowsOf(rowData, WIDTH.slot, LIMIT.slots, 'slots', LIMIT.slots), (row) => {
+    const [count, pfn, has, fill, inode, index, length] = row as [
+      ...[number, number, number, number],
+      ...[number, number, number],
+    ];
+    const content = has === 1 ? { fill, inode, index, runs: runs.take(length, 'runs of slots') } : null;
+    if (count !== FREE_SLOT && pfn >= 0) state.swapCache[pfn] = state.swap.length;
+    state.swap.push({ count, pfn, content });
+  });
+  runs.end('runs of slots');
+  if (!Number.isSafeInteger(free) || (free as number) >= state.swap.length || (free as number) < -1)
+    throw new MalformedError('a free slot that is none');
+  state.swapFree = free as number;
 }
 
 /** Sizes of the lists, which are filled up; returns the number of CPUs. */

@@ -18,6 +18,7 @@ export const BEHAVIOUR_NAMES = [
   'cow-reuse-by-refcount',
   'wp-reuse-drains-lru',
   'anon-exclusive',
+  'swap-exclusive-bit',
   'mprotect-upgrades-exclusive',
   'map-stack-nohugepage',
   'merge-refuses-fork-child',
@@ -49,6 +50,14 @@ export const BEHAVIOURS: Readonly<Record<BehaviourName, BehaviourDefinition>> = 
     since: '5.19',
     requires: ['cow-reuse-by-refcount'],
     aliases: ['T-01', 'T-03'],
+  },
+  'swap-exclusive-bit': {
+    description:
+      'A swap entry remembers that its page belonged to one process alone; before, swapping out lost it, and references were counted again.',
+    commit: '1493a1913e34',
+    since: '5.19',
+    requires: ['anon-exclusive'],
+    aliases: ['T-06'],
   },
   'mprotect-upgrades-exclusive': {
     description: 'mprotect to writable gives exclusive pages the write bit at once instead of by a fault.',

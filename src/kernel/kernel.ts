@@ -33,6 +33,8 @@ export interface MachineSettings {
   readonly addressSpaceLimit: number;
   /** Physical memory and swap, pages: what overcommit mode 0 refuses at once. */
   readonly totalPages: number;
+  /** Slots of the swap area. */
+  readonly swapPages: number;
   /** Where top-down placement begins, bytes. */
   readonly mmapBase: number;
 }
@@ -45,6 +47,7 @@ export const DEFAULT_MACHINE: MachineSettings = {
   memlockLimit: -1,
   addressSpaceLimit: -1,
   totalPages: 6 * 1024 * 1024,
+  swapPages: 128 * 1024,
   mmapBase: 0x7ffff7fff000,
 };
 

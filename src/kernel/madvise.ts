@@ -2,12 +2,15 @@
 import {
   PTE_DIRTY,
   PTRS_PER_PTE,
+  forEachPte,
+  isSwapPte,
   nextTable,
   pteFlags,
   ptePfn,
   ptePresent,
   pteSpecial,
   pteTable,
+  swpOffset,
   tableEnd,
 } from '../../reducers/pte.js';
 import type { VmaView } from '../../reducers/state.js';
@@ -37,6 +40,8 @@ import type { Kernel, KernelThread } from './kernel.js';
 import { EINVAL, ENOMEM, PAGE_SIZE, currentTask, isPageAligned, pageAlignWrapped } from './kernel.js';
 import { append4, flushGather, updateHiwaterRss, zapPageRange } from './memory/zap.js';
 import { PAGEVEC_SIZE, drainLruLazyfree, lruAddDrainIfMlock } from './swap.js';
+import { folioFreeSwap, freeSwapAndCache, inSwapCache, readSwapCache } from './swapfile.js';
+import { madviseCold, madvisePageout } from './vmscan.js';
 import { modifyVmas } from './vma.js';
 
 const MADV = {
@@ -69,8 +74,6 @@ const MADV = {
 
 const NOT_MODELLED: Readonly<Record<number, string>> = {
   [MADV.REMOVE]: 'MADV_REMOVE',
-  [MADV.COLD]: 'MADV_COLD',
-  [MADV.PAGEOUT]: 'MADV_PAGEOUT',
   [MADV.COLLAPSE]: 'MADV_COLLAPSE',
   [MADV.GUARD_INSTALL]: 'MADV_GUARD_INSTALL',
   [MADV.GUARD_REMOVE]: 'MADV_GUARD_REMOVE',
@@ -148,13 +151,22 @@ function madviseVma(
       zapPageRange(k, mm, flags, from, to, currentTask(k, tid).cpu);
       flushGather(k, mm);
       return 0;
+    case MADV.COLD:
+    case MADV.PAGEOUT:
+      if ((flags & (VM_LOCKED | VM_PFNMAP)) !== 0) return -EINVAL;
+      if (advice === MADV.COLD) madviseCold(k, currentTask(k, tid).cpu);
+      else madvisePageout(k, mm, from, to, currentTask(k, tid).cpu);
+      return 0;
     case MADV.FREE:
       if (!vmaIsAnonymous(vma) || (flags & (VM_LOCKED | VM_PFNMAP)) !== 0) return -EINVAL;
       madviseFree(k, mm, from, to, currentTask(k, tid).cpu);
       return 0;
     case MADV.WILLNEED:
       // Swapped pages of anonymous memory are looked for, and what was read goes to the LRU.
-      if (vma.inode === 0) lruAddDrainIfMlock(k, currentTask(k, tid).cpu);
+      if (vma.inode === 0) {
+        madviseWillneed(k, mm, from, to, currentTask(k, tid).cpu);
+        lruAddDrainIfMlock(k, currentTask(k, tid).cpu);
+      }
       return 0;
     case MADV.WIPEONFORK:
       if (vma.inode !== 0 || (flags & VM_SHARED) !== 0) return -EINVAL;
@@ -180,6 +192,13 @@ function madviseVma(
   return modifyVmas(k, mm, from, to, ({ start }) => k.emit({ type: 'VmaFlagsChanged', mm, start, flags: wanted }));
 }
 
+/** `swapin_walk_pmd_entry()`: swapped pages are read into the swap cache, and not mapped. */
+function madviseWillneed(k: Kernel, mm: number, start: number, end: number, cpu: number): void {
+  forEachPte(mmAt(k.view, mm), start / PAGE_SIZE, end / PAGE_SIZE, (_vpn, entry) => {
+    if (isSwapPte(entry)) readSwapCache(k, swpOffset(entry), cpu);
+  });
+}
+
 /**
  * `madvise_free_pte_range()`: entries become clean, their pages wait in the batch of lazily freed ones, other mappings of a page
  * notwithstanding: their entries stay dirty and keep it. Pages that are dirty themselves (not just by an entry) are skipped if anybody
@@ -198,11 +217,13 @@ function madviseFree(k: Kernel, mm: number, start: number, end: number, cpu: num
 function freeOne(k: Kernel, mm: number, vpn: number, cpu: number): void {
   const table = pteTable(mmAt(k.view, mm), vpn) as readonly number[];
   const entry = table[vpn % PTRS_PER_PTE] as number;
+  if (isSwapPte(entry)) return freeSwapAndCache(k, mm, vpn, swpOffset(entry));
   if (!ptePresent(entry) || pteSpecial(entry)) return;
   const pfn = ptePfn(entry);
   const page = pageAt(k.view, pfn);
   if ((page.flags & PG_ANON) === 0) return;
-  if ((page.flags & PG_DIRTY) !== 0 && page.mapcount !== 1) return;
+  if (((page.flags & PG_DIRTY) !== 0 || inSwapCache(page)) && page.mapcount !== 1) return;
+  if (inSwapCache(page) && !folioFreeSwap(k, pfn)) return;
   const batched = (page.flags & (PG_LRU | PG_SWAPBACKED | PG_UNEVICTABLE)) === (PG_LRU | PG_SWAPBACKED);
   const runs: number[] = [];
   append4(runs, vpn, pfn, pteFlags(entry) & ~PTE_DIRTY, 1);

@@ -1,5 +1,5 @@
 // Sizes of files: ftruncate, fallocate, and what they do to pages. mm/truncate.c, mm/shmem.c, and fs/ext4/inode.c as far as memory sees it.
-import { forEachPte, ptePfn, pteSpecial } from '../../reducers/pte.js';
+import { forEachPte, ptePfn, ptePresent, pteSpecial } from '../../reducers/pte.js';
 import type { InodeView } from '../../reducers/state.js';
 import { InodeKind, PG_ANON, PG_DIRTY, cachedPfn, mmAt, pageAt } from '../../reducers/state.js';
 import { vmaPages } from '../../reducers/vma.js';
@@ -179,7 +179,7 @@ export function unmapMappingRange(
 function cachedMappings(k: Kernel, mm: number, start: number, end: number): number[] {
   const found: number[] = [];
   forEachPte(mmAt(k.view, mm), start / PAGE_SIZE, end / PAGE_SIZE, (vpn, entry) => {
-    if (!pteSpecial(entry) && (pageAt(k.view, ptePfn(entry)).flags & PG_ANON) === 0) found.push(vpn * PAGE_SIZE);
+    if (ptePresent(entry) && !pteSpecial(entry) && (pageAt(k.view, ptePfn(entry)).flags & PG_ANON) === 0) found.push(vpn * PAGE_SIZE);
   });
   return found;
 }

@@ -2,15 +2,20 @@
 // Locks: both mmap_locks for write, the parent's VMA write-locked, both tables' locks around each table.
 import {
   PTE_DIRTY,
+  PTE_SWP_EXCLUSIVE,
+  PTE_UFFD_WP,
   PTE_WRITE,
   PTRS_PER_PTE,
   TABLE_BYTES,
+  isSwapPte,
   missingTableBytes,
   pteIndex,
   pteFlags,
   ptePfn,
   pteSpecial,
   pteTable,
+  swpOffset,
+  withFlags,
 } from '../../../reducers/pte.js';
 import type { VmaView } from '../../../reducers/state.js';
 import { InodeKind, PG_ANON, mmAt, pageAt } from '../../../reducers/state.js';
@@ -60,12 +65,17 @@ function copyPteRange(
   const anon: number[] = [];
   const file: number[] = [];
   const special: number[] = [];
+  const swapped: number[] = [];
   let anonPages = 0;
   let filePages = 0;
   const base = from - pteIndex(from);
   for (let vpn = from; vpn < to; vpn++) {
     const entry = table[vpn - base] as number;
     if (entry === 0) continue;
+    if (isSwapPte(entry)) {
+      swapped.push(vpn, withFlags(entry, 0, PTE_SWP_EXCLUSIVE | PTE_UFFD_WP));
+      continue;
+    }
     const old = pteFlags(entry);
     const parentFlags = cow ? old & ~PTE_WRITE : old;
     const childFlags = shared ? parentFlags & ~PTE_DIRTY : parentFlags;
@@ -78,6 +88,10 @@ function copyPteRange(
       append5(file, vpn, pfn, childFlags, parentFlags, 1);
       filePages++;
     }
+  }
+  for (let i = 0; i < swapped.length; i += 2) {
+    const [vpn, entry] = [swapped[i] as number, swapped[i + 1] as number];
+    k.emit({ type: 'SwapEntryCopied', mm: parent, child, vpn, slot: swpOffset(entry), entry, count: 1, rssSwap: 1 });
   }
   if (anon.length + file.length + special.length === 0) return;
   const shmem = inode !== 0 && k.view.inodes[inode]?.kind === InodeKind.shmem;

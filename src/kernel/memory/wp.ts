@@ -20,6 +20,7 @@ import type { Kernel, KernelThread } from '../kernel.js';
 import { allocPage, putPage } from '../page-alloc.js';
 import { anonVmaPrepare } from '../rmap.js';
 import { lruAddDrainCpu } from '../swap.js';
+import { folioFreeSwap, freeSwapCache, inSwapCache } from '../swapfile.js';
 import { freshFlags } from './anonymous.js';
 import type { Fault, FaultResult } from './fault.js';
 import { inodeOf, markDirty } from './file.js';
@@ -57,14 +58,22 @@ export function* doWpPage(k: Kernel, fault: Fault): KernelThread<FaultResult> {
  */
 export function wpCanReuseAnonFolio(k: Kernel, pfn: number, cpu: number): boolean {
   let page: PageView = pageAt(k.view, pfn);
-  if (!k.behaviours['cow-reuse-by-refcount']) return page.mapcount === 1;
+  if (!k.behaviours['cow-reuse-by-refcount']) return reuseSwapPage(k, pfn);
   if (k.behaviours['wp-reuse-drains-lru']) {
     // One mapping, the swap cache and one batch at most; with more a drain could not help.
     if (page.ref > 3) return false;
     if ((page.flags & PG_LRU) === 0) lruAddDrainCpu(k, cpu);
     page = pageAt(k.view, pfn);
   }
-  return page.ref === 1;
+  if (inSwapCache(page) && k.behaviours['wp-reuse-drains-lru'] && page.ref === 2) folioFreeSwap(k, pfn);
+  return pageAt(k.view, pfn).ref === 1;
+}
+
+/** `reuse_swap_page()`: no other mapping and no entry to its slot; one in the swap cache leaves it. */
+function reuseSwapPage(k: Kernel, pfn: number): boolean {
+  const page = pageAt(k.view, pfn);
+  if (page.mapcount !== 1) return false;
+  return !inSwapCache(page) || folioFreeSwap(k, pfn);
 }
 
 /** `wp_page_reuse()`: the entry becomes writable where the VMA allows; after an unshare fault it stays as it is. */
@@ -131,6 +140,8 @@ function* wpPageCopy(k: Kernel, fault: Fault, oldPfn: number): KernelThread<Faul
   });
   folioAddedLruVma(k, locked, pfn, fault.cpu);
   if (oldPfn >= 0) {
+    // A copy was made: the page that nobody maps any more needs no slot.
+    freeSwapCache(k, oldPfn);
     munlockVmaPages(k, vma.flags, [oldPfn], fault.cpu);
     putPage(k, oldPfn);
   }

@@ -5,6 +5,8 @@
 // reference, and copies where it could have reused.
 import {
   PTE_DIRTY,
+  isSwapPte,
+  pteAt,
   pteIndex,
   droppableTableBytes,
   nextTable,
@@ -12,6 +14,7 @@ import {
   ptePfn,
   pteSpecial,
   pteTable,
+  swpOffset,
   tableEnd,
 } from '../../../reducers/pte.js';
 import type { MmView } from '../../../reducers/state.js';
@@ -20,6 +23,7 @@ import { VM_LOCKED, findVmaIndex } from '../../../reducers/vma.js';
 import type { Kernel } from '../kernel.js';
 import { PAGE_SIZE, TASK_SIZE } from '../kernel.js';
 import { appendRun } from '../page-alloc.js';
+import { freeSwapAndCache, freeSwapCache } from '../swapfile.js';
 import { markDirty } from './file.js';
 import { munlockVmaPages } from './mlocked.js';
 
@@ -56,6 +60,7 @@ function zapPteRange(k: Kernel, mm: number, vmFlags: number, from: number, to: n
   const dirtied: number[] = [];
   const locked = (vmFlags & VM_LOCKED) !== 0;
   const mlocked: number[] = [];
+  const swapped: number[] = [];
   let file = 0;
   let anon = 0;
   let shmem = 0;
@@ -63,6 +68,10 @@ function zapPteRange(k: Kernel, mm: number, vmFlags: number, from: number, to: n
   for (let vpn = from; vpn < to; vpn++) {
     const entry = table[vpn - base] as number;
     if (entry === 0) continue;
+    if (isSwapPte(entry)) {
+      swapped.push(vpn);
+      continue;
+    }
     const flags = pteFlags(entry);
     const pfn = ptePfn(entry);
     if (pteSpecial(entry)) {
@@ -79,6 +88,7 @@ function zapPteRange(k: Kernel, mm: number, vmFlags: number, from: number, to: n
       if ((flags & PTE_DIRTY) !== 0) dirtied.push(pfn);
     }
   }
+  for (const vpn of swapped) freeSwapAndCache(k, mm, vpn, swpOffset(pteAt(mmAt(k.view, mm), vpn)));
   if (runs.length + special.length === 0) return;
   for (const pfn of dirtied) markDirty(k, pfn);
   k.emit({
@@ -115,6 +125,8 @@ export function append4(runs: number[], vpn: number, pfn: number, flags: number,
 export function flushGather(k: Kernel, mm: number): void {
   const { gather } = mmAt(k.view, mm);
   if (gather.length === 0) return;
+  // `free_pages_and_swap_cache()`: pages that nobody maps need no slot.
+  for (const pfn of gather) freeSwapCache(k, pfn);
   const runs: number[] = [];
   const freed: number[] = [];
   const dropped = new Map<number, number>();

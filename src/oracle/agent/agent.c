@@ -78,6 +78,22 @@ static void drain(void)
 	madvise(scratch, PAGE, MADV_COLD);
 }
 
+/* What was written to swap has been written, and waits in no batch: its end may have been told to any CPU. */
+static void settle_swap(void)
+{
+	observe_written();
+	for (long other = 0; other < sysconf(_SC_NPROCESSORS_ONLN) && other < 64; other++) {
+		use_cpu((unsigned)other);
+		madvise(scratch, PAGE, MADV_COLD);
+	}
+	use_cpu(cpu);
+}
+
+static int is_pageout(const struct command *command)
+{
+	return command->op == OP_SYSCALL && command->a[0] == SYS_madvise && command->a[3] == MADV_PAGEOUT;
+}
+
 static int task_of_pid(int64_t pid)
 {
 	for (int i = 1; i <= TASKS_MAX; i++)
@@ -338,6 +354,8 @@ static void perform(int t, const char *name, char *arguments)
 			fd_limit = (int)reply.ret + 1;
 	}
 	drain();
+	if (is_pageout(&command))
+		settle_swap();
 	if (outcome == DIED) {
 		printf("R 0 0 9 0 0 0\n");
 		bury(t);

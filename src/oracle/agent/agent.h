@@ -63,5 +63,6 @@ int observe_open(void);
 int observe_attach(int i, int slot, int pid, int tgid, int owner, uint64_t mm);
 void observe_detach(int i);
 void observe(int fd_limit);
+void observe_written(void);
 
 #endif

@@ -30,6 +30,9 @@
 #define TEXT_BYTES (1 << 20)
 #define ENTRIES_MAX 65536
 #define RANGES_MAX 4096
+#define SEEN_MAX 4096
+#define KPF_WRITEBACK (1ULL << 8)
+#define WRITEBACK_MS_MAX 2000
 #define PM_PRESENT (1ULL << 63)
 #define PM_PFN ((1ULL << 55) - 1)
 #define LEVEL_PMD 2
@@ -49,6 +52,8 @@ static struct buffers {
 	uint64_t ranges[RANGES_MAX][2];
 	struct km_entry parts[KM_PAGES_MAX];
 	uint32_t words[PAGE / 4];
+	uint64_t seen[SEEN_MAX]; /* frames of the last observation */
+	int n_seen;
 } *own;
 static int kpageflags = -1, kpagecount = -1;
 
@@ -191,6 +196,8 @@ static void print_pagemap(const struct printing *p, uint64_t index)
 	uint64_t value = own->pagemap[index];
 
 	printf("P %d %lx %lx", p->task, p->start + index * (uint64_t)PAGE, value);
+	if ((value & PM_PRESENT) && own->n_seen < SEEN_MAX)
+		own->seen[own->n_seen++] = value & PM_PFN;
 	if (value & PM_PRESENT)
 		printf(" %lx %lx", word_at(kpageflags, value & PM_PFN), word_at(kpagecount, value & PM_PFN));
 	else
@@ -357,9 +364,18 @@ static void print_huge_pages(void)
 	       field(all, "HugePages_Surp:"));
 }
 
+/* Waits until no frame of the last observation is being written: how long that takes shows in what may be reclaimed or reused. */
+void observe_written(void)
+{
+	for (int i = 0; i < own->n_seen; i++)
+		for (int ms = 0; ms < 10 * WRITEBACK_MS_MAX && (word_at(kpageflags, own->seen[i]) & KPF_WRITEBACK); ms++)
+			usleep(100);
+}
+
 /* Everything, one line each; descriptors from 3 up to, not including, `fd_limit`. */
 void observe(int fd_limit)
 {
+	own->n_seen = 0;
 	for (int i = 1; i <= TASKS_MAX; i++) {
 		int n;
 

@@ -7,6 +7,7 @@ const REASONS: Readonly<Record<string, string>> = {
   'page.writable': 'seen only where the kernel’s memory is read',
   'page.protnone': 'seen only where the kernel’s memory is read',
   'page.dirty': 'seen only where the kernel’s memory is read',
+  'page.excl_entry': 'seen only where the kernel’s memory is read',
   'page.refcount': 'seen only where the kernel’s memory is read',
   'task.faults': 'faults of the agent’s own memory come in between',
   'operation.ret': 'the model does not know the bytes, or calls the result nothing',

@@ -40,6 +40,7 @@ export async function judge(
   behaviours: Behaviours,
   counts: Counts,
 ): Promise<Verdict> {
+  await session.prepare(operations);
   const half = runModel(operations, { behaviours, machine: session.machine, directory: session.directory });
   const first = await runKernel(half, session.agent);
   const found = firstMismatch(half, first, counts);

@@ -11,6 +11,7 @@ const SMAPS = (
 
 const KPF_DIRTY = 4;
 const KPF_ANON = 12;
+const KPF_SWAPCACHE = 13;
 const KPF_SWAPBACKED = 14;
 const KPF_KSM = 21;
 const KPF_ZERO_PAGE = 24;
@@ -26,6 +27,8 @@ const PM_PRESENT = 63;
 const PTE_PRESENT = 0;
 const PTE_WRITE = 1;
 const PTE_DIRTY = 6;
+/** Of a swap entry. */
+const PTE_SWP_EXCLUSIVE = 3;
 const PTE_SAVED_DIRTY = 58;
 /** Flags as the agent orders them. */
 const DEEP_ANON_EXCLUSIVE = 1;
@@ -62,6 +65,7 @@ interface Accumulated {
   readonly subjects: Map<string, Fields>;
   readonly frames: Map<string, number>;
   readonly naming: Naming<number>;
+  readonly slots: Naming<number>;
   readonly files: Naming<string>;
 }
 
@@ -77,7 +81,7 @@ export class KernelSide {
    * @throws Error for a line that is none of the agent's.
    */
   read(lines: readonly string[], operation: string): Observation {
-    const into: Accumulated = { subjects: new Map(), frames: new Map(), naming: new Naming(), files: new Naming() };
+    const into: Accumulated = { subjects: new Map(), frames: new Map(), naming: new Naming(), slots: new Naming(), files: new Naming() };
     for (const line of lines) this.#line(line, operation, into);
     return { subjects: into.subjects, frames: into.frames };
   }
@@ -213,12 +217,12 @@ function splitFromEnd(line: string): string[] {
   return [line.slice(0, middle), line.slice(middle + 1, last), line.slice(last + 1)];
 }
 
-function page(words: readonly string[], { subjects, frames, naming }: Accumulated): void {
+function page(words: readonly string[], { subjects, frames, naming, slots }: Accumulated): void {
   const [, task = '', addr = '', pagemapHex = '0', flagsHex = '-', count = '-', ...deep] = words;
   const key = pageKey(Number(task), parseInt(addr, 16));
   const pagemap = new Word(pagemapHex);
   if (!pagemap.bit(PM_PRESENT)) {
-    subjects.set(key, absent(pagemap));
+    subjects.set(key, absent(pagemap, deep.length === 0 ? null : new Word(deep[0] as string), slots, key));
     return;
   }
   const flags = new Word(flagsHex);
@@ -246,6 +250,7 @@ function page(words: readonly string[], { subjects, frames, naming }: Accumulate
     writable,
     protnone: entry === null ? undefined : !entry.bit(PTE_PRESENT),
     dirty: seen.dirty,
+    swapcache: anon ? flags.bit(KPF_SWAPCACHE) : undefined,
     mlocked: flags.bit(KPF_MLOCKED),
     unevictable: flags.bit(KPF_UNEVICTABLE),
     uffd_wp,
@@ -279,7 +284,10 @@ function deepFields(deep: readonly string[], entry: Word | null, kpageflags: Wor
   };
 }
 
-function absent(pagemap: Word): Fields {
+function absent(pagemap: Word, entry: Word | null, slots: Naming<number>, key: string): Fields {
   if (pagemap.bit(PM_GUARD)) return { kind: 'marker' };
-  return { kind: pagemap.bit(PM_SWAPPED) ? 'swap' : 'marker', uffd_wp: pagemap.bit(PM_UFFD_WP) };
+  const uffd_wp = pagemap.bit(PM_UFFD_WP);
+  if (!pagemap.bit(PM_SWAPPED)) return { kind: 'marker', uffd_wp };
+  // Bits 0 to 4 are the number of the swap area, the others the slot: together they tell slots apart.
+  return { kind: 'swap', uffd_wp, slot: slots.of(pagemap.frame, key), excl_entry: entry?.bit(PTE_SWP_EXCLUSIVE) };
 }

@@ -7,7 +7,7 @@ import { factHandlers } from '../../../projections/facts/handlers.js';
 import type { MmEntries } from '../../../projections/facts/mappings.js';
 import { smapsOf } from '../../../projections/smaps.js';
 import { sameByte, uniformByte } from '../../../reducers/content.js';
-import { forEachPte, isZeroPte, pteAt, ptePfn, ptePresent, pteSpecial } from '../../../reducers/pte.js';
+import { forEachPte, isSwapPte, isZeroPte, pteAt, ptePfn, ptePresent, pteSpecial, swpOffset } from '../../../reducers/pte.js';
 import type { Content, InodeView, KernelView, MmView, TaskView, VmaView } from '../../../reducers/state.js';
 import {
   InodeKind,
@@ -31,7 +31,7 @@ const PAGE = 4096;
 const PAGE_KB = 4;
 const SECTOR_PAGES = 8;
 
-/** No page of the model is huge, merged or swapped out. */
+/** No page of the model is huge or merged. */
 const NOT_THERE = {
   KSM: 0,
   AnonHugePages: 0,
@@ -39,8 +39,6 @@ const NOT_THERE = {
   FilePmdMapped: 0,
   Shared_Hugetlb: 0,
   Private_Hugetlb: 0,
-  Swap: 0,
-  SwapPss: 0,
 } as const;
 
 /** The pool of huge pages, as differences from the start: the model takes none from it. */
@@ -104,6 +102,7 @@ export class ModelSide {
     subjects.set(MACHINE, NO_HUGE_PAGES);
     const files = new Naming<number>();
     const naming = new Naming<number>();
+    const slots = new Naming<number>();
     const seen = new Map<number, number>();
     for (const task of living(state)) {
       const owner = seen.get(task.mm);
@@ -111,7 +110,7 @@ export class ModelSide {
       this.#descriptors(state, task, files, subjects);
       if (owner !== undefined) continue;
       seen.set(task.mm, task.tid);
-      this.#space(state, task, { subjects, frames, naming, files });
+      this.#space(state, task, { subjects, frames, naming, slots, files });
     }
     return { subjects, frames };
   }
@@ -168,10 +167,11 @@ export class ModelSide {
       readonly subjects: Map<string, Fields>;
       readonly frames: Map<string, number>;
       readonly naming: Naming<number>;
+      readonly slots: Naming<number>;
       readonly files: Naming<number>;
     },
   ): void {
-    const { subjects, frames, naming, files } = into;
+    const { subjects, frames, naming, slots, files } = into;
     const mm = mmAt(state, task.mm);
     const space = this.#facts.mappings.mms.get(mm.id);
     for (const vma of mm.vmas) {
@@ -183,7 +183,10 @@ export class ModelSide {
       const key = pageKey(task.tid, addr);
       const page = canonicalPage(state, addr, entry, ptePfn);
       if (ptePresent(entry) && !pteSpecial(entry)) frames.set(key, ptePfn(entry));
-      subjects.set(key, this.#page(state, page, entry, naming, key));
+      subjects.set(
+        key,
+        isSwapPte(entry) ? swapFields(page, slots.of(swpOffset(entry), key)) : this.#page(state, page, entry, naming, key),
+      );
     });
   }
 
@@ -228,6 +231,7 @@ export class ModelSide {
       writable,
       protnone: protnone ?? false,
       dirty: page.dirty,
+      swapcache: page.backing === 'anon' ? page.swapcache === true : undefined,
       mlocked: (pageAt(state, pfn).flags & PG_MLOCKED) !== 0,
       unevictable: (pageAt(state, pfn).flags & PG_UNEVICTABLE) !== 0,
       uffd_wp,
@@ -242,6 +246,14 @@ export class ModelSide {
     return seed === undefined ? null : fileByte(seed, index);
   }
 }
+
+/** What can be seen of a page that is swapped out. */
+const swapFields = ({ kind, uffd_wp, excl_entry }: CanonicalPage, slot: string): Fields => ({
+  kind,
+  uffd_wp,
+  slot,
+  excl_entry,
+});
 
 function living(state: KernelView): TaskView[] {
   return Object.values(state.tasks)

@@ -3,15 +3,24 @@ import { existsSync, readFileSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
 import { availableParallelism, release } from 'node:os';
 import type { MachineSettings } from '../../kernel/kernel.js';
-import { DEFAULT_MACHINE } from '../../kernel/kernel.js';
+import { DEFAULT_MACHINE, PAGE_SIZE } from '../../kernel/kernel.js';
 import { EXIT, UserError } from '../../lib/errors.js';
 import { Agent } from '../agent/agent.js';
 import { layoutText, readKernelLayout } from '../agent/btf.js';
 import { buildAgent } from '../agent/build.js';
+import type { Operation, Value } from '../../workload/operation.js';
 import { Settings } from '../settings.js';
 
 /** Where tasks keep their files: a directory whose file system has a disk below it, which /tmp often has not. */
 const SCRATCH_PARENT = '/var/tmp';
+/** Pages of the swap file: workloads never fill half of it. */
+const SWAP_PAGES = 4096;
+const MADV_PAGEOUT = 21;
+/** Does an operation use the swap area? */
+const swaps = ({ name, args }: Operation): boolean =>
+  name === 'madvise' && (args[2] === MADV_PAGEOUT || (isWord(args[2]) && args[2].word === 'MADV_PAGEOUT'));
+const isWord = (value: Value | undefined): value is { readonly word: string } =>
+  typeof value === 'object' && value !== null && 'word' in value;
 const THP = '/sys/kernel/mm/transparent_hugepage';
 /** What would change memory behind the workload's back. Files that this kernel lacks need no setting. */
 const SETTINGS: readonly (readonly [string, string])[] = [
@@ -48,8 +57,9 @@ export class Session {
   /** `uname -r`. */
   readonly kernel: string;
   /** The machine's settings, for the model. */
-  readonly machine: MachineSettings;
+  machine: MachineSettings;
   readonly #settings: Settings;
+  #swaps = false;
 
   private constructor(agent: Agent, settings: Settings, directory: string) {
     this.agent = agent;
@@ -79,6 +89,20 @@ export class Session {
       await settings.release();
       throw error;
     }
+  }
+
+  /**
+   * Gets ready for `operations`: those that swap get a swap file of their own, used before any other swap.
+   * @throws UserError (unable) if that cannot be.
+   */
+  async prepare(operations: readonly Operation[]): Promise<void> {
+    if (this.#swaps || !operations.some(swaps)) return;
+    this.#swaps = true;
+    // Nothing is read ahead: how many pages would depend on chance.
+    await this.#settings.set('/proc/sys/vm/page-cluster', 0);
+    await this.#settings.swapOn(`${this.directory}.swap`, SWAP_PAGES * PAGE_SIZE);
+    // The first page is the header.
+    this.machine = { ...machineSettings(), swapPages: SWAP_PAGES - 1 };
   }
 
   /** Everything as it was found. */

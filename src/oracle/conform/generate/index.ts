@@ -6,10 +6,11 @@ import type { Area, Step } from './area.js';
 import { COW } from './areas/cow.js';
 import { CPU } from './areas/cpu.js';
 import { MMAP } from './areas/mmap.js';
+import { SWAP } from './areas/swap.js';
 import { THREAD } from './areas/thread.js';
 import { Draft } from './picture.js';
 
-const AREAS: readonly Area[] = [COW, MMAP, THREAD, CPU];
+const AREAS: readonly Area[] = [COW, MMAP, THREAD, CPU, SWAP];
 /** Names of the areas that workloads can be about. */
 export const AREA_NAMES: readonly string[] = AREAS.map(({ name }) => name);
 

@@ -1,0 +1,126 @@
+// What happened to swapped memory: slots of the swap area, the swap cache, and the entries that lead to slots. Mirrors mm/swapfile.c,
+// mm/swap_state.c, and where mm/rmap.c, mm/vmscan.c and mm/memory.c call them. `count` is the difference of a slot's count of entries.
+
+/** `folio_alloc_swap()`: anonymous page `pfn` got the free slot and is in the swap cache, with a reference (`ref`), and dirty: not written yet. */
+export interface FolioSwapAllocated {
+  readonly type: 'FolioSwapAllocated';
+  readonly slot: number;
+  readonly pfn: number;
+  readonly ref: number;
+}
+/**
+ * `try_to_unmap_one()`: the entry at `vpn` no longer leads to the page but to its slot. The page loses PG_anon_exclusive (`exclusive` 0;
+ * -1 where the kernel has no such flag); `entry` says whether it was set. `dirty` 1: the entry was dirty, now the page is.
+ */
+export interface PageSwappedOut {
+  readonly type: 'PageSwappedOut';
+  readonly mm: number;
+  readonly vpn: number;
+  readonly pfn: number;
+  readonly slot: number;
+  readonly entry: number;
+  readonly count: number;
+  readonly ref: number;
+  readonly mapcount: number;
+  readonly exclusive: number;
+  readonly dirty: number;
+  readonly rssAnon: number;
+  readonly rssSwap: number;
+}
+/** `swap_writeout()`: the page's bytes stand in the slot as well (zeros as a note that it is zero), and it is clean. */
+export interface SwapWritten {
+  readonly type: 'SwapWritten';
+  readonly slot: number;
+  readonly pfn: number;
+}
+/** `__read_swap_cache_async()`: the slot's bytes in new page `pfn`, in the swap cache. It waits in `lruCpu`'s batch. */
+export interface SwapRead {
+  readonly type: 'SwapRead';
+  readonly slot: number;
+  readonly pfn: number;
+  readonly ref: number;
+  readonly lruCpu: number;
+}
+/**
+ * `folio_free_swap()` (the page stays, `dirty` 1) or `__remove_mapping()` (reclaimed, `freed` 1): the page left the swap cache.
+ * `slotFreed` 1: no entry leads to the slot, it is free.
+ */
+export interface SwapCacheRemoved {
+  readonly type: 'SwapCacheRemoved';
+  readonly slot: number;
+  readonly pfn: number;
+  readonly ref: number;
+  readonly dirty: number;
+  readonly freed: number;
+  readonly slotFreed: number;
+}
+/**
+ * `do_swap_page()`, the commit: the entry leads to the page again. `exclusive` 1 sets PG_anon_exclusive; `anonVma` is 0 for a page that
+ * was anonymous before, otherwise it becomes so at `index`. `uncached` 1: it left the swap cache at the same time, dirty, and the slot is free.
+ */
+export interface PageSwappedIn {
+  readonly type: 'PageSwappedIn';
+  readonly mm: number;
+  readonly vpn: number;
+  readonly pfn: number;
+  readonly slot: number;
+  readonly entry: number;
+  readonly count: number;
+  readonly uncached: number;
+  readonly ref: number;
+  readonly mapcount: number;
+  readonly exclusive: number;
+  readonly anonVma: number;
+  readonly index: number;
+  readonly rssAnon: number;
+  readonly rssSwap: number;
+}
+/** `copy_nonpresent_pte()`, `swap_duplicate()`: fork gave the child the entry as well; it is exclusive on neither side. */
+export interface SwapEntryCopied {
+  readonly type: 'SwapEntryCopied';
+  readonly mm: number;
+  readonly child: number;
+  readonly vpn: number;
+  readonly slot: number;
+  readonly entry: number;
+  readonly count: number;
+  readonly rssSwap: number;
+}
+/** `zap_nonpresent_ptes()`, `free_swap_and_cache()`: an entry that led to a slot is empty. `slotFreed` 1: nothing else led there. */
+export interface SwapEntryFreed {
+  readonly type: 'SwapEntryFreed';
+  readonly mm: number;
+  readonly vpn: number;
+  readonly slot: number;
+  readonly count: number;
+  readonly rssSwap: number;
+  readonly slotFreed: number;
+}
+/** `try_to_unmap_one()` of a page given up by MADV_FREE that nobody wrote to since: its entry is empty, its reference gone (`freed` 1: the last). */
+export interface LazyfreeDiscarded {
+  readonly type: 'LazyfreeDiscarded';
+  readonly mm: number;
+  readonly vpn: number;
+  readonly pfn: number;
+  readonly ref: number;
+  readonly mapcount: number;
+  readonly rssAnon: number;
+  readonly freed: number;
+}
+/** `try_to_unmap_one()` of a page given up by MADV_FREE that was written to: it is swapbacked again, and dirty. */
+export interface LazyfreeRevoked {
+  readonly type: 'LazyfreeRevoked';
+  readonly pfn: number;
+}
+
+export type SwapEvent =
+  | FolioSwapAllocated
+  | PageSwappedOut
+  | SwapWritten
+  | SwapRead
+  | SwapCacheRemoved
+  | PageSwappedIn
+  | SwapEntryCopied
+  | SwapEntryFreed
+  | LazyfreeDiscarded
+  | LazyfreeRevoked;

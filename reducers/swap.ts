@@ -1,0 +1,168 @@
+// Reducers for events/swap.ts: slots, the swap cache, swap entries.
+import type { SwapEvent } from '../events/index.js';
+import { enterLruBatch, freePage } from './folio.js';
+import type { Reducers } from './index.js';
+import { setPte } from './pte.js';
+import type { KernelState, Mm, SwapSlot } from './state.js';
+import {
+  FREE_SLOT,
+  MM_ANONPAGES,
+  MM_SWAPENTS,
+  PG_ANON,
+  PG_ANON_EXCLUSIVE,
+  PG_DIRTY,
+  PG_SWAPBACKED,
+  PG_SWAPCACHE,
+  pageOf,
+} from './state.js';
+
+const mmOf = (state: KernelState, id: number): Mm | null => state.mms[id] ?? null;
+
+/** The slot, made if it never was used. */
+function takeSlot(state: KernelState, slot: number): SwapSlot {
+  while (state.swap.length <= slot) state.swap.push({ count: FREE_SLOT, pfn: -1, content: null });
+  const found = state.swap[slot]!;
+  if (state.swapFree === slot) state.swapFree = found.pfn;
+  return found;
+}
+
+function freeSlot(state: KernelState, slot: number): void {
+  const found = state.swap[slot];
+  if (!found) return;
+  found.count = FREE_SLOT;
+  found.content = null;
+  found.pfn = state.swapFree;
+  state.swapFree = slot;
+}
+
+function addCount(state: KernelState, slot: number, count: number): void {
+  const found = state.swap[slot];
+  if (found) found.count += count;
+}
+
+function addRss(mm: Mm, anon: number, swap: number): void {
+  mm.rss[MM_ANONPAGES]! += anon;
+  mm.rss[MM_SWAPENTS]! += swap;
+}
+
+/** The page is no longer in the cache. */
+function uncache(state: KernelState, slot: number, pfn: number): void {
+  delete state.swapCache[pfn];
+  const found = state.swap[slot];
+  if (found) found.pfn = -1;
+  const page = pageOf(state, pfn);
+  if (page) page.flags &= ~PG_SWAPCACHE;
+}
+
+export const swapReducers: Reducers<SwapEvent['type']> = {
+  FolioSwapAllocated(state, { slot, pfn, ref }) {
+    const taken = takeSlot(state, slot);
+    taken.count = 0;
+    taken.pfn = pfn;
+    taken.content = null;
+    state.swapCache[pfn] = slot;
+    const page = pageOf(state, pfn);
+    if (!page) return;
+    page.flags |= PG_SWAPCACHE | PG_DIRTY;
+    page.ref += ref;
+  },
+  PageSwappedOut(state, { mm, vpn, pfn, slot, entry, count, ref, mapcount, exclusive, dirty, rssAnon, rssSwap }) {
+    addCount(state, slot, count);
+    const target = mmOf(state, mm);
+    if (target) {
+      setPte(target, vpn, entry);
+      addRss(target, rssAnon, rssSwap);
+    }
+    const page = pageOf(state, pfn);
+    if (!page) return;
+    page.ref += ref;
+    page.mapcount += mapcount;
+    if (exclusive === 0) page.flags &= ~PG_ANON_EXCLUSIVE;
+    if (dirty === 1) page.flags |= PG_DIRTY;
+  },
+  SwapWritten(state, { slot, pfn }) {
+    const page = pageOf(state, pfn);
+    const found = state.swap[slot];
+    if (!page || !found) return;
+    found.content = page.content;
+    page.flags &= ~PG_DIRTY;
+  },
+  SwapRead(state, { slot, pfn, ref, lruCpu }) {
+    const found = state.swap[slot];
+    const page = pageOf(state, pfn);
+    if (!found || !page) return;
+    found.pfn = pfn;
+    state.swapCache[pfn] = slot;
+    page.flags |= PG_SWAPCACHE | PG_SWAPBACKED;
+    page.ref += ref;
+    page.content = found.content;
+    enterLruBatch(state, page, pfn, lruCpu);
+  },
+  SwapCacheRemoved(state, { slot, pfn, ref, dirty, freed, slotFreed }) {
+    uncache(state, slot, pfn);
+    if (slotFreed === 1) freeSlot(state, slot);
+    if (freed === 1) return freePage(state, pfn);
+    const page = pageOf(state, pfn);
+    if (!page) return;
+    page.ref += ref;
+    if (dirty === 1) page.flags |= PG_DIRTY;
+  },
+  PageSwappedIn(state, event) {
+    const { mm, vpn, pfn, slot, entry, count, uncached, ref, mapcount, exclusive, anonVma, index } = event;
+    addCount(state, slot, count);
+    const target = mmOf(state, mm);
+    if (target) {
+      setPte(target, vpn, entry);
+      addRss(target, event.rssAnon, event.rssSwap);
+    }
+    const page = pageOf(state, pfn);
+    if (page) {
+      page.ref += ref;
+      page.mapcount += mapcount;
+      if (exclusive === 1) page.flags |= PG_ANON_EXCLUSIVE;
+      if (anonVma !== 0) {
+        page.flags |= PG_ANON;
+        page.mapping = anonVma;
+        page.index = index;
+      }
+      if (uncached === 1) page.flags |= PG_DIRTY;
+    }
+    if (uncached !== 1) return;
+    uncache(state, slot, pfn);
+    freeSlot(state, slot);
+  },
+  SwapEntryCopied(state, { mm, child, vpn, slot, entry, count, rssSwap }) {
+    addCount(state, slot, count);
+    const from = mmOf(state, mm);
+    const to = mmOf(state, child);
+    if (from) setPte(from, vpn, entry);
+    if (!to) return;
+    setPte(to, vpn, entry);
+    addRss(to, 0, rssSwap);
+  },
+  SwapEntryFreed(state, { mm, vpn, slot, count, rssSwap, slotFreed }) {
+    const target = mmOf(state, mm);
+    if (target) {
+      setPte(target, vpn, 0);
+      addRss(target, 0, rssSwap);
+    }
+    if (slotFreed === 1) freeSlot(state, slot);
+    else addCount(state, slot, count);
+  },
+  LazyfreeDiscarded(state, { mm, vpn, pfn, ref, mapcount, rssAnon, freed }) {
+    const target = mmOf(state, mm);
+    if (target) {
+      setPte(target, vpn, 0);
+      addRss(target, rssAnon, 0);
+    }
+    if (freed === 1) return freePage(state, pfn);
+    const page = pageOf(state, pfn);
+    if (!page) return;
+    page.ref += ref;
+    page.mapcount += mapcount;
+  },
+  LazyfreeRevoked(state, { pfn }) {
+    const page = pageOf(state, pfn);
+    if (page) page.flags |= PG_SWAPBACKED | PG_DIRTY;
+  },
+};

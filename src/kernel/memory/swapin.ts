@@ -1,0 +1,127 @@
+// Faults on swapped memory: do_swap_page() in mm/memory.c.
+//
+// Is the page that comes back this process's own? Before 5.18 that was counted (mappings and entries), since then asked of references; since
+// 5.19 the entry remembers it.
+import {
+  PTE_DIRTY,
+  PTE_PRESENT,
+  PTE_PROTNONE,
+  PTE_UFFD_WP,
+  PTE_WRITE,
+  mkPte,
+  pteAt,
+  pteFlags,
+  pteSwpExclusive,
+  swpOffset,
+} from '../../../reducers/pte.js';
+import type { VmaView } from '../../../reducers/state.js';
+import { PG_ANON, PG_LRU, PG_MLOCKED, mmAt, pageAt } from '../../../reducers/state.js';
+import { VM_ACCESS, VM_LOCKED, VM_WRITE, linearPageIndex, vmaLookup } from '../../../reducers/vma.js';
+import type { Kernel, KernelThread } from '../kernel.js';
+import { lruAddDrainCpu } from '../swap.js';
+import { readSwapCache, slotAt, vmSwapFull } from '../swapfile.js';
+import type { Fault, FaultResult } from './fault.js';
+import { mlockVmaPages } from './mlocked.js';
+import { doWpPage } from './wp.js';
+
+/**
+ * `do_swap_page()`: the page of the entry's slot, from the swap cache or read into it, is mapped; a write to a page that is not this
+ * process's own then goes on as a write-protect fault. Enter and return with the VMA lock held for read. Looking up and reading need
+ * no table lock; the recheck under it closes the race with another thread that brought the page in.
+ */
+export function* doSwapPage(k: Kernel, fault: Fault): KernelThread<FaultResult> {
+  const { mm: mmId, vpn, cpu } = fault;
+  const seen = pteAt(mmAt(k.view, mmId), vpn);
+  const slot = swpOffset(seen);
+  if (k.interleaved) yield { op: 'preempt', at: 'swapin:I2' };
+  const { pfn, read } = readSwapCache(k, slot, cpu);
+  const write = fault.access === 'write';
+  if (write && k.behaviours['wp-reuse-drains-lru'] && (pageAt(k.view, pfn).flags & PG_LRU) === 0)
+    lruAddDrainCpu(k, cpu);
+  if (k.interleaved) yield { op: 'acquire', lock: `ptl(${mmId},${vpn})` };
+  if (pteAt(mmAt(k.view, mmId), vpn) !== seen) return 'done';
+  const vma = vmaLookup(mmAt(k.view, mmId), fault.addr) as VmaView;
+  const writable = mapSwapped(k, fault, vma, { pfn, slot, seen });
+  if (write && !writable) {
+    const result = yield* doWpPage(k, fault);
+    if (result !== 'done') return result;
+  }
+  return read ? 'major' : 'done';
+}
+
+interface Swapped {
+  readonly pfn: number;
+  readonly slot: number;
+  /** The swap entry. */
+  readonly seen: number;
+}
+
+/** The commit, under the table's and the page's lock. Says whether a write needs nothing more. */
+function mapSwapped(k: Kernel, fault: Fault, vma: VmaView, { pfn, slot, seen }: Swapped): boolean {
+  const page = pageAt(k.view, pfn);
+  const lastEntry = slotAt(k, slot).count === 1;
+  const { own, uncached } = k.behaviours['wp-reuse-drains-lru']
+    ? ownByReferences(k, fault, vma, pfn, seen, lastEntry)
+    : ownByCounts(k, fault, vma, pfn, lastEntry);
+  const write = fault.access === 'write';
+  const mayWrite = own && (vma.flags & VM_WRITE) !== 0 && (seen & PTE_UFFD_WP) === 0;
+  const accessible = (vma.flags & VM_ACCESS) !== 0 ? PTE_PRESENT : PTE_PROTNONE;
+  const flags =
+    accessible | (mayWrite ? PTE_WRITE : 0) | (mayWrite && write ? PTE_DIRTY : 0) | (pteFlags(seen) & PTE_UFFD_WP);
+  const wasAnon = (page.flags & PG_ANON) !== 0;
+  k.emit({
+    type: 'PageSwappedIn',
+    mm: fault.mm,
+    vpn: fault.vpn,
+    pfn,
+    slot,
+    entry: mkPte(pfn, flags),
+    count: -1,
+    uncached: uncached ? 1 : 0,
+    // The cache's reference goes where the mapping's comes.
+    ref: uncached ? 0 : 1,
+    mapcount: 1,
+    exclusive: own && k.behaviours['anon-exclusive'] ? 1 : 0,
+    anonVma: wasAnon ? 0 : vma.anonVma,
+    index: wasAnon ? 0 : linearPageIndex(vma, fault.addr),
+    rssAnon: 1,
+    rssSwap: -1,
+  });
+  // A page new to its VMA was put on the LRU when it was read, locked or not.
+  if (wasAnon) mlockVmaPages(k, vma, [pfn], fault.cpu);
+  return mayWrite;
+}
+
+interface Ownership {
+  /** Nobody else has the page or an entry to it. */
+  readonly own: boolean;
+  /** It leaves the swap cache. */
+  readonly uncached: boolean;
+}
+
+/** Since 5.18: `should_try_to_free_swap()`, then is a reference left besides ours? Since 5.19 the entry may know it without. */
+function ownByReferences(
+  k: Kernel,
+  fault: Fault,
+  vma: VmaView,
+  pfn: number,
+  seen: number,
+  lastEntry: boolean,
+): Ownership {
+  const { ref, flags } = pageAt(k.view, pfn);
+  const write = fault.access === 'write';
+  const locked = (vma.flags & VM_LOCKED) !== 0 || (flags & PG_MLOCKED) !== 0;
+  const uncached = lastEntry && (locked || vmSwapFull(k) || (write && ref === 1));
+  const alone = uncached && ref === 1;
+  // Before the flag nothing was gained by a writable entry that nobody asked for.
+  const own = pteSwpExclusive(seen) || (alone && (write || k.behaviours['anon-exclusive']));
+  return { own, uncached };
+}
+
+/** Until 5.17: `reuse_swap_page()` of a write, by mappings and entries; a page that stays goes from the cache by try_to_free_swap(). */
+function ownByCounts(k: Kernel, fault: Fault, vma: VmaView, pfn: number, lastEntry: boolean): Ownership {
+  const { mapcount, flags } = pageAt(k.view, pfn);
+  const own = fault.access === 'write' && lastEntry && mapcount === 0;
+  const locked = (vma.flags & VM_LOCKED) !== 0 || (flags & PG_MLOCKED) !== 0;
+  return { own, uncached: lastEntry && (own || locked || vmSwapFull(k)) };
+}

@@ -1,0 +1,143 @@
+// Reclaim as madvise asks for it: mm/vmscan.c, try_to_unmap_one() of mm/rmap.c, and madvise_cold_or_pageout_pte_range() of mm/madvise.c.
+// Only anonymous pages that one entry maps.
+import {
+  PTE_DIRTY,
+  PTE_SWAP,
+  PTE_SWP_EXCLUSIVE,
+  PTE_UFFD_WP,
+  mkPte,
+  nextTable,
+  pteAt,
+  pteFlags,
+  ptePfn,
+  ptePresent,
+  pteSpecial,
+  tableEnd,
+} from '../../reducers/pte.js';
+import {
+  PG_ANON,
+  PG_ANON_EXCLUSIVE,
+  PG_DIRTY,
+  PG_LRU,
+  PG_SWAPBACKED,
+  PG_UNEVICTABLE,
+  mmAt,
+  pageAt,
+} from '../../reducers/state.js';
+import { NotModelledError } from '../lib/errors.js';
+import type { Kernel } from './kernel.js';
+import { PAGE_SIZE } from './kernel.js';
+import { updateHiwaterRss } from './memory/zap.js';
+import { lruAddDrainCpu } from './swap.js';
+import { folioAllocSwap, inSwapCache, slotOf } from './swapfile.js';
+
+/** `GUP_PIN_COUNTING_BIAS`: from so many references on a page may be pinned. */
+const MAYBE_PINNED = 1024;
+
+/** An entry that maps a page to be reclaimed. */
+interface Place {
+  readonly mm: number;
+  readonly vpn: number;
+  readonly pfn: number;
+}
+
+/**
+ * `madvise_cold()`: pages that one entry maps move to the end of the LRU's inactive list, whose order is not modelled: only the CPU's batches are
+ * emptied.
+ */
+export function madviseCold(k: Kernel, cpu: number): void {
+  lruAddDrainCpu(k, cpu);
+}
+
+/**
+ * `madvise_pageout()` on [start, end) bytes of one VMA: pages on the LRU that nothing else maps are reclaimed at once.
+ * @throws NotModelledError where that meets a page of the page cache.
+ */
+export function madvisePageout(k: Kernel, mm: number, start: number, end: number, cpu: number): void {
+  lruAddDrainCpu(k, cpu);
+  const last = end / PAGE_SIZE;
+  for (let vpn = nextTable(mmAt(k.view, mm), start / PAGE_SIZE, last); vpn >= 0;) {
+    const stop = Math.min(tableEnd(vpn), last);
+    // All of a table are isolated before the first is reclaimed.
+    reclaimPages(k, isolated(k, mm, vpn, stop));
+    vpn = nextTable(mmAt(k.view, mm), stop, last);
+  }
+}
+
+/** `folio_isolate_lru()` of what may be reclaimed in [from, to) vpns of one table. */
+function isolated(k: Kernel, mm: number, from: number, to: number): Place[] {
+  const places: Place[] = [];
+  for (let vpn = from; vpn < to; vpn++) {
+    const entry = pteAt(mmAt(k.view, mm), vpn);
+    if (!ptePresent(entry) || pteSpecial(entry)) continue;
+    const pfn = ptePfn(entry);
+    const { flags, mapcount } = pageAt(k.view, pfn);
+    if ((flags & PG_ANON) === 0) throw new NotModelledError('MADV_PAGEOUT of pages of the page cache');
+    if ((flags & PG_LRU) === 0 || (flags & PG_UNEVICTABLE) !== 0 || mapcount !== 1) continue;
+    places.push({ mm, vpn, pfn });
+  }
+  return places;
+}
+
+/** `reclaim_pages()`, `shrink_folio_list()`. */
+function reclaimPages(k: Kernel, places: readonly Place[]): void {
+  for (const place of places)
+    if ((pageAt(k.view, place.pfn).flags & PG_SWAPBACKED) !== 0) shrinkFolio(k, place);
+    else discardLazyfree(k, place);
+}
+
+/** One page: a slot, the entry, the bytes; and the page is free if nobody else has it and it needed no writing. */
+function shrinkFolio(k: Kernel, place: Place): void {
+  const { pfn } = place;
+  const pinned = pageAt(k.view, pfn).ref >= MAYBE_PINNED;
+  // Pinned pages get no slot; one that has a slot already stays mapped by folio_try_share_anon_rmap_pte().
+  if (!inSwapCache(pageAt(k.view, pfn)) && (pinned || !folioAllocSwap(k, pfn))) return;
+  const slot = slotOf(k, pfn);
+  if (!tryToUnmap(k, place, slot)) return;
+  // `is_page_cache_freeable()`: the cache's reference, nobody else's.
+  const alone = pageAt(k.view, pfn).ref === 1;
+  if (!alone) return;
+  if ((pageAt(k.view, pfn).flags & PG_DIRTY) !== 0) {
+    k.emit({ type: 'SwapWritten', slot, pfn });
+    // Its writing ends later, and it stays in the cache; zeros are not written, and need not wait.
+    if (pageAt(k.view, pfn).content !== null) return;
+  }
+  k.emit({ type: 'SwapCacheRemoved', slot, pfn, ref: -1, dirty: 0, freed: 1, slotFreed: 0 });
+}
+
+/** `try_to_unmap_one()` of a page with a slot. False if it is exclusive and may be pinned: it stays. */
+function tryToUnmap(k: Kernel, { mm, vpn, pfn }: Place, slot: number): boolean {
+  const page = pageAt(k.view, pfn);
+  const old = pteAt(mmAt(k.view, mm), vpn);
+  const wasExclusive = (page.flags & PG_ANON_EXCLUSIVE) !== 0;
+  if (page.ref >= MAYBE_PINNED && (wasExclusive || !k.behaviours['anon-exclusive'])) return false;
+  updateHiwaterRss(k, mm);
+  const kept = pteFlags(old) & PTE_UFFD_WP;
+  const exclusive = wasExclusive && k.behaviours['swap-exclusive-bit'] ? PTE_SWP_EXCLUSIVE : 0;
+  k.emit({
+    type: 'PageSwappedOut',
+    mm,
+    vpn,
+    pfn,
+    slot,
+    entry: mkPte(slot, PTE_SWAP | exclusive | kept),
+    count: 1,
+    ref: -1,
+    mapcount: -1,
+    exclusive: k.behaviours['anon-exclusive'] ? 0 : -1,
+    dirty: (old & PTE_DIRTY) !== 0 ? 1 : 0,
+    rssAnon: -1,
+    rssSwap: 1,
+  });
+  return true;
+}
+
+/** `try_to_unmap_one()` of a page that MADV_FREE gave up: dropped, unless it was written to or somebody else has it. */
+function discardLazyfree(k: Kernel, { mm, vpn, pfn }: Place): void {
+  const page = pageAt(k.view, pfn);
+  const dirty = (pteAt(mmAt(k.view, mm), vpn) & PTE_DIRTY) !== 0 || (page.flags & PG_DIRTY) !== 0;
+  if (dirty) k.emit({ type: 'LazyfreeRevoked', pfn });
+  if (dirty || page.ref !== page.mapcount) return;
+  updateHiwaterRss(k, mm);
+  k.emit({ type: 'LazyfreeDiscarded', mm, vpn, pfn, ref: -1, mapcount: -1, rssAnon: -1, freed: 1 });
+}
