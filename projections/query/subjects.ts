@@ -30,6 +30,9 @@ const PAGE_FIELDS = [
   'mapcount',
   'refcount',
   'content',
+  'swapcache',
+  'slot',
+  'excl_entry',
 ];
 
 /** Arguments of a subject: pid and address, or the address alone. */

@@ -1,6 +1,6 @@
 // What events did to a page, in words that a reviewer can paste into a mail.
 import type { EventOf, KernelEvent } from '../../events/index.js';
-import { PTE_WRITE } from '../../reducers/pte.js';
+import { PTE_WRITE, pteSwpExclusive } from '../../reducers/pte.js';
 import { MlockKind } from '../../reducers/state.js';
 import { namesFrame, writesEntry } from './names-of-events.js';
 import { hex, plural } from './words.js';
@@ -105,6 +105,26 @@ export function storyOf(event: KernelEvent, focus: Focus, who: Who): string {
       return `CPU ${event.cpu} emptied its mlock batch`;
     case 'FoliosUnevictable':
       return 'the page came to the LRU mlocked: unevictable';
+    case 'FolioSwapAllocated':
+      return `frame ${event.pfn} got slot ${event.slot} of the swap area, and is in the swap cache`;
+    case 'PageSwappedOut':
+      return `frame ${event.pfn} of ${who(event.mm)} was swapped out: the entry leads to slot ${event.slot}${isExclusive(event.entry)}`;
+    case 'SwapWritten':
+      return `the bytes of frame ${event.pfn} were written to slot ${event.slot}`;
+    case 'SwapRead':
+      return `slot ${event.slot} was read into frame ${event.pfn}, which is in the swap cache`;
+    case 'SwapCacheRemoved':
+      return `frame ${event.pfn} left the swap cache${event.freed === 1 ? ' and was freed' : ''}`;
+    case 'PageSwappedIn':
+      return `${who(event.mm)} touched the swapped page of slot ${event.slot} and got frame ${event.pfn}, ${rights(event.entry)}${event.exclusive === 1 ? ', exclusive' : ''} (do_swap_page)`;
+    case 'SwapEntryCopied':
+      return `fork gave ${who(event.child)} the swap entry of ${who(event.mm)} as well: exclusive on neither side`;
+    case 'SwapEntryFreed':
+      return changedEntries('the swap entry was cleared', event, focus, who);
+    case 'LazyfreeDiscarded':
+      return `frame ${event.pfn} of ${who(event.mm)}, given up by MADV_FREE and not written to since, was dropped`;
+    case 'LazyfreeRevoked':
+      return `frame ${event.pfn}, given up by MADV_FREE, had been written to since: it stays`;
     case 'TaskCreated':
       return `task ${event.tid} came into being${event.parent === 0 ? '' : `, child of ${event.parent}`}`;
     case 'TaskMmSwitched':
@@ -115,6 +135,8 @@ export function storyOf(event: KernelEvent, focus: Focus, who: Who): string {
       return 'changed by this event';
   }
 }
+
+const isExclusive = (entry: number): string => (pteSwpExclusive(entry) ? ', exclusive' : '');
 
 /** Does a move bring entries to `vpn`? */
 const inRange = ({ newVpn, runs }: EventOf<'PtesMoved'>, vpn: number): boolean => {
@@ -133,6 +155,7 @@ export function originOf(event: KernelEvent, focus: Focus): Focus | null {
     case 'FilePagesMapped':
     case 'SpecialPfnMapped':
       return event.mm === focus.mm ? null : focus;
+    case 'SwapEntryCopied':
     case 'PtesCopied':
       return event.child === focus.mm ? { mm: event.mm, vpn: focus.vpn } : focus;
     case 'PtesMoved':
@@ -145,6 +168,7 @@ export function originOf(event: KernelEvent, focus: Focus): Focus | null {
 /** Whether `event` took a mapping of frame `pfn` away from somebody. */
 export function givesUp(event: KernelEvent, pfn: number): boolean {
   if (event.type === 'CowPageMapped') return event.oldPfn === pfn;
+  if (event.type === 'PageSwappedOut' || event.type === 'LazyfreeDiscarded') return event.pfn === pfn;
   return event.type === 'PtesZapped' && namesFrame(event, pfn);
 }
 

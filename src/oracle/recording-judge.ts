@@ -243,6 +243,8 @@ export class RecordingJudge {
             this.#allocation.set((event.runs[i + 1] as number) + j, ++this.#allocations);
         return;
       case 'FolioReleased':
+      case 'SwapCacheRemoved':
+      case 'LazyfreeDiscarded':
         if (event.freed === 1) this.#modelFreed(event.pfn);
         return;
       case 'GatherFlushed':
