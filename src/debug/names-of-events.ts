@@ -75,8 +75,10 @@ function addRuns(
   count: number,
   base: number,
 ): void {
-  for (let i = 0; i + stride <= runs.length; i += stride)
-    to.push({ vpn: base + (runs[i] as number), pages: runs[i + count] as number });
+  for (let i = 0; i + stride <= runs.length; i += stride) {
+    const pages = runs[i + count] as number;
+    if (pages > 0) to.push({ vpn: base + (runs[i] as number), pages });
+  }
 }
 
 /** Whether `event` names frame `pfn`. */

@@ -4,7 +4,7 @@ import type { VmaView } from '../../reducers/state.js';
 import { addressText } from '../debug/pages.js';
 import type { Sign } from '../debug/timeline-text.js';
 import { MEANING, SIGNS, barOf } from '../debug/timeline-text.js';
-import { briefly, count, eventText, hex, operationText } from '../debug/words.js';
+import { count, eventText, hex } from '../debug/words.js';
 import type { Style } from './canvas.js';
 import { BOLD, Canvas, Colour, DIM, REVERSE, UNDERLINE } from './canvas.js';
 import type { FullScreen, Pane } from './full-screen.js';
@@ -53,7 +53,7 @@ export function draw(view: FullScreen, width: number, height: number): Canvas {
 
 function title(canvas: Canvas, { session }: FullScreen): void {
   canvas.fill(0, 0, canvas.width, ' ', REVERSE);
-  canvas.text(1, 0, session.where()[0] ?? '', REVERSE, canvas.width - 2);
+  canvas.text(1, 0, session.here(), REVERSE, canvas.width - 2);
 }
 
 function timeline(canvas: Canvas, view: FullScreen, { rows }: Geometry): void {
@@ -104,21 +104,15 @@ interface EventLine {
 }
 
 /** Events around `middle`, under a heading for each operation. */
-function eventLines({ session }: FullScreen, middle: number, reach: number): EventLine[] {
-  const { firstEvent, eventCount } = session.reader;
-  const { timeline, operations } = session;
-  const digits = String(eventCount).length;
+function eventLines(view: FullScreen, middle: number, reach: number): EventLine[] {
+  const { firstEvent, eventCount } = view.session.reader;
   const lines: EventLine[] = [];
   let last: number | null = null;
   for (let number = Math.max(firstEvent, middle - reach); number < Math.min(eventCount, middle + reach); number++) {
-    const operation = timeline.operationOf(number);
-    if (operation !== last) {
-      last = operation;
-      const logged = operations.at(operation);
-      const text = logged === null ? 'no operation' : `line ${logged.line}  ${operationText(logged)}`;
-      lines.push({ number: null, text });
-    }
-    lines.push({ number, text: `${String(number).padStart(digits)} ${briefly(timeline.event(number))}` });
+    const { operation, heading, text } = view.entry(number);
+    if (operation !== last) lines.push({ number: null, text: heading });
+    last = operation;
+    lines.push({ number, text });
   }
   return lines;
 }
@@ -272,14 +266,17 @@ function mappingText({ session }: FullScreen, { mm }: Extract<MapRow, { kind: 'm
   return `mm ${mm.id}, ${addressText(start)}-${addressText(end)} ${perms} ${backing}`;
 }
 
+/** What the letters are, as many as fit: raw entries are rarest. */
 function legend(canvas: Canvas, y: number): void {
+  const kinds = PAGE_KINDS.map(({ letter, name, style }) => ({ letter, name, style: style | BOLD }));
+  const none = { letter: '.', name: 'none', style: DIM };
+  const items = [...kinds.slice(0, -1), none, { letter: 'CAPS', name: 'writable', style: BOLD }, ...kinds.slice(-1)];
   let x = 1;
-  for (const { letter, name, style } of PAGE_KINDS) {
-    x = canvas.text(x, y, letter, style | BOLD) + 1;
+  for (const { letter, name, style } of items) {
+    if (x + letter.length + 1 + name.length > canvas.width) return;
+    x = canvas.text(x, y, letter, style) + 1;
     x = canvas.text(x, y, name, DIM) + 1;
   }
-  x = canvas.text(x, y, '. none', DIM) + 1;
-  canvas.text(x, y, 'CAPITAL: writable', DIM);
 }
 
 function status(canvas: Canvas, { prompt, busy, message }: FullScreen, y: number): void {

@@ -11,7 +11,7 @@ import { nextHits, previousHits } from '../debug/stops.js';
 import type { Thing } from '../debug/timeline-text.js';
 import { happenings, markings } from '../debug/timeline-text.js';
 import { Violations } from '../debug/violations.js';
-import { count } from '../debug/words.js';
+import { briefly, count, operationText } from '../debug/words.js';
 import type { Action } from './keys.js';
 import { actionOf, helpLines } from './keys.js';
 import type { MapRow, Touched } from './page-map.js';
@@ -34,6 +34,18 @@ export interface Prompt {
   readonly text: string;
   readonly done: (text: string) => Promise<void>;
 }
+
+/** An event as the list of events shows it. */
+export interface Entry {
+  /** -1 for none. */
+  readonly operation: number;
+  /** The operation as a line of the workload. */
+  readonly heading: string;
+  readonly text: string;
+}
+
+/** Entries kept: some screens of them. Between two chunks of a log each look at an event may decode a chunk. */
+const ENTRIES_KEPT = 2048;
 
 /** What the drawing remembers from one frame to the next. */
 export interface Scroll {
@@ -69,6 +81,7 @@ export class FullScreen {
   #selected: Selected | null = null;
   #field: string | null = null;
   #search = '';
+  readonly #entries = new Map<number, Entry>();
   #rows: { readonly at: number; readonly rows: readonly MapRow[] } | null = null;
 
   /** `breathe` lets keys be heard between pieces of work that nobody waits for. */
@@ -141,6 +154,23 @@ export class FullScreen {
   /** The selected field of the selected page; null for all of it. */
   get field(): string | null {
     return this.#field;
+  }
+
+  /** Event `number` for the list of events. */
+  entry(number: number): Entry {
+    const known = this.#entries.get(number);
+    if (known !== undefined) return known;
+    const { timeline, operations, reader } = this.session;
+    const id = timeline.operationOf(number);
+    const logged = operations.at(id);
+    const entry = {
+      operation: id,
+      heading: logged === null ? 'no operation' : `line ${logged.line}  ${operationText(logged)}`,
+      text: `${String(number).padStart(String(reader.eventCount).length)} ${briefly(timeline.event(number))}`,
+    };
+    if (this.#entries.size >= ENTRIES_KEPT) this.#entries.clear();
+    this.#entries.set(number, entry);
+    return entry;
   }
 
   /** What the event before the position touched. */

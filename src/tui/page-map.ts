@@ -17,19 +17,26 @@ export interface PageKind {
   readonly style: Style;
 }
 
-/** Kinds: anonymous pages that are exclusive, or may be shared by several entries or only by one; file, tmpfs, the zero page, and entries
- * without a page. Where a cell has as many pages of one as of another, the first of them is shown. */
+/**
+ * Kinds: pages that may be pinned for DMA; anonymous ones that may be shared by several entries, that are exclusive, or that are neither
+ * and mapped once; file, tmpfs, the zero page, and entries without a page. Where a cell has as many pages of one as of another, the first
+ * of them is shown.
+ */
 export const PAGE_KINDS = [
+  { letter: 'p', name: 'pinned', style: Colour.red },
   { letter: 's', name: 'shared', style: Colour.magenta },
   { letter: 'e', name: 'exclusive', style: Colour.green },
-  { letter: 'a', name: 'anon, one map', style: Colour.yellow },
+  { letter: 'a', name: 'anon', style: Colour.yellow },
   { letter: 'f', name: 'file', style: Colour.blue },
   { letter: 'm', name: 'shmem', style: Colour.cyan },
   { letter: 'z', name: 'zero', style: Colour.white },
   { letter: 'x', name: 'raw', style: DIM },
 ] as const satisfies readonly PageKind[];
-const [SHARED, EXCLUSIVE, ONCE, FILE, SHMEM, ZERO, SPECIAL] = [0, 1, 2, 3, 4, 5, 6];
+const [PINNED, SHARED, EXCLUSIVE, ONCE, FILE, SHMEM, ZERO, SPECIAL] = [0, 1, 2, 3, 4, 5, 6, 7];
 const KINDS = PAGE_KINDS.length;
+
+/** GUP_PIN_COUNTING_BIAS: from so many references on `folio_maybe_dma_pinned()` takes a base page for pinned. */
+const PINNED_REFS = 1024;
 
 /** Index in PAGE_KINDS for `entry`, which is not empty. */
 export function kindOf(state: KernelView, entry: number): number {
@@ -39,6 +46,7 @@ export function kindOf(state: KernelView, entry: number): number {
   const page = state.memMap[Math.floor(pfn / SECTION)]?.[pfn % SECTION];
   // Only in a log that somebody made up does an entry lead to no frame.
   if (page === undefined) return SPECIAL;
+  if (page.ref >= PINNED_REFS) return PINNED;
   if ((page.flags & PG_ANON) === 0) return state.inodes[page.mapping]?.kind === InodeKind.shmem ? SHMEM : FILE;
   if ((page.flags & PG_ANON_EXCLUSIVE) !== 0) return EXCLUSIVE;
   return page.mapcount > 1 ? SHARED : ONCE;
