@@ -3,6 +3,7 @@ import { produce, setAutoFreeze } from 'immer';
 import type { EventOf, EventType, KernelEvent } from '../events/index.js';
 import { addressSpaceReducers } from './address-space.js';
 import { folioReducers } from './folio.js';
+import { gupReducers } from './gup.js';
 import { pageTableReducers } from './page-table.js';
 import type { KernelState, KernelView } from './state.js';
 import { taskReducers } from './task.js';
@@ -15,6 +16,7 @@ const reducers: Reducers<EventType> = {
   ...addressSpaceReducers,
   ...pageTableReducers,
   ...folioReducers,
+  ...gupReducers,
 };
 const dispatch = reducers as unknown as Readonly<Record<EventType, (state: KernelState, event: KernelEvent) => void>>;
 

@@ -41,6 +41,8 @@ export const WIDTH = {
   entry: 3,
   frame: 8,
   content: 4,
+  holder: 5,
+  held: 6,
 } as const;
 /** Where the keyframe before stands, for one that holds the whole state. */
 export const WHOLE = -1;
@@ -101,7 +103,7 @@ export function encodeKeyframe(
     inodesOf(state, selection),
     spaces,
     framesOf(state, selection),
-    [cpusOf(state), filesOf(state, selection)],
+    [cpusOf(state), filesOf(state, selection), gupOf(state)],
   ]);
   return payload.length <= PAYLOAD_MAX ? payload : null;
 }
@@ -318,6 +320,19 @@ function sameFill(a: ContentView, b: ContentView): boolean {
 
 const cpusOf = (state: KernelView): unknown =>
   state.cpus.map(({ lruAdd, lruLazyfree, mlock }) => [lruAdd, lruLazyfree, mlock].map(listOf));
+
+/** All of them: they are few. */
+function gupOf(state: KernelView): unknown {
+  const rows = pool.rows(WIDTH.holder);
+  const pages = pool.rows(WIDTH.held);
+  for (const holder of state.holders) {
+    if (holder === null) continue;
+    rows.add(holder.id, holder.kind, holder.owner, holder.flags, holder.pages.length / WIDTH.held);
+    for (let i = 0; i < holder.pages.length; i += WIDTH.held)
+      pages.add(...(holder.pages.slice(i, i + WIDTH.held) as [number, ...number[]]));
+  }
+  return [state.holders.length, rows.encode(), pages.encode(), listOf(state.hasPinned)];
+}
 
 function filesOf(state: KernelView, { tgids }: Selection): unknown {
   const rows = pool.rows(5);
