@@ -1,18 +1,20 @@
 // The catalogue: every event type with its opcode and the kinds of its fields. Opcodes are append-only.
 import type { AddressSpaceEvent } from './address-space.js';
 import type { FolioEvent } from './folio.js';
+import type { GupEvent } from './gup.js';
 import type { PageTableEvent } from './page-table.js';
 import type { SwapEvent } from './swap.js';
 import type { TaskEvent } from './task.js';
 
 export type * from './address-space.js';
 export type * from './folio.js';
+export type * from './gup.js';
 export type * from './page-table.js';
 export type * from './swap.js';
 export type * from './task.js';
 
 /** Everything that can happen. */
-export type KernelEvent = TaskEvent | AddressSpaceEvent | PageTableEvent | FolioEvent | SwapEvent;
+export type KernelEvent = TaskEvent | AddressSpaceEvent | PageTableEvent | FolioEvent | GupEvent | SwapEvent;
 export type EventType = KernelEvent['type'];
 /** The event with that `type`. */
 export type EventOf<T extends EventType> = Extract<KernelEvent, { type: T }>;
@@ -273,6 +275,27 @@ export const CATALOGUE: { readonly [T in EventType]: { readonly opcode: number; 
   FolioUptodateSet: { opcode: 60, fields: { pfn: 'pfn', uptodate: 'int' } },
   FilePositionSet: { opcode: 61, fields: { file: 'int', position: 'int' } },
   FdTableCopied: { opcode: 55, fields: { tgid: 'tid', from: 'tid' } },
+  HolderCreated: { opcode: 70, fields: { holder: 'int', kind: 'int', owner: 'int', flags: 'int' } },
+  HolderRemoved: { opcode: 71, fields: { holder: 'int' } },
+  PageGrabbed: {
+    opcode: 72,
+    fields: {
+      holder: 'int',
+      pfn: 'pfn',
+      mm: 'mm',
+      vpn: 'vpn',
+      offset: 'int',
+      length: 'int',
+      ref: 'int',
+      bias: 'int',
+    },
+  },
+  HeldBytesChanged: { opcode: 73, fields: { holder: 'int', at: 'int', offset: 'int', length: 'int' } },
+  HeldPageReleased: {
+    opcode: 74,
+    fields: { holder: 'int', at: 'int', pfn: 'pfn', ref: 'int', bias: 'int', freed: 'int' },
+  },
+  MmHasPinnedSet: { opcode: 75, fields: { mm: 'mm' } },
   FolioSwapAllocated: { opcode: 80, fields: { slot: 'int', pfn: 'pfn', ref: 'int' } },
   PageSwappedOut: {
     opcode: 81,

@@ -34,7 +34,7 @@ const END_VPN = 2 ** 35;
 /** A frame's counts as entries, caches and batches add up to. */
 export interface FrameCounts {
   mapcount: number;
-  /** Mappings, page cache, LRU batches and gathers. */
+  /** Mappings, page cache, LRU batches, gathers, and who holds it otherwise. */
   ref: number;
 }
 
@@ -59,6 +59,11 @@ export function frameCounts(state: KernelView): Map<number, FrameCounts> {
   for (const { count, pfn } of state.swap) if (count !== FREE_SLOT && pfn >= 0) of(pfn).ref++;
   for (const { lruAdd, lruLazyfree, mlock } of state.cpus)
     for (const pfn of [...lruAdd, ...lruLazyfree, ...mlock.filter((_, i) => i % 2 === 0)]) of(pfn).ref++;
+  for (const holder of state.holders)
+    for (let i = 0; i + 5 < (holder?.pages.length ?? 0); i += 6) {
+      const [pfn, , , , , bias] = holder!.pages.slice(i, i + 6) as [number, ...number[]];
+      if (pfn >= 0) of(pfn).ref += bias ?? 0;
+    }
   for (const inode of state.inodes)
     for (const leaf of inode?.pages ?? []) for (const slot of leaf ?? []) if (slot > 0) of(slot - 1).ref++;
   return counts;

@@ -70,6 +70,7 @@ export const activity: Projection<Activity> = {
     LruAddDrained: (view, { freed }) => void (view.framesFreed += pagesOf(freed, 2, 1)),
     LruLazyfreeDrained: (view, { freed }) => void (view.framesFreed += pagesOf(freed, 2, 1)),
     MlockBatchDrained: (view, { freed }) => void (view.framesFreed += pagesOf(freed, 2, 1)),
+    HeldPageReleased: (view, { freed }) => void (view.framesFreed += freed),
     SwapCacheRemoved: (view, { freed }) => void (view.framesFreed += freed),
     LazyfreeDiscarded: (view, { freed }) => void (view.framesFreed += freed),
     PageCacheRemoved: (view, { freed }) => void (view.framesFreed += pagesOf(freed, 2, 1)),

@@ -216,6 +216,15 @@ export class SubjectHash {
     this.hash.number(this.#state.positions[file] ?? ABSENT);
   }
 
+  /** Who holds pages, and which. */
+  holder(id: number): void {
+    this.#object(this.#state.holders[id], 12);
+  }
+  /** Address spaces with MMF_HAS_PINNED. */
+  hasPinned(): void {
+    this.numbers(this.#state.hasPinned);
+  }
+
   /** A slot of the swap area, and which is the next free one. */
   slot(slot: number): void {
     const { swap, swapFree } = this.#state;
@@ -347,6 +356,12 @@ const EXTRA_STEPS: Partial<Record<EventType, readonly Step[]>> = {
   FdClosed: [{ method: 'file', args: ['tgid', 'fd'] }],
   FdTableCopied: [{ method: 'files', args: ['tgid'] }],
   TaskReaped: [{ method: 'files', args: ['tid'] }],
+  HolderCreated: [{ method: 'holder', args: ['holder'] }],
+  HolderRemoved: [{ method: 'holder', args: ['holder'] }],
+  PageGrabbed: [{ method: 'holder', args: ['holder'] }],
+  HeldBytesChanged: [{ method: 'holder', args: ['holder'] }],
+  HeldPageReleased: [{ method: 'holder', args: ['holder'] }],
+  MmHasPinnedSet: [{ method: 'hasPinned', args: [] }],
   FolioSwapAllocated: [{ method: 'slot', args: ['slot'] }],
   PageSwappedOut: [{ method: 'slot', args: ['slot'] }],
   SwapWritten: [{ method: 'slot', args: ['slot'] }],

@@ -3,6 +3,7 @@ import { produce, setAutoFreeze } from 'immer';
 import type { EventOf, EventType, KernelEvent } from '../events/index.js';
 import { addressSpaceReducers } from './address-space.js';
 import { folioReducers } from './folio.js';
+import { gupReducers } from './gup.js';
 import { pageTableReducers } from './page-table.js';
 import type { KernelState, KernelView } from './state.js';
 import { swapReducers } from './swap.js';
@@ -16,6 +17,7 @@ const reducers: Reducers<EventType> = {
   ...addressSpaceReducers,
   ...pageTableReducers,
   ...folioReducers,
+  ...gupReducers,
   ...swapReducers,
 };
 const dispatch = reducers as unknown as Readonly<Record<EventType, (state: KernelState, event: KernelEvent) => void>>;

@@ -102,6 +102,16 @@ function restInto(hash: Hash64, state: KernelView): void {
     }
   }
   numbersOf(hash, state.positions, 14);
+  // Keyframes of before there were holders have hashes without them.
+  if (state.holders.length > 1)
+    for (const holder of state.holders) {
+      if (holder === null) hash.pair(0, 16);
+      else {
+        numbersOf(hash, [holder.id, holder.kind, holder.owner, holder.flags], 16);
+        numbersOf(hash, holder.pages, 17);
+      }
+    }
+  if (state.hasPinned.length > 0) numbersOf(hash, state.hasPinned, 18);
   if (state.swap.length > 0) {
     hash.pair(state.swapFree, 19);
     for (const { count, pfn, content } of state.swap) {

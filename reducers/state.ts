@@ -12,6 +12,12 @@ export const InodeKind = {
   vdso: 2,
   /** [vvar]: raw pfns without pages. */
   vvar: 3,
+  /** A pipe. */
+  pipe: 4,
+  /** An io_uring instance. */
+  ring: 5,
+  /** /proc/PID/mem: the address space with that id in the name. */
+  mem: 6,
 } as const;
 
 /** Indices of the rss counters, in the order in which the kernel adds them. */
@@ -151,6 +157,29 @@ export interface Cpu {
   mlock: number[];
 }
 
+/** Who holds references to user pages. */
+export const HolderKind = {
+  /** `pin_user_pages()`, `get_user_pages()`: a driver, until it lets go. */
+  pin: 0,
+  /** Buffers of a pipe, oldest first. */
+  pipe: 1,
+  /** One registered buffer of an io_uring instance. */
+  buffer: 2,
+} as const;
+
+/** Holds references to pages beside entries, the page cache and batches. */
+export interface Holder {
+  id: number;
+  /** One of HolderKind. */
+  kind: number;
+  /** Task that took a pin; inode of a pipe or an io_uring instance. */
+  owner: number;
+  /** FOLL_*. */
+  flags: number;
+  /** [pfn, mm, vpn, offset, length, bias]*, see PageGrabbed. */
+  pages: number[];
+}
+
 /** `count` of a slot that nothing leads to. */
 export const FREE_SLOT = -1;
 
@@ -195,6 +224,10 @@ export interface KernelState {
   positions: number[];
   /** Pages charged against the commit limit. */
   committed: number;
+  /** By id; ids start at 1 and are never used again. */
+  holders: (Holder | null)[];
+  /** Address spaces with MMF_HAS_PINNED, in the order in which they got it. */
+  hasPinned: number[];
   /** Slots of the swap area that were ever used. */
   swap: SwapSlot[];
   /** Head of the list of free slots, -1 if empty. */
@@ -215,6 +248,7 @@ export type PageView = DeepReadonly<Page>;
 export type TaskView = DeepReadonly<Task>;
 export type SwapSlotView = DeepReadonly<SwapSlot>;
 export type InodeView = DeepReadonly<Inode>;
+export type HolderView = DeepReadonly<Holder>;
 
 /** Frames in one section of the memory map. */
 export const SECTION = 256;
@@ -236,6 +270,8 @@ export function initialState(): KernelState {
     files: {},
     positions: [],
     committed: 0,
+    holders: [null],
+    hasPinned: [],
     swap: [],
     swapFree: -1,
     swapCache: {},

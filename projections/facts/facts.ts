@@ -14,6 +14,22 @@ export interface InodeFacts {
   readonly pages: Map<number, number>;
 }
 
+/** A page that somebody holds: looked up at (`mm`, `vpn`), with `bias` references. `pfn` -1 is the zero page. */
+export interface HeldPage {
+  readonly pfn: number;
+  readonly mm: number;
+  readonly vpn: number;
+  readonly bias: number;
+}
+
+/** Who holds pages, in the order in which they came. */
+export interface HolderFacts {
+  readonly kind: number;
+  /** FOLL_*. */
+  readonly flags: number;
+  readonly pages: HeldPage[];
+}
+
 export class Facts {
   readonly frames = new FrameTable();
   readonly mappings = new Mappings(this.frames);
@@ -28,6 +44,7 @@ export class Facts {
   readonly slotOfFrame = new Map<number, number>();
   /** A page may be in it more than once. */
   readonly mlock = new Map<number, number[]>();
+  readonly holders = new Map<number, HolderFacts>();
 
   /** Writes `n` entries from `vpn` on; frames count up with them where `step` is 1. */
   writeRun(space: MmEntries, vpn: number, pfn: number, n: number, flags: number, step: number): void {
@@ -68,6 +85,26 @@ export class Facts {
       visit?.(pfn);
     }
     batches.set(cpu, []);
+  }
+
+  hold(holder: number, page: HeldPage): void {
+    const pages = this.holders.get(holder)?.pages;
+    if (!pages) return;
+    pages.push(page);
+    if (this.frames.has(page.pfn)) this.frames.held[page.pfn]! += page.bias;
+  }
+
+  /** Lets go of page number `at` of the holder. */
+  release(holder: number, at: number): void {
+    const [page] = at < 0 ? [] : (this.holders.get(holder)?.pages.splice(at, 1) ?? []);
+    if (page !== undefined && this.frames.has(page.pfn)) this.frames.held[page.pfn]! -= page.bias;
+  }
+
+  /** Who holds frame `pfn`, and how. */
+  *holdersOf(pfn: number): Generator<readonly [id: number, holder: HolderFacts, page: HeldPage]> {
+    if (!this.frames.has(pfn) || this.frames.held[pfn] === 0) return;
+    for (const [id, holder] of this.holders)
+      for (const page of holder.pages) if (page.pfn === pfn) yield [id, holder, page];
   }
 
   cacheSwap(slot: number, pfn: number): void {

@@ -38,6 +38,8 @@ export class FrameTable {
   cached = new Int32Array(FIRST_SIZE);
   batched = new Int32Array(FIRST_SIZE);
   gathered = new Int32Array(FIRST_SIZE);
+  /** References of pins, pipes and registered buffers, each with its bias. */
+  held = new Int32Array(FIRST_SIZE);
   /** First of its mappings, as a node of Mappings plus one. */
   firstNode = new Int32Array(FIRST_SIZE);
 
@@ -56,7 +58,8 @@ export class FrameTable {
       (this.mappers[pfn] as number) +
       (this.cached[pfn] as number) +
       (this.batched[pfn] as number) +
-      (this.gathered[pfn] as number)
+      (this.gathered[pfn] as number) +
+      (this.held[pfn] as number)
     );
   }
 
@@ -69,6 +72,7 @@ export class FrameTable {
     this.cached = wider(this.cached, to);
     this.batched = wider(this.batched, to);
     this.gathered = wider(this.gathered, to);
+    this.held = wider(this.held, to);
     this.firstNode = wider(this.firstNode, to);
   }
 }

@@ -22,6 +22,17 @@ export function factsOf(state: KernelView): Facts {
     for (const pfn of lruLazyfree) facts.enterBatch(facts.lruLazyfree, cpu, pfn);
     for (let i = 0; i < mlock.length; i += 2) facts.enterBatch(facts.mlock, cpu, mlock[i] as number);
   });
+  state.holders.forEach((holder, id) => {
+    if (holder === null) return;
+    facts.holders.set(id, { kind: holder.kind, flags: holder.flags, pages: [] });
+    for (let i = 0; i + 5 < holder.pages.length; i += 6) {
+      const [pfn, mm, vpn, , , bias] = holder.pages.slice(i, i + 6) as [
+        ...[number, number, number],
+        ...[number, number, number],
+      ];
+      facts.hold(id, { pfn, mm, vpn, bias });
+    }
+  });
   state.swap.forEach(({ count, pfn }, slot) => {
     if (count !== FREE_SLOT && pfn >= 0) facts.cacheSwap(slot, pfn);
   });

@@ -154,6 +154,18 @@ export const factHandlers: Projection<Facts>['on'] = {
     facts.drainBatch(facts.mlock, cpu);
     facts.freeRuns(freed);
   },
+  HolderCreated(facts, { holder, kind, flags }) {
+    if (holder < 1) return;
+    dropHolder(facts, holder);
+    facts.holders.set(holder, { kind, flags, pages: [] });
+  },
+  HolderRemoved: (facts, { holder }) => dropHolder(facts, holder),
+  PageGrabbed: (facts, { holder, pfn, mm, vpn, bias }) => facts.hold(holder, { pfn, mm, vpn, bias }),
+  HeldPageReleased(facts, { holder, at, pfn, freed }) {
+    if (!facts.holders.has(holder) || at < 0) return;
+    facts.release(holder, at);
+    if (freed === 1) facts.free(pfn);
+  },
   FolioSwapAllocated(facts, { slot, pfn }) {
     facts.cacheSwap(slot, pfn);
     setFlags(facts, pfn, FRAME_DIRTY, 0);
@@ -227,6 +239,11 @@ export const factHandlers: Projection<Facts>['on'] = {
 function writeOne(facts: Facts, event: { readonly mm: number; readonly vpn: number; readonly entry: number }): void {
   const space = facts.mappings.of(event.mm);
   if (space) facts.mappings.write(space, event.vpn, event.entry);
+}
+
+function dropHolder(facts: Facts, holder: number): void {
+  while ((facts.holders.get(holder)?.pages.length ?? 0) > 0) facts.release(holder, 0);
+  facts.holders.delete(holder);
 }
 
 function setFlags({ frames }: Facts, pfn: number, set: number, clear: number): void {

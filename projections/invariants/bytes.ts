@@ -43,6 +43,14 @@ function expectBytes(
   );
 }
 
+/** The page that the forking task has at `vpn`, where `mm` is the child's in the making: nobody uses it yet. Null where nobody forks. */
+function parentsPfn({ view, facts, operation }: Audited, mm: number, vpn: number): number | null {
+  const task = operation?.pid === null || operation === null ? undefined : view.tasks[operation.pid];
+  if (task === undefined || Object.values(view.tasks).some((each) => each.mm === mm || each.execMm === mm)) return null;
+  const space = facts.mappings.of(task.mm);
+  return space === undefined ? null : mappedPfn(facts.mappings.at(space, vpn));
+}
+
 /** Bytes of a mapped page became other ones without anybody storing them. */
 function replaced(audited: Audited, report: Report, pfn: number): void {
   if ((audited.facts.frames.mappers[pfn] ?? 0) === 0) return;
@@ -73,8 +81,9 @@ export const byteInvariants: readonly EventInvariant[] = [
         if (vma === undefined) return;
         const inode = vma.inode === 0 ? undefined : view.inodes[vma.inode];
         const index = vma.pgoff + vpn - vma.start / 4096;
-        const expected = inode ? bytesOf(view, cachedPfn(inode, index)) : null;
-        expectBytes(audited, report, { mm, vpn }, pfn, expected);
+        const parents = parentsPfn(audited, mm, vpn);
+        const first = (): Bytes | undefined => (inode ? bytesOf(view, cachedPfn(inode, index)) : null);
+        expectBytes(audited, report, { mm, vpn }, pfn, parents === null ? first() : bytesOf(view, parents));
       },
       PageCopied: ({ pfn }, audited, report) => replaced(audited, report, pfn),
     },
@@ -83,7 +92,8 @@ export const byteInvariants: readonly EventInvariant[] = [
     ...rule,
     name: 'leak-oracle',
     aliases: ['no-leak'],
-    formula: 'bytes that a process stores into its own private memory show in no other address space',
+    formula:
+      'bytes that a process stores into its own private memory show in no other address space, nor to who holds the page through one',
     source: 'CVE-2020-29374; the COW contract',
     after: {
       PageWritten: ({ pfn }, audited, report) => storedElsewhere(audited, report, pfn),
@@ -103,6 +113,12 @@ function storedElsewhere(audited: Audited, report: Report, pfn: number): void {
     if (mm === writer || isShared(audited, mm, vpn)) return;
     report({ kind: 'entry', mm, vpn }, { expected: 'its own bytes', found: `bytes stored by mm ${writer}` });
   });
+  for (const [id, , page] of facts.holdersOf(pfn))
+    if (page.mm !== 0 && page.mm !== writer)
+      report(
+        { kind: 'frame', pfn },
+        { expected: `what mm ${page.mm} gave holder ${id}`, found: `bytes stored by mm ${writer}` },
+      );
 }
 
 function isShared({ facts }: Audited, mm: number, vpn: number): boolean {

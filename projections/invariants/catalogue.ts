@@ -4,6 +4,7 @@ import { counterInvariants } from './counters.js';
 import { entryInvariants } from './entries.js';
 import { eventInvariants } from './events.js';
 import { frameInvariants } from './frames.js';
+import { gupInvariants } from './gup.js';
 import { swapEntryInvariants, swapEventInvariants, swapFrameInvariants } from './swap.js';
 import type { BookInvariant, Invariant } from './invariant.js';
 
@@ -13,7 +14,8 @@ const rule = { about: 'book', since: 'all', aliases: [], needs: [], knownBroken:
 export const REF_LOWER_BOUND: BookInvariant = {
   ...rule,
   name: 'ref-lower-bound',
-  formula: '_refcount >= mappings + page and swap cache + LRU batches + gathers + what the running operation holds',
+  formula:
+    '_refcount >= mappings + page and swap cache + LRU batches + gathers + pins and pipes + what the running operation holds',
   source: 'references are taken before mappings count',
   severity: 1,
   at: 'event',
@@ -23,7 +25,7 @@ export const REFCOUNT_ACCOUNTED: BookInvariant = {
   ...rule,
   name: 'refcount-accounted',
   aliases: ['ref-exact-quiescent'],
-  formula: '_refcount == mappings + page and swap cache + LRU batches + gathers',
+  formula: '_refcount == mappings + page and swap cache + LRU batches + gathers + pins and pipes',
   source: 'folio_expected_ref_count()',
   severity: 2,
   at: 'quiescent',
@@ -32,6 +34,7 @@ export const REFCOUNT_ACCOUNTED: BookInvariant = {
 /** All, the semantic ones first. */
 export const INVARIANTS: readonly Invariant[] = [
   ...byteInvariants,
+  ...gupInvariants,
   ...entryInvariants,
   ...frameInvariants,
   REF_LOWER_BOUND,

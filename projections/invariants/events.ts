@@ -248,7 +248,6 @@ export const eventInvariants: readonly EventInvariant[] = [
   {
     ...rule,
     name: 'reuse-has-no-foreign-mapping',
-    aliases: ['reuse-has-no-foreign-reference'],
     formula: 'a write fault that keeps the page finds no other mapping of it',
     source: 'wp_can_reuse_anon_folio()',
     severity: 1,

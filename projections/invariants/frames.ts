@@ -47,7 +47,8 @@ export const frameInvariants: readonly FrameInvariant[] = [
   {
     ...rule,
     name: 'frame-freed-while-reachable',
-    formula: 'a free frame has no mapping, no place in the page cache, in an LRU batch or in a gather',
+    formula:
+      'a free frame has no mapping, no place in the page cache, in an LRU batch or in a gather, and nobody holds it',
     source: 'free_pages_prepare(): bad_page()',
     severity: 1,
     check(pfn, _page, free, { facts }) {
@@ -80,6 +81,7 @@ export function holdersText(
     readonly cached: Int32Array;
     readonly batched: Int32Array;
     readonly gathered: Int32Array;
+    readonly held: Int32Array;
   },
   pfn: number,
 ): string {
@@ -89,6 +91,7 @@ export function holdersText(
     of(frames.cached[pfn], 'in the page cache'),
     of(frames.batched[pfn], 'in LRU batches'),
     of(frames.gathered[pfn], 'in gathers'),
+    of(frames.held[pfn], 'of pins and pipes'),
   ]
     .filter((part) => part !== '')
     .join(', ');

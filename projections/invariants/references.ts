@@ -57,6 +57,13 @@ export class References {
         if (event.freed === 1) this.#set(event.pfn, 0, number);
         else this.#add(event.pfn, -1, number);
         break;
+      case 'PageGrabbed':
+        // The reference that an allocation gave passes to the holder.
+        this.#add(event.pfn, event.ref - event.bias, number);
+        break;
+      case 'HeldPageReleased':
+        if (event.freed === 1) this.#set(event.pfn, 0, number);
+        break;
       case 'PageCacheAdded':
         for (let i = 0; i + 2 < event.runs.length; i += 3)
           for (let j = 0; j < event.runs[i + 2]!; j++) this.#set(event.runs[i + 1]! + j, 0, number);

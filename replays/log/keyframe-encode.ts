@@ -41,6 +41,8 @@ export const WIDTH = {
   entry: 3,
   frame: 8,
   content: 4,
+  holder: 5,
+  held: 6,
   slot: 7,
 } as const;
 /** Where the keyframe before stands, for one that holds the whole state. */
@@ -103,7 +105,7 @@ export function encodeKeyframe(
     inodesOf(state, selection),
     spaces,
     framesOf(state, selection),
-    [cpusOf(state), filesOf(state, selection), slotsOf(state)],
+    [cpusOf(state), filesOf(state, selection), gupOf(state), slotsOf(state)],
   ]);
   return payload.length <= PAYLOAD_MAX ? payload : null;
 }
@@ -320,6 +322,19 @@ function sameFill(a: ContentView, b: ContentView): boolean {
 
 const cpusOf = (state: KernelView): unknown =>
   state.cpus.map(({ lruAdd, lruLazyfree, mlock }) => [lruAdd, lruLazyfree, mlock].map(listOf));
+
+/** All of them: they are few. */
+function gupOf(state: KernelView): unknown {
+  const rows = pool.rows(WIDTH.holder);
+  const pages = pool.rows(WIDTH.held);
+  for (const holder of state.holders) {
+    if (holder === null) continue;
+    rows.add(holder.id, holder.kind, holder.owner, holder.flags, holder.pages.length / WIDTH.held);
+    for (let i = 0; i < holder.pages.length; i += WIDTH.held)
+      pages.add(...(holder.pages.slice(i, i + WIDTH.held) as [number, ...number[]]));
+  }
+  return [state.holders.length, rows.encode(), pages.encode(), listOf(state.hasPinned)];
+}
 
 /** All slots: swapped memory is seldom. `content` 0: zeros, else the base and how many numbers of runs follow. */
 function slotsOf(state: KernelView): unknown {

@@ -36,7 +36,7 @@ export function keyframeOf(data: unknown): Keyframe {
 /** Makes of `state`, which is that of the keyframe before (or the initial one), the state of this one. Throws MalformedError. */
 export function applyKeyframe(state: KernelState, keyframe: Keyframe): void {
   const [root, tasks, anonVmas, inodes, mms, frames, rest] = keyframe.contents;
-  const [cpus, files, slots] = arrayOf(rest, 'the rest of a keyframe');
+  const [cpus, files, gup, slots] = arrayOf(rest, 'the rest of a keyframe');
   const cpuCount = rootInto(state, root);
   tasksInto(state, tasks);
   anonVmasInto(state, anonVmas);
@@ -52,6 +52,8 @@ export function applyKeyframe(state: KernelState, keyframe: Keyframe): void {
   });
   if (state.cpus.length !== cpuCount) throw new MalformedError('another number of CPUs than the keyframe says');
   filesInto(state, files);
+  // Of an older log there is none.
+  if (gup !== undefined) gupInto(state, gup);
   // Of an older log there are none.
   if (slots !== undefined) slotsInto(state, slots);
 }
@@ -344,6 +346,25 @@ function contentsIn(data: unknown, runData: unknown, frames: number): Content[] 
   }
   runs.end('runs of bytes');
   return contents;
+}
+
+function gupInto(state: KernelState, data: unknown): void {
+  const [length, rowData, pageData, hasPinned] = arrayOf(data, 'the holders');
+  if (!isCount(length, LIMIT.ids) || length < 1) throw new MalformedError('an impossible number of holders');
+  const holders = new Array<KernelState['holders'][0]>(length).fill(null);
+  // A page may be held as often as anybody likes.
+  const { n, columns } = rowsOf(pageData, WIDTH.held, LIMIT.numbers / WIDTH.held, 'held pages', LIMIT.ids);
+  let at = 0;
+  eachRow(rowsOf(rowData, WIDTH.holder, LIMIT.ids, 'holders'), (row) => {
+    const [id, kind, owner, flags, count] = row as [number, number, number, number, number];
+    if (!isCount(count, n - at)) throw new MalformedError('held pages of nobody');
+    const pages: number[] = [];
+    for (const end = at + count; at < end; at++) for (const column of columns) pages.push(narrow(column[at] as number));
+    holders[placeIn(holders, id, 'holder')] = { id, kind, owner, flags, pages };
+  });
+  if (at !== n) throw new MalformedError('held pages of nobody');
+  state.holders = holders;
+  state.hasPinned = numbersIn(hasPinned, LIMIT.ids, 'address spaces');
 }
 
 function filesInto(state: KernelState, data: unknown): void {

@@ -228,8 +228,13 @@ export function program(): Command {
     .description('step through a log forwards and backwards, with breakpoints, watches and questions; reads a pipe too')
     .argument('<log>')
     .option('--at <position>', 'where to begin: N, op:N, line:N, end (default: the beginning)')
+    .option('--tui', 'on the whole screen: timeline, events, page map, details (docs/tui.md)', false)
     .action(
-      act(async (log: string, options: never) => (await import('./commands/debug.js')).debugCommand(log, options)),
+      act(async (log: string, options: never) => {
+        const { tui } = options as { tui: boolean };
+        if (tui) return (await import('./commands/debug-tui.js')).debugTuiCommand(log, options);
+        return (await import('./commands/debug.js')).debugCommand(log, options);
+      }),
     );
 
   root

@@ -45,6 +45,42 @@ function inMove(event: { readonly runs: readonly number[] }, offset: number): bo
   return inRuns(event.runs, 2, 1, offset);
 }
 
+/** Neighbouring entries of an address space. */
+export interface EntryRun {
+  readonly mm: number;
+  readonly vpn: number;
+  readonly pages: number;
+}
+
+/** All entries that may be others after `event`: those for which writesEntry() holds. */
+export function entriesWritten(event: KernelEvent): EntryRun[] {
+  if (NO_ENTRY.has(event.type)) return [];
+  const fields = event as unknown as Fields;
+  const found: { vpn: number; pages: number }[] = [];
+  if (event.type === 'PtesMoved') for (const base of [event.vpn, event.newVpn]) addRuns(found, event.runs, 2, 1, base);
+  else
+    for (const [name, kind] of Object.entries(SHAPES[event.type].fields)) {
+      if (kind === 'vpn') found.push({ vpn: fields[name] as number, pages: 1 });
+      const runs = PAGE_RUNS[kind];
+      if (runs !== undefined) addRuns(found, fields[name] as readonly number[], runs[0], runs[1], 0);
+    }
+  const mms = [fields['mm'], fields['child']].filter((mm) => typeof mm === 'number');
+  return mms.flatMap((mm) => found.map((run) => ({ mm, ...run })));
+}
+
+function addRuns(
+  to: { vpn: number; pages: number }[],
+  runs: readonly number[],
+  stride: number,
+  count: number,
+  base: number,
+): void {
+  for (let i = 0; i + stride <= runs.length; i += stride) {
+    const pages = runs[i + count] as number;
+    if (pages > 0) to.push({ vpn: base + (runs[i] as number), pages });
+  }
+}
+
 /** Whether `event` names frame `pfn`. */
 export function namesFrame(event: KernelEvent, pfn: number): boolean {
   let named = false;

@@ -159,8 +159,8 @@ export class Session {
     return this.placeText(this.operations.ofEvent(number));
   }
 
-  /** Where the session is: position, operation and line, and the events on either side. */
-  where(): string[] {
+  /** `at 28 of 47, in op 3, leak.fsw:4  1 fork() = 2`. */
+  here(): string {
     const { position } = this;
     const { firstEvent, eventCount } = this.reader;
     const last = position > firstEvent ? this.operations.ofEvent(position - 1) : null;
@@ -168,11 +168,16 @@ export class Session {
     const inside = last !== null && last.id === next?.id;
     const how = inside ? 'in' : last === null ? 'before' : 'after';
     const operation = last ?? next;
-    const lines = [
-      `at ${count(position)} of ${count(eventCount)}, ${
-        operation === null ? 'no operation' : `${how} op ${operation.id}, ${this.placeText(operation)}`
-      }`,
-    ];
+    return `at ${count(position)} of ${count(eventCount)}, ${
+      operation === null ? 'no operation' : `${how} op ${operation.id}, ${this.placeText(operation)}`
+    }`;
+  }
+
+  /** Where the session is: position, operation and line, and the events on either side. */
+  where(): string[] {
+    const { position } = this;
+    const { firstEvent, eventCount } = this.reader;
+    const lines = [this.here()];
     if (position > firstEvent) lines.push(`  last  ${this.eventLine(position - 1)}`);
     if (position < eventCount) lines.push(`  next  ${this.eventLine(position)}`);
     return lines;

@@ -1,7 +1,9 @@
 // The whole log as one line of signs: forks, execs, exits, signals, violations, marks.
 import type { KernelEvent } from '../../events/index.js';
 import type { Violation } from '../../projections/invariants/invariant.js';
-import type { Note, Session } from './session.js';
+import type { SearchedLog } from './scan.js';
+import type { Session } from './session.js';
+import type { Violations } from './violations.js';
 import { count } from './words.js';
 
 const WIDTH = 72;
@@ -9,9 +11,9 @@ const WIDTH = 72;
 const LISTED = 30;
 
 /** Signs, the most important first: one column may stand for many events. */
-const SIGNS = ['!', 'F', 'E', 'X', 'S', '*'] as const;
-type Sign = (typeof SIGNS)[number];
-const MEANING: Readonly<Record<Sign, string>> = {
+export const SIGNS = ['!', 'F', 'E', 'X', 'S', '*'] as const;
+export type Sign = (typeof SIGNS)[number];
+export const MEANING: Readonly<Record<Sign, string>> = {
   '!': 'violation',
   F: 'fork',
   E: 'execve',
@@ -20,7 +22,8 @@ const MEANING: Readonly<Record<Sign, string>> = {
   '*': 'mark',
 };
 
-interface Thing {
+/** Something worth a sign. */
+export interface Thing {
   /** Number of the event; of marks, the position. */
   readonly at: number;
   readonly sign: Sign;
@@ -42,21 +45,32 @@ function thingOf(event: KernelEvent, number: number): Thing | null {
   }
 }
 
-/** The line, the position below it, and what the signs are. */
-export async function timelineLines(session: Session): Promise<readonly string[]> {
-  const { firstEvent } = session.reader;
+/** What happened along a log, in order: all signs but marks. */
+export async function happenings(log: SearchedLog, violations: Violations): Promise<readonly Thing[]> {
+  const { firstEvent } = log.reader;
   const things: Thing[] = [];
-  for (const chunk of session.reader.chunks(firstEvent)) {
+  for (const chunk of log.reader.chunks(firstEvent)) {
     chunk.events().forEach((event, i) => {
       const thing = chunk.first + i < firstEvent ? null : thingOf(event, chunk.first + i);
       if (thing !== null) things.push(thing);
     });
-    await session.log.breathe();
+    await log.breathe();
   }
-  things.push(...brokenThings(await session.violations.of(null)));
-  for (const [name, at] of session.marks) things.push({ at, sign: '*', text: `@${name}` });
-  for (const { position, text } of session.notes as readonly Note[]) things.push({ at: position, sign: '*', text });
-  things.sort((a, b) => a.at - b.at || SIGNS.indexOf(a.sign) - SIGNS.indexOf(b.sign));
+  things.push(...brokenThings(await violations.of(null)));
+  return things.sort(inOrder);
+}
+
+const inOrder = (a: Thing, b: Thing): number => a.at - b.at || SIGNS.indexOf(a.sign) - SIGNS.indexOf(b.sign);
+
+/** The session's marks and notes. */
+export function markings(session: Session): readonly Thing[] {
+  const marks = [...session.marks].map(([name, at]): Thing => ({ at, sign: '*', text: `@${name}` }));
+  return [...marks, ...session.notes.map(({ position, text }): Thing => ({ at: position, sign: '*', text }))];
+}
+
+/** The line, the position below it, and what the signs are. */
+export async function timelineLines(session: Session): Promise<readonly string[]> {
+  const things = [...(await happenings(session.log, session.violations)), ...markings(session)].sort(inOrder);
   return [...bar(things, session), ...listing(things, session)];
 }
 
@@ -75,19 +89,35 @@ function brokenThings(violations: readonly Violation[]): Thing[] {
   }));
 }
 
-function bar(things: readonly Thing[], { reader, position }: Session): string[] {
+/** The log as one line of at most `width` signs, and the column of the position. */
+export interface Bar {
+  /** `-` where there is nothing. */
+  readonly signs: readonly (Sign | '-')[];
+  readonly here: number;
+}
+
+/** Puts `things` on a line. */
+export function barOf(things: readonly Thing[], { reader, position }: Session, most: number): Bar {
   const { firstEvent, eventCount } = reader;
-  const width = Math.max(1, Math.min(WIDTH, eventCount - firstEvent));
+  const width = Math.max(1, Math.min(most, eventCount - firstEvent));
   const columnOf = (at: number): number =>
     Math.min(width - 1, Math.floor(((at - firstEvent) * width) / Math.max(1, eventCount - firstEvent)));
-  const columns = new Array<string>(width).fill('-');
+  const signs = new Array<Sign | '-'>(width).fill('-');
   for (const { at, sign } of things) {
     const column = columnOf(at);
-    const there = SIGNS.indexOf(columns[column] as Sign);
-    if (there < 0 || SIGNS.indexOf(sign) < there) columns[column] = sign;
+    const there = SIGNS.indexOf(signs[column] as Sign);
+    if (there < 0 || SIGNS.indexOf(sign) < there) signs[column] = sign;
   }
-  const here = `${' '.repeat(columnOf(position) + 1)}^ ${count(position)}`;
-  return [`|${columns.join('')}| ${count(firstEvent)} to ${count(eventCount)}`, here];
+  return { signs, here: columnOf(position) };
+}
+
+function bar(things: readonly Thing[], session: Session): string[] {
+  const { firstEvent, eventCount } = session.reader;
+  const { signs, here } = barOf(things, session, WIDTH);
+  return [
+    `|${signs.join('')}| ${count(firstEvent)} to ${count(eventCount)}`,
+    `${' '.repeat(here + 1)}^ ${count(session.position)}`,
+  ];
 }
 
 function listing(things: readonly Thing[], session: Session): string[] {

@@ -103,6 +103,10 @@ export function storyOf(event: KernelEvent, focus: Focus, who: Who): string {
       return `the page waits in CPU ${event.cpu}'s mlock batch, which holds a reference, to be ${event.kind === MlockKind.munlock ? 'unlocked' : 'locked'}`;
     case 'MlockBatchDrained':
       return `CPU ${event.cpu} emptied its mlock batch`;
+    case 'PageGrabbed':
+      return `holder ${event.holder} took ${event.bias === 1 ? 'a reference' : 'a pin'} to the page, found in ${who(event.mm)}`;
+    case 'HeldPageReleased':
+      return `holder ${event.holder} let the page go${event.freed === 1 ? ', the last one who had it' : ''}`;
     case 'FoliosUnevictable':
       return 'the page came to the LRU mlocked: unevictable';
     case 'FolioSwapAllocated':

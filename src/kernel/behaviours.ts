@@ -16,10 +16,13 @@ interface BehaviourDefinition {
 
 export const BEHAVIOUR_NAMES = [
   'cow-reuse-by-refcount',
+  'fork-copies-pinned',
   'wp-reuse-drains-lru',
   'anon-exclusive',
+  'gup-unshare',
   'swap-exclusive-bit',
   'mprotect-upgrades-exclusive',
+  'longterm-pin-unshares-files',
   'map-stack-nohugepage',
   'merge-refuses-fork-child',
   'mremap-moves-several',
@@ -37,6 +40,13 @@ export const BEHAVIOURS: Readonly<Record<BehaviourName, BehaviourDefinition>> = 
     requires: [],
     aliases: ['T-01'],
   },
+  'fork-copies-pinned': {
+    description: 'fork copies pages that the parent may have pinned for the child at once, instead of sharing them.',
+    commit: '70e806e4e645',
+    since: '5.9',
+    requires: [],
+    aliases: ['T-03'],
+  },
   'wp-reuse-drains-lru': {
     description: 'Before counting references a write fault empties its own CPU’s batch of new pages.',
     commit: 'd4c470970d45',
@@ -50,6 +60,14 @@ export const BEHAVIOURS: Readonly<Record<BehaviourName, BehaviourDefinition>> = 
     since: '5.19',
     requires: ['cow-reuse-by-refcount'],
     aliases: ['T-01', 'T-03'],
+  },
+  'gup-unshare': {
+    description:
+      'FOLL_PIN without FOLL_WRITE first takes a copy of an anonymous page that may be shared (FAULT_FLAG_UNSHARE).',
+    commit: 'a7f226604170',
+    since: '5.19',
+    requires: ['anon-exclusive'],
+    aliases: ['T-02'],
   },
   'swap-exclusive-bit': {
     description:
@@ -65,6 +83,14 @@ export const BEHAVIOURS: Readonly<Record<BehaviourName, BehaviourDefinition>> = 
     since: '6.0',
     requires: ['anon-exclusive'],
     aliases: ['T-13'],
+  },
+  'longterm-pin-unshares-files': {
+    description:
+      'Reading pins for long take a copy of the zero page and of pages of files that are mapped privately as well.',
+    commit: '84209e87c696',
+    since: '6.2',
+    requires: ['gup-unshare'],
+    aliases: ['T-02'],
   },
   'map-stack-nohugepage': {
     description: 'MAP_STACK keeps huge pages out of the mapping, and it from merging with others.',

@@ -65,6 +65,9 @@ export interface Kernel {
   emit(event: KernelEvent): void;
 }
 
+/** References that one FOLL_PIN takes of a page of order 0: `folio_maybe_dma_pinned()` looks for as many. */
+export const GUP_PIN_COUNTING_BIAS = 1024;
+
 /** Bytes and pages. */
 export const PAGE_SIZE = 4096;
 /** End of user addresses: `TASK_SIZE_MAX` without five-level tables. */
@@ -90,6 +93,8 @@ export const currentMm = (k: Kernel, tid: number): MmView => mmAt(k.view, curren
 
 /** errno values, returned negative as the kernel does. */
 export const EPERM = 1;
+export const EIO = 5;
+export const ENXIO = 6;
 export const ESRCH = 3;
 export const EBADF = 9;
 export const ECHILD = 10;
@@ -102,6 +107,7 @@ export const EEXIST = 17;
 export const ENODEV = 19;
 export const EINVAL = 22;
 export const EFBIG = 27;
+export const ESPIPE = 29;
 export const EOVERFLOW = 75;
 export const EOPNOTSUPP = 95;
 

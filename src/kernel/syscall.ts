@@ -4,6 +4,7 @@ import { isNameRef } from '../workload/operation.js';
 import type { Call, Got, Handler } from './call.js';
 import { ACCESS_CALLS } from './calls/access.js';
 import { FILE_CALLS } from './calls/files.js';
+import { GUP_CALLS } from './calls/gup.js';
 import { MEMORY_CALLS } from './calls/memory.js';
 import { PAGE_CACHE_CALLS } from './calls/page-cache.js';
 import { PROCESS_CALLS } from './calls/process.js';
@@ -16,6 +17,7 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   ...PROCESS_CALLS,
   ...ACCESS_CALLS,
   ...FILE_CALLS,
+  ...GUP_CALLS,
   ...PAGE_CACHE_CALLS,
 };
 

@@ -26,13 +26,10 @@ import {
 } from '../../reducers/state.js';
 import { NotModelledError } from '../lib/errors.js';
 import type { Kernel } from './kernel.js';
-import { PAGE_SIZE } from './kernel.js';
+import { GUP_PIN_COUNTING_BIAS, PAGE_SIZE } from './kernel.js';
 import { updateHiwaterRss } from './memory/zap.js';
 import { lruAddDrainCpu } from './swap.js';
 import { folioAllocSwap, inSwapCache, slotOf } from './swapfile.js';
-
-/** `GUP_PIN_COUNTING_BIAS`: from so many references on a page may be pinned. */
-const MAYBE_PINNED = 1024;
 
 /** An entry that maps a page to be reclaimed. */
 interface Place {
@@ -89,7 +86,7 @@ function reclaimPages(k: Kernel, places: readonly Place[]): void {
 /** One page: a slot, the entry, the bytes; and the page is free if nobody else has it and it needed no writing. */
 function shrinkFolio(k: Kernel, place: Place): void {
   const { pfn } = place;
-  const pinned = pageAt(k.view, pfn).ref >= MAYBE_PINNED;
+  const pinned = pageAt(k.view, pfn).ref >= GUP_PIN_COUNTING_BIAS;
   // Pinned pages get no slot; one that has a slot already stays mapped by folio_try_share_anon_rmap_pte().
   if (!inSwapCache(pageAt(k.view, pfn)) && (pinned || !folioAllocSwap(k, pfn))) return;
   const slot = slotOf(k, pfn);
@@ -110,7 +107,7 @@ function tryToUnmap(k: Kernel, { mm, vpn, pfn }: Place, slot: number): boolean {
   const page = pageAt(k.view, pfn);
   const old = pteAt(mmAt(k.view, mm), vpn);
   const wasExclusive = (page.flags & PG_ANON_EXCLUSIVE) !== 0;
-  if (page.ref >= MAYBE_PINNED && (wasExclusive || !k.behaviours['anon-exclusive'])) return false;
+  if (page.ref >= GUP_PIN_COUNTING_BIAS && (wasExclusive || !k.behaviours['anon-exclusive'])) return false;
   updateHiwaterRss(k, mm);
   const kept = pteFlags(old) & PTE_UFFD_WP;
   const exclusive = wasExclusive && k.behaviours['swap-exclusive-bit'] ? PTE_SWP_EXCLUSIVE : 0;

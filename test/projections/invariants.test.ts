@@ -56,6 +56,21 @@ const LOCKED = `
 const ZERO = `
 1 mmap(NULL, P, RW, PRIV|ANON, -1, 0) = A
 1 load(A)`;
+const PINNED = `
+1 mmap(NULL, 0x3000, RW, PRIV|ANON, -1, 0) = A
+1 store(A, 1, 0x2000)
+1 load(A+0x2000)
+1 pin(A, P, FOLL_PIN|FOLL_WRITE)
+1 store(A+0x2000, 1)
+1 fork() = 2
+1 pin(A+0x1000, P, FOLL_PIN)`;
+const FOREIGN = `
+1 mmap(NULL, 0x2000, RW, PRIV|ANON, -1, 0) = A
+1 store(A, 1, 0x2000)
+1 fork() = 2
+2 pin(A, P, FOLL_GET)
+2 munmap(A, 0x2000)
+1 store(A+0x1000, 2)`;
 const UNSHARED = `
 1 mmap(NULL, P, RW, PRIV|ANON, -1, 0) = A
 1 store(A, 1)
@@ -232,6 +247,31 @@ const CASES: readonly Case<EventType>[] = [
     'FolioAllocated',
     but<'FolioAllocated'>(() => ({ pfn: 0 })),
     { nth: 1 },
+  ),
+  wrong(
+    'pinned-anon-is-exclusive',
+    PINNED,
+    'PageGrabbed',
+    but<'PageGrabbed'>(() => ({ pfn: 1 })),
+    { nth: 1 },
+  ),
+  wrong(
+    'pin-oracle',
+    PINNED,
+    'CowPageMapped',
+    but<'CowPageMapped'>(() => ({ oldPfn: 0 })),
+  ),
+  wrong(
+    'pinned-page-shared-by-fork',
+    PINNED,
+    'PtesCopied',
+    but<'PtesCopied'>(({ anon }) => ({ anon: anon.map((each, i) => (i % 5 === 1 ? 0 : each)) })),
+  ),
+  wrong(
+    'reuse-has-no-foreign-reference',
+    FOREIGN,
+    'PageReused',
+    but<'PageReused'>(() => ({ pfn: 0 })),
   ),
   wrong('LRU-batch-bound', FORK, 'AnonPageMapped', (event) => [event, event, event]),
   wrong('LRU-batch-size', MANY_PAGES, 'LruAddDrained', nothing, { cause: 'AnonPageMapped' }),

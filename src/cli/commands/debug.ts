@@ -34,7 +34,8 @@ class Interruption {
   }
 }
 
-function writeFile(path: string, text: string): void {
+/** Writes a file that is not there yet. @throws UserError where it is, or cannot be written. */
+export function writeNewFile(path: string, text: string): void {
   try {
     writeFileSync(path, text, { flag: 'wx' });
   } catch (error) {
@@ -47,7 +48,7 @@ function writeFile(path: string, text: string): void {
 export async function debugCommand(path: string, options: DebugOptions): Promise<ExitCode> {
   const reader = openLog(path);
   const interruption = new Interruption();
-  const session = new Session(reader, { breathe: () => interruption.breathe(), writeFile });
+  const session = new Session(reader, { breathe: () => interruption.breathe(), writeFile: writeNewFile });
   if (options.at !== undefined) session.move(session.positionOf(options.at));
   const repl = new Debugger(session);
   const { header, eventCount, firstEvent } = reader;

@@ -2,6 +2,8 @@
 // Locks: both mmap_locks for write, the parent's VMA write-locked, both tables' locks around each table.
 import {
   PTE_DIRTY,
+  PTE_PRESENT,
+  PTE_PROTNONE,
   PTE_SWP_EXCLUSIVE,
   PTE_UFFD_WP,
   PTE_WRITE,
@@ -9,6 +11,7 @@ import {
   TABLE_BYTES,
   isSwapPte,
   missingTableBytes,
+  mkPte,
   pteIndex,
   pteFlags,
   ptePfn,
@@ -18,18 +21,36 @@ import {
   withFlags,
 } from '../../../reducers/pte.js';
 import type { VmaView } from '../../../reducers/state.js';
-import { InodeKind, PG_ANON, mmAt, pageAt } from '../../../reducers/state.js';
-import { VM_PFNMAP, VM_SHARED, isCowMapping } from '../../../reducers/vma.js';
+import { InodeKind, PG_ANON, PG_ANON_EXCLUSIVE, mmAt, pageAt } from '../../../reducers/state.js';
+import {
+  VM_ACCESS,
+  VM_PFNMAP,
+  VM_SHARED,
+  VM_WRITE,
+  isCowMapping,
+  linearPageIndex,
+  vmaLookup,
+} from '../../../reducers/vma.js';
 import type { Kernel } from '../kernel.js';
-import { PAGE_SIZE } from '../kernel.js';
+import { GUP_PIN_COUNTING_BIAS, PAGE_SIZE } from '../kernel.js';
+import { allocPage } from '../page-alloc.js';
+import { lruBatchAdded } from '../swap.js';
 import { pmdAlloc, pteAlloc, pudAlloc } from './tables.js';
 
 /** `vma_needs_copy()`: does the child need this VMA's entries, or will its own faults do? */
 export const vmaNeedsCopy = (vma: VmaView): boolean => vma.anonVma !== 0 || (vma.flags & VM_PFNMAP) !== 0;
 
+/** Between which address spaces entries are copied, and where. */
+interface Forking {
+  readonly parent: number;
+  readonly child: number;
+  readonly cpu: number;
+}
+
 /** `copy_page_range()`: gives the child the parent's entries of `vma`, table by table. */
-export function copyPageRange(k: Kernel, parent: number, child: number, vma: VmaView): void {
-  const { start, end, flags } = vma;
+export function copyPageRange(k: Kernel, forking: Forking, vma: VmaView): void {
+  const { parent, child } = forking;
+  const { start, end, flags, inode } = vma;
   const last = end / PAGE_SIZE;
   for (let vpn = start / PAGE_SIZE; vpn < last;) {
     // The child gets a table for every table of the parent, of each level, even if nothing in this VMA's part of it is present.
@@ -41,7 +62,7 @@ export function copyPageRange(k: Kernel, parent: number, child: number, vma: Vma
     const stop = Math.min(vpn - (vpn % span) + span, last);
     if (missing === 0)
       for (let from = vpn; from < stop; from += k.batchMax)
-        copyPteRange(k, parent, child, flags, vma.inode, from, Math.min(from + k.batchMax, stop));
+        copyPteRange(k, forking, flags, inode, from, Math.min(from + k.batchMax, stop));
     vpn = stop;
   }
 }
@@ -50,15 +71,8 @@ export function copyPageRange(k: Kernel, parent: number, child: number, vma: Vma
  * `copy_pte_range()`, `copy_present_ptes()`: anonymous pages become shared (no longer exclusive, write-protected on both sides), page-cache
  * pages get another mapping. The flags decide nothing: what was writable in a private mapping no longer is.
  */
-function copyPteRange(
-  k: Kernel,
-  parent: number,
-  child: number,
-  vmFlags: number,
-  inode: number,
-  from: number,
-  to: number,
-): void {
+function copyPteRange(k: Kernel, forking: Forking, vmFlags: number, inode: number, from: number, to: number): void {
+  const { parent } = forking;
   const table = pteTable(mmAt(k.view, parent), from) as readonly number[];
   const cow = isCowMapping(vmFlags);
   const shared = (vmFlags & VM_SHARED) !== 0;
@@ -82,6 +96,13 @@ function copyPteRange(
     const pfn = ptePfn(entry);
     if (pteSpecial(entry)) append5(special, vpn, pfn, childFlags, parentFlags, 0);
     else if ((pageAt(k.view, pfn).flags & PG_ANON) !== 0) {
+      if (needsCowForDma(k, parent, pfn)) {
+        // The locks are dropped for the allocation: what was done so far can be seen, the rest begins anew behind this page.
+        copySwapped(k, forking, swapped);
+        share(k, forking, inode, { anon, file, special }, anonPages, filePages);
+        copyPresentPage(k, forking, vpn, pfn);
+        return vpn + 1 < to ? copyPteRange(k, forking, vmFlags, inode, vpn + 1, to) : undefined;
+      }
       append5(anon, vpn, pfn, childFlags, parentFlags, 1);
       anonPages++;
     } else {
@@ -89,10 +110,60 @@ function copyPteRange(
       filePages++;
     }
   }
+  copySwapped(k, forking, swapped);
+  share(k, forking, inode, { anon, file, special }, anonPages, filePages);
+}
+
+/** `folio_needs_cow_for_dma()`: may the parent have pinned the page? Since 5.19 only pages that are its own are asked about. */
+function needsCowForDma(k: Kernel, parent: number, pfn: number): boolean {
+  if (!k.behaviours['fork-copies-pinned'] || !k.view.hasPinned.includes(parent)) return false;
+  const { ref, flags } = pageAt(k.view, pfn);
+  if (ref < GUP_PIN_COUNTING_BIAS) return false;
+  return !k.behaviours['anon-exclusive'] || (flags & PG_ANON_EXCLUSIVE) !== 0;
+}
+
+/** `copy_present_page()`: the child gets a page of its own at once, the parent keeps its as it is. */
+function copyPresentPage(k: Kernel, { child, cpu }: Forking, vpn: number, from: number): void {
+  const addr = vpn * PAGE_SIZE;
+  const vma = vmaLookup(mmAt(k.view, child), addr) as VmaView;
+  const pfn = allocPage(k);
+  k.emit({ type: 'PageCopied', pfn, from });
+  const accessible = (vma.flags & VM_ACCESS) !== 0;
+  const writable = (vma.flags & VM_WRITE) !== 0 ? PTE_WRITE : 0;
+  k.emit({
+    type: 'AnonPageMapped',
+    mm: child,
+    vpn,
+    pfn,
+    entry: mkPte(pfn, (accessible ? PTE_PRESENT | writable : PTE_PROTNONE) | PTE_DIRTY),
+    anonVma: vma.anonVma,
+    index: linearPageIndex(vma, addr),
+    ref: 1,
+    mapcount: 1,
+    exclusive: k.behaviours['anon-exclusive'] ? 1 : 0,
+    rssAnon: 1,
+    lruCpu: cpu,
+  });
+  lruBatchAdded(k, cpu);
+}
+
+/** `copy_nonpresent_pte()` of swap entries, [vpn, entry]*: they are exclusive on neither side. */
+function copySwapped(k: Kernel, { parent, child }: Forking, swapped: readonly number[]): void {
   for (let i = 0; i < swapped.length; i += 2) {
     const [vpn, entry] = [swapped[i] as number, swapped[i + 1] as number];
     k.emit({ type: 'SwapEntryCopied', mm: parent, child, vpn, slot: swpOffset(entry), entry, count: 1, rssSwap: 1 });
   }
+}
+
+/** The entries that both have now. */
+function share(
+  k: Kernel,
+  { parent, child }: Forking,
+  inode: number,
+  { anon, file, special }: { readonly anon: number[]; readonly file: number[]; readonly special: number[] },
+  anonPages: number,
+  filePages: number,
+): void {
   if (anon.length + file.length + special.length === 0) return;
   const shmem = inode !== 0 && k.view.inodes[inode]?.kind === InodeKind.shmem;
   k.emit({

@@ -5,6 +5,7 @@
 import {
   PTE_DIRTY,
   PTE_PRESENT,
+  PTE_PROTNONE,
   PTE_WRITE,
   mkPte,
   pteAt,
@@ -21,8 +22,7 @@ import { allocPage, putPage } from '../page-alloc.js';
 import { anonVmaPrepare } from '../rmap.js';
 import { lruAddDrainCpu } from '../swap.js';
 import { folioFreeSwap, freeSwapCache, inSwapCache } from '../swapfile.js';
-import { freshFlags } from './anonymous.js';
-import type { Fault, FaultResult } from './fault.js';
+import type { Access, Fault, FaultResult } from './fault.js';
 import { inodeOf, markDirty } from './file.js';
 import { folioAddedLruVma, locksPages, munlockVmaPages } from './mlocked.js';
 
@@ -96,6 +96,12 @@ function wpPageShared(k: Kernel, fault: Fault, vma: VmaView, entry: number): Fau
   return 'done';
 }
 
+/** Flags of a copy: as present as the page that it replaces; after a write dirty, and writable where the VMA allows (FOLL_FORCE). */
+const copiedFlags = (vma: VmaView, seen: number, access: Access): number => {
+  const present = pteFlags(seen) & (PTE_PRESENT | PTE_PROTNONE);
+  return access === 'unshare' ? present : present | PTE_DIRTY | ((vma.flags & VM_WRITE) !== 0 ? PTE_WRITE : 0);
+};
+
 /**
  * `wp_page_copy()`: a private copy of page `oldPfn` (-1: zeros) takes its place.
  * Enter with the table's lock, which is dropped for the allocation and the copy: the recheck closes the race with another thread
@@ -127,7 +133,7 @@ function* wpPageCopy(k: Kernel, fault: Fault, oldPfn: number): KernelThread<Faul
     oldPfn,
     oldMapcount: oldPfn >= 0 ? -1 : 0,
     pfn,
-    entry: mkPte(pfn, fault.access === 'unshare' ? pteFlags(seen) & PTE_PRESENT : freshFlags(vma)),
+    entry: mkPte(pfn, copiedFlags(vma, seen, fault.access)),
     anonVma,
     index: linearPageIndex(vma, fault.addr),
     ref: locked ? 0 : 1,

@@ -1,0 +1,101 @@
+// Rules on pages that are held from outside of page tables: pins, pipes, registered buffers.
+import { PG_ANON, PG_ANON_EXCLUSIVE, pageAt } from '../../reducers/state.js';
+import type { HeldPage, HolderFacts } from '../facts/facts.js';
+import { FrameKind } from '../facts/frames.js';
+import type { Audited, EventInvariant } from './invariant.js';
+
+const rule = {
+  about: 'event',
+  since: 'all',
+  aliases: [],
+  needs: [],
+  knownBroken: [],
+  at: 'event',
+  severity: 1,
+} as const;
+
+const FOLL_LONGTERM = 0x100;
+const GUP_PIN_COUNTING_BIAS = 1024;
+const isPin = ({ bias }: HeldPage): boolean => bias === GUP_PIN_COUNTING_BIAS;
+
+/** Pins of `pfn` that must see what `mm` sees there: of anonymous memory all, of others those for long. */
+function pinsThrough({ facts }: Audited, pfn: number, mm: number): number {
+  let pins = 0;
+  for (const [, holder, page] of facts.holdersOf(pfn)) if (page.mm === mm && mustSee(facts, holder, page)) pins++;
+  return pins;
+}
+
+const mustSee = ({ frames }: Audited['facts'], { flags }: HolderFacts, page: HeldPage): boolean =>
+  isPin(page) && (frames.kind[page.pfn] === FrameKind.anon || (flags & FOLL_LONGTERM) !== 0);
+
+export const gupInvariants: readonly EventInvariant[] = [
+  {
+    ...rule,
+    name: 'pinned-anon-is-exclusive',
+    aliases: ['pin-implies-exclusive'],
+    formula: 'FOLL_PIN is taken on exclusive anonymous pages only',
+    source: 'follow_page_pte(), gup_must_unshare(); sanity_check_pinned_pages()',
+    since: '5.19',
+    needs: ['anon-exclusive'],
+    after: {
+      PageGrabbed({ pfn, mm, vpn, bias }, { view }, report) {
+        if (pfn < 0 || bias !== GUP_PIN_COUNTING_BIAS) return;
+        const { flags } = pageAt(view, pfn);
+        if ((flags & PG_ANON) === 0 || (flags & PG_ANON_EXCLUSIVE) !== 0) return;
+        report({ kind: 'entry', mm, vpn }, { expected: 'an exclusive page', found: 'a page that may be shared' });
+      },
+    },
+  },
+  {
+    ...rule,
+    name: 'pin-oracle',
+    aliases: ['pin-stability'],
+    formula:
+      'while a FOLL_PIN pin (of a file’s page: with FOLL_LONGTERM) is held, no write fault gives its mapping another page',
+    source: 'Documentation/core-api/pin_user_pages.rst; the COW contract',
+    since: '5.19',
+    before: {
+      CowPageMapped({ mm, vpn, oldPfn }, audited, report) {
+        const pins = oldPfn < 0 ? 0 : pinsThrough(audited, oldPfn, mm);
+        if (pins === 0) return;
+        report({ kind: 'entry', mm, vpn }, { expected: `the page that ${pins} pins hold`, found: 'a copy of it' });
+      },
+    },
+  },
+  {
+    ...rule,
+    name: 'pinned-page-shared-by-fork',
+    aliases: ['pinned-never-shared'],
+    formula: 'fork does not map an anonymous page that its parent has pinned (FOLL_PIN) in the child',
+    source: 'copy_present_page(), folio_try_dup_anon_rmap_pte()',
+    since: '5.9',
+    after: {
+      PtesCopied({ mm, anon }, { facts }, report) {
+        for (let i = 0; i + 4 < anon.length; i += 5)
+          for (let j = 0; j < (anon[i + 2] as number); j++)
+            for (const [, , page] of facts.holdersOf((anon[i + 1] as number) + j))
+              if (isPin(page) && page.mm === mm)
+                report(
+                  { kind: 'entry', mm, vpn: (anon[i] as number) + j },
+                  { expected: 'a copy for the child', found: 'the pinned page mapped in both' },
+                );
+      },
+    },
+  },
+  {
+    ...rule,
+    name: 'reuse-has-no-foreign-reference',
+    formula: 'a write fault that keeps the page finds no reference that was taken through another address space',
+    source: 'CVE-2020-29374; wp_can_reuse_anon_folio()',
+    after: {
+      PageReused({ mm, vpn, pfn }, { facts }, report) {
+        for (const [id, , page] of facts.holdersOf(pfn))
+          if (page.mm !== 0 && page.mm !== mm)
+            report(
+              { kind: 'entry', mm, vpn },
+              { expected: 'a copy', found: `the page that holder ${id} has through mm ${page.mm}` },
+            );
+      },
+    },
+  },
+];

@@ -1,0 +1,70 @@
+// Who holds user pages: taking references for them and giving references back, as pins, pipes and registered buffers do.
+import type { HolderView } from '../../reducers/state.js';
+import { pageAt } from '../../reducers/state.js';
+import type { Kernel } from './kernel.js';
+
+/** Numbers of one page in `Holder.pages`. */
+const HELD = 6;
+
+/** A page that somebody holds. */
+export interface Held {
+  /** -1: the zero page. */
+  readonly pfn: number;
+  /** Where it was looked up; both 0 for a page that the holder allocated itself. */
+  readonly mm: number;
+  readonly vpn: number;
+  /** What of it the holder has it for, bytes. */
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** A new holder; `kind` is a HolderKind. */
+export function createHolder(k: Kernel, kind: number, owner: number, flags: number): number {
+  const holder = k.view.holders.length;
+  k.emit({ type: 'HolderCreated', holder, kind, owner, flags });
+  return holder;
+}
+
+/** How many pages `holder` has. */
+export const heldCount = (k: Kernel, holder: number): number => (k.view.holders[holder]?.pages.length ?? 0) / HELD;
+
+/** Page number `at` of `holder`. */
+export function heldAt(k: Kernel, holder: number, at: number): Held {
+  const { pages } = k.view.holders[holder] as HolderView;
+  const [pfn, mm, vpn, offset, length] = pages.slice(at * HELD, (at + 1) * HELD) as [
+    ...[number, number, number],
+    ...[number, number],
+  ];
+  return { pfn, mm, vpn, offset, length };
+}
+
+/** `try_grab_folio()`: `bias` references more, for `holder`. The zero page's references are not counted. */
+export function grab(k: Kernel, holder: number, held: Held, bias: number): void {
+  k.emit({ type: 'PageGrabbed', holder, ...held, ref: held.pfn < 0 ? 0 : bias, bias });
+}
+
+/** `holder` keeps the page that it has just allocated, with the reference which that gave. */
+export function keepAllocated(k: Kernel, holder: number, pfn: number, length: number): void {
+  k.emit({ type: 'PageGrabbed', holder, pfn, mm: 0, vpn: 0, offset: 0, length, ref: 0, bias: 1 });
+}
+
+/** `gup_put_folio()`: gives back what was taken for page number `at`, and the frame with the last reference. */
+export function releaseAt(k: Kernel, holder: number, at: number): void {
+  const { pages } = k.view.holders[holder] as HolderView;
+  const [pfn, bias] = [pages[at * HELD] as number, pages[at * HELD + 5] as number];
+  const freed = pfn >= 0 && pageAt(k.view, pfn).ref === bias ? 1 : 0;
+  k.emit({ type: 'HeldPageReleased', holder, at, pfn, ref: pfn < 0 ? 0 : -bias, bias, freed });
+}
+
+/** Everything is given back, in the order in which it came, and the holder is gone. */
+export function removeHolder(k: Kernel, holder: number): void {
+  while (heldCount(k, holder) > 0) releaseAt(k, holder, 0);
+  k.emit({ type: 'HolderRemoved', holder });
+}
+
+/** The holder of that kind that belongs to `owner`, the first of several; 0 for none. */
+export function holderOf(k: Kernel, kind: number, owner: number): number {
+  const { holders } = k.view;
+  for (let id = 1; id < holders.length; id++) if (holders[id]?.kind === kind && holders[id]?.owner === owner) return id;
+  return 0;
+}
