@@ -1,7 +1,15 @@
 // Reading Facts from a state.
 import { forEachPte, pteTable } from '../../reducers/pte.js';
 import type { InodeView, KernelView, MmView } from '../../reducers/state.js';
-import { FREE_SLOT, InodeKind, PG_ANON, PG_ANON_EXCLUSIVE, PG_DIRTY, PG_FREE, PG_SWAPBACKED } from '../../reducers/state.js';
+import {
+  FREE_SLOT,
+  InodeKind,
+  PG_ANON,
+  PG_ANON_EXCLUSIVE,
+  PG_DIRTY,
+  PG_FREE,
+  PG_SWAPBACKED,
+} from '../../reducers/state.js';
 import type { InodeFacts } from './facts.js';
 import { Facts } from './facts.js';
 import { FRAME_DIRTY, FRAME_SWAPBACKED, FrameKind } from './frames.js';

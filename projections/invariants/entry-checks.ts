@@ -19,7 +19,13 @@ export class EntryChecks {
     this.#audited = audited;
     this.#findings = findings;
     const of = (wanted: EntryClass): readonly EntryInvariant[] => rules.filter((rule) => rule.of === wanted);
-    this.#rules = { any: of('any'), writable: of('writable'), special: of('special'), anon: of('anon'), swap: of('swap') };
+    this.#rules = {
+      any: of('any'),
+      writable: of('writable'),
+      special: of('special'),
+      anon: of('anon'),
+      swap: of('swap'),
+    };
   }
 
   /** An event was applied: VMAs are looked up anew. */

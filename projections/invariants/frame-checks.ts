@@ -79,8 +79,7 @@ export class FrameChecks {
   #remarkable(pfn: number, page: PageView): boolean {
     const { frames } = this.#audited.facts;
     const mappers = frames.mappers[pfn] as number;
-    if (page.mapcount !== mappers || frames.batched[pfn]! > 1 || (page.flags & PG_SWAPCACHE) !== 0)
-      return true;
+    if (page.mapcount !== mappers || frames.batched[pfn]! > 1 || (page.flags & PG_SWAPCACHE) !== 0) return true;
     return mappers > 1 && ((page.flags & PG_ANON_EXCLUSIVE) !== 0 || frames.writers[pfn] !== 0);
   }
 

@@ -75,7 +75,8 @@ export const swapEventInvariants: readonly EventInvariant[] = [
     ...rule,
     about: 'event',
     name: 'swap-count',
-    formula: 'a slot’s count == swap entries that lead to it; it is free if there are none and the swap cache has no page for it',
+    formula:
+      'a slot’s count == swap entries that lead to it; it is free if there are none and the swap cache has no page for it',
     source: 'mm/swapfile.c',
     severity: 2,
     after: {

@@ -179,7 +179,8 @@ export function unmapMappingRange(
 function cachedMappings(k: Kernel, mm: number, start: number, end: number): number[] {
   const found: number[] = [];
   forEachPte(mmAt(k.view, mm), start / PAGE_SIZE, end / PAGE_SIZE, (vpn, entry) => {
-    if (ptePresent(entry) && !pteSpecial(entry) && (pageAt(k.view, ptePfn(entry)).flags & PG_ANON) === 0) found.push(vpn * PAGE_SIZE);
+    if (ptePresent(entry) && !pteSpecial(entry) && (pageAt(k.view, ptePfn(entry)).flags & PG_ANON) === 0)
+      found.push(vpn * PAGE_SIZE);
   });
   return found;
 }

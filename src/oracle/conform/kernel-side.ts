@@ -81,7 +81,13 @@ export class KernelSide {
    * @throws Error for a line that is none of the agent's.
    */
   read(lines: readonly string[], operation: string): Observation {
-    const into: Accumulated = { subjects: new Map(), frames: new Map(), naming: new Naming(), slots: new Naming(), files: new Naming() };
+    const into: Accumulated = {
+      subjects: new Map(),
+      frames: new Map(),
+      naming: new Naming(),
+      slots: new Naming(),
+      files: new Naming(),
+    };
     for (const line of lines) this.#line(line, operation, into);
     return { subjects: into.subjects, frames: into.frames };
   }

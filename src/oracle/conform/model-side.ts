@@ -7,7 +7,16 @@ import { factHandlers } from '../../../projections/facts/handlers.js';
 import type { MmEntries } from '../../../projections/facts/mappings.js';
 import { smapsOf } from '../../../projections/smaps.js';
 import { sameByte, uniformByte } from '../../../reducers/content.js';
-import { forEachPte, isSwapPte, isZeroPte, pteAt, ptePfn, ptePresent, pteSpecial, swpOffset } from '../../../reducers/pte.js';
+import {
+  forEachPte,
+  isSwapPte,
+  isZeroPte,
+  pteAt,
+  ptePfn,
+  ptePresent,
+  pteSpecial,
+  swpOffset,
+} from '../../../reducers/pte.js';
 import type { Content, InodeView, KernelView, MmView, TaskView, VmaView } from '../../../reducers/state.js';
 import {
   InodeKind,
@@ -185,7 +194,9 @@ export class ModelSide {
       if (ptePresent(entry) && !pteSpecial(entry)) frames.set(key, ptePfn(entry));
       subjects.set(
         key,
-        isSwapPte(entry) ? swapFields(page, slots.of(swpOffset(entry), key)) : this.#page(state, page, entry, naming, key),
+        isSwapPte(entry)
+          ? swapFields(page, slots.of(swpOffset(entry), key))
+          : this.#page(state, page, entry, naming, key),
       );
     });
   }

@@ -13,7 +13,10 @@ const anonymousOnly = (each: Mapped): boolean => isPrivateAnonymous(each) && isU
 const pageout: Step = (draft) => {
   const task = draft.anyTask();
   const range = draft.pages(task, anonymousOnly);
-  if (range === null || task.space.within(range.start, range.start + range.length).some((each) => !isPrivateAnonymous(each)))
+  if (
+    range === null ||
+    task.space.within(range.start, range.start + range.length).some((each) => !isPrivateAnonymous(each))
+  )
     return false;
   madvise(draft, task, range, MADV.PAGEOUT);
   return true;
