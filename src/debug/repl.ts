@@ -120,8 +120,8 @@ export class Debugger {
   }
 }
 
-/** Errors of expressions name a column of no file. */
-function errorText(error: UserError): string {
+/** What an error that users can mend says. Errors of expressions name a column of no file. */
+export function errorText(error: UserError): string {
   if (!(error instanceof InputError) || error.place.file !== undefined) return error.message;
   const { column } = error.place;
   return column === undefined ? error.problem : `column ${column}: ${error.problem}`;

@@ -35,7 +35,7 @@ const HINTS = 'left/right event  PgUp/PgDn op  / search  v violation  w why  h h
 /** The screen, `width` columns by `height` rows. */
 export function draw(view: FullScreen, width: number, height: number): Canvas {
   const canvas = new Canvas(width, height);
-  const geometry = geometryOf(width, height);
+  const geometry = geometryOf(width, height, view.overlay !== null);
   if (geometry === null) {
     canvas.text(0, 0, `too small: ${LEAST.width} columns and ${LEAST.height} rows are needed; q leaves`);
     return canvas;
@@ -223,7 +223,9 @@ function scrolled(
     .slice(scroll.details, scroll.details + height)
     .forEach((line, i) => canvas.text(x + 1, y + i, line, 0, width - 1));
   const below = lines.length - height - scroll.details;
-  if (below > 0) canvas.text(x + width - 7, y + height, ` +${count(below)} `, DIM);
+  if (below <= 0) return;
+  const more = ` ${count(below)} more `;
+  canvas.text(x + width - more.length - 1, y - 1, more, BOLD);
 }
 
 /** The selected event: what broke, its place, its fields. */

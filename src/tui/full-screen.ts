@@ -3,7 +3,7 @@ import type { KernelEvent } from '../../events/index.js';
 import { EXIT, UserError } from '../lib/errors.js';
 import type { ExitCode } from '../lib/errors.js';
 import { EVENT_TYPES, eventPredicate } from '../debug/names-of-events.js';
-import { Debugger } from '../debug/repl.js';
+import { Debugger, errorText } from '../debug/repl.js';
 import { Interrupted } from '../debug/session.js';
 import type { Session } from '../debug/session.js';
 import type { Stop } from '../debug/stops.js';
@@ -200,7 +200,7 @@ export class FullScreen {
       await work();
     } catch (error) {
       if (error instanceof Interrupted) this.message = `stopped; still at ${count(position)}`;
-      else if (error instanceof UserError) this.message = error.message;
+      else if (error instanceof UserError) this.message = errorText(error);
       else throw error;
     } finally {
       this.busy = '';

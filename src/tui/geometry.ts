@@ -33,14 +33,20 @@ const EVENTS_SHARE = 0.38;
 const EVENTS_MOST = 80;
 const DETAILS_SHARE = 0.45;
 const DETAILS_MOST = 16;
+/** The same where there is text to be read. */
+const READING_SHARE = 0.7;
 
-/** Panes of a screen of that size; null where it is too small. A line of headings stands above each pane. */
-export function geometryOf(width: number, height: number): Geometry | null {
+/**
+ * Panes of a screen of that size; null where it is too small. A line of headings stands above each pane. With `reading` the details have
+ * most of their column.
+ */
+export function geometryOf(width: number, height: number, reading = false): Geometry | null {
   if (width < LEAST.width || height < LEAST.height) return null;
   const body = height - ABOVE - BELOW;
   const left = Math.min(EVENTS_MOST, Math.floor(width * EVENTS_SHARE));
   const right = { x: left + 1, width: width - left - 1 };
-  const details = Math.min(DETAILS_MOST, Math.floor((body - 1) * DETAILS_SHARE));
+  const share = Math.floor((body - 1) * (reading ? READING_SHARE : DETAILS_SHARE));
+  const details = reading ? share : Math.min(DETAILS_MOST, share);
   const pages = body - 1 - details;
   return {
     rows: { title: 0, bar: 1, here: 2, legend: height - 2, status: height - 1 },

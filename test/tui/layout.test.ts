@@ -14,8 +14,8 @@ const size = fc.record({
 describe('panes', () => {
   it('share the screen without overlap, each with a line for its heading', () => {
     fc.assert(
-      fc.property(size, ({ width, height }) => {
-        const geometry = geometryOf(width, height)!;
+      fc.property(size, fc.boolean(), ({ width, height }, reading) => {
+        const geometry = geometryOf(width, height, reading)!;
         const { rows, events, pages, details } = geometry;
         const used = new Uint8Array(width * height);
         const use = ({ x, y, width: w, height: h }: Box): void => {

@@ -113,12 +113,15 @@ export async function debugTuiCommand(path: string, options: DebugOptions): Prom
   const { promise: over, resolve: end, reject: fail } = settledLater();
 
   let wanted = false;
+  /** The screen says that something is under way. */
+  let told = false;
   const redraw = (): void => {
     if (wanted) return;
     wanted = true;
     // Keys that came together are drawn together.
     setImmediate(() => {
       wanted = false;
+      told = view.busy !== '';
       if (view.exitCode === null) terminal.show(draw(view, process.stdout.columns, process.stdout.rows));
     });
   };
@@ -140,7 +143,7 @@ export async function debugTuiCommand(path: string, options: DebugOptions): Prom
   };
   terminal.start(
     (key) => {
-      if (working && (key === 'C-c' || key === 'escape')) {
+      if (working && told && (key === 'C-c' || key === 'escape')) {
         // Keys that wait were meant for what the search would have found.
         keys.length = 0;
         interrupted = true;
