@@ -46,7 +46,6 @@ export const swapFrameInvariants: readonly FrameInvariant[] = [
     ...rule,
     about: 'frame',
     name: 'W-owner-has-no-swap-entry',
-    aliases: ['W-single-owner-swap'],
     formula: 'no swap entry leads to the slot of an anonymous page with a writable mapping',
     source: 'the COW contract; do_swap_page()',
     severity: 1,

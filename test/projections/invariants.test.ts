@@ -3,6 +3,8 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { EventOf, EventType, KernelEvent } from '../../events/index.js';
 import { INVARIANTS, INVARIANT_NAMES } from '../../projections/invariants/catalogue.js';
+import { PTE_SWP_EXCLUSIVE } from '../../reducers/pte.js';
+import { VM_LOCKED } from '../../reducers/vma.js';
 import { behavioursOf } from '../../src/kernel/behaviours.js';
 import { auditOf, planted } from '../support/audited.js';
 import type { Recorded } from '../support/audited.js';
@@ -71,6 +73,20 @@ const FOREIGN = `
 2 pin(A, P, FOLL_GET)
 2 munmap(A, 0x2000)
 1 store(A+0x1000, 2)`;
+const SWAPPED = `
+1 mmap(NULL, 0x2000, RW, PRIV|ANON, -1, 0) = A
+1 store(A, 1, 0x2000)
+1 madvise(A, 0x2000, MADV_PAGEOUT)
+1 fork() = 2
+1 load(A)
+2 load(A)
+2 madvise(A, 0x2000, MADV_DONTNEED)`;
+const GIVEN_UP = `
+1 mmap(NULL, P, RW, PRIV|ANON, -1, 0) = A
+1 store(A, 1)
+1 lru_add_drain()
+1 madvise(A, P, MADV_FREE)
+1 madvise(A, P, MADV_PAGEOUT)`;
 const UNSHARED = `
 1 mmap(NULL, P, RW, PRIV|ANON, -1, 0) = A
 1 store(A, 1)
@@ -105,6 +121,64 @@ const nothing = (): readonly KernelEvent[] => [];
 const writable = (runs: readonly number[], at: number): number[] => runs.map((n, i) => (i === at ? n | WRITE : n));
 
 const CASES: readonly Case<EventType>[] = [
+  wrong(
+    'swap-excl-single',
+    SWAPPED,
+    'SwapEntryCopied',
+    but<'SwapEntryCopied'>(({ entry }) => ({ entry: entry | PTE_SWP_EXCLUSIVE })),
+  ),
+  wrong(
+    'no-AE-in-swap',
+    SWAPPED,
+    'PageSwappedOut',
+    but<'PageSwappedOut'>(() => ({ exclusive: -1 })),
+  ),
+  wrong(
+    'W-owner-has-no-swap-entry',
+    SWAPPED,
+    'PageSwappedIn',
+    but<'PageSwappedIn'>(({ entry }) => ({ entry: entry + WRITE })),
+  ),
+  wrong(
+    'swap-count',
+    SWAPPED,
+    'SwapEntryCopied',
+    but<'SwapEntryCopied'>(() => ({ count: 0 })),
+  ),
+  wrong(
+    'swap-count',
+    SWAPPED,
+    'SwapEntryFreed',
+    but<'SwapEntryFreed'>(() => ({ slotFreed: 1 })),
+  ),
+  wrong(
+    'swapbacked-cache',
+    SWAPPED,
+    'PageSwappedOut',
+    but<'PageSwappedOut'>(({ slot }) => ({ slot: slot + 1 })),
+  ),
+  wrong(
+    'mlocked-not-reclaimed',
+    SWAPPED,
+    'PageSwappedOut',
+    (event) => [{ type: 'VmaFlagsChanged', mm: event.mm, start: event.vpn * 4096, flags: VM_LOCKED }, event],
+    { cause: 'PageSwappedOut' },
+  ),
+  wrong(
+    'lazyfree-clean-drop',
+    GIVEN_UP,
+    'LazyfreeDiscarded',
+    (event) => [{ type: 'FolioDirtied', pfn: event.pfn }, event],
+    {
+      cause: 'LazyfreeDiscarded',
+    },
+  ),
+  wrong(
+    'rss-swap',
+    SWAPPED,
+    'PageSwappedOut',
+    but<'PageSwappedOut'>(() => ({ rssSwap: 0 })),
+  ),
   wrong('load-returns-last-store', FORK, 'PageCopied', nothing, { cause: 'CowPageMapped' }),
   wrong(
     'load-returns-last-store',
