@@ -10,9 +10,11 @@ export const vmaText = (vma: CanonicalVma): string =>
 
 /** What a page is, apart from its place: neighbours that agree are printed as one line. */
 function pageText(page: CanonicalPage): string {
+  if (page.kind === 'swap') return page.excl_entry === true ? 'swapped out, exclusive' : 'swapped out';
   if (page.kind !== 'present') return page.kind;
   const words = [page.backing ?? '', page.writable ? 'writable' : 'read-only', page.dirty === true ? 'dirty' : 'clean'];
   if (page.anon_exclusive === true) words.push('exclusive');
+  if (page.swapcache === true) words.push('in the swap cache');
   if (page.protnone === true) words.push('PROT_NONE');
   words.push(`mapped ${page.mapcount}x`, `refs ${page.refcount}`);
   if (page.backing === 'anon') words.push(`bytes ${page.content}`);

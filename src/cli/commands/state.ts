@@ -36,10 +36,14 @@ export async function stateCommand(path: string, options: StateOptions): Promise
 }
 
 function printProcess(process: CanonicalProcess): void {
-  const { anon, file, shmem } = process.rss;
+  const { anon, file, shmem, swap } = process.rss;
   out('');
   const who = process.pids.length > 0 ? `pid ${process.pids.join(' ')}` : 'no task (execve or exit under way)';
-  out(bold(`mm ${process.mm}: ${who}; rss ${count(anon)} anon, ${count(file)} file, ${count(shmem)} shmem pages`));
+  out(
+    bold(
+      `mm ${process.mm}: ${who}; rss ${count(anon)} anon, ${count(file)} file, ${count(shmem)} shmem pages${swap > 0 ? `, ${count(swap)} swapped out` : ''}`,
+    ),
+  );
   let next = 0;
   for (const vma of process.vmas) {
     out(vmaText(vma));
