@@ -2,6 +2,7 @@
 import {
   PTE_DIRTY,
   PTRS_PER_PTE,
+  TABLE_BYTES,
   nextTable,
   pteFlags,
   ptePfn,
@@ -146,6 +147,7 @@ function madviseVma(
       if ((flags & VM_PFNMAP) !== 0 || ((flags & VM_LOCKED) !== 0 && advice === MADV.DONTNEED)) return -EINVAL;
       updateHiwaterRss(k, mm);
       zapPageRange(k, mm, flags, from, to, currentTask(k, tid).cpu);
+      if (k.behaviours['dontneed-frees-page-tables']) reclaimPageTables(k, mm, from, to);
       flushGather(k, mm);
       return 0;
     case MADV.FREE:
@@ -178,6 +180,17 @@ function madviseVma(
   const wanted = (flags & ~clear) | set;
   if (wanted === flags) return 0;
   return modifyVmas(k, mm, from, to, ({ start }) => k.emit({ type: 'VmaFlagsChanged', mm, start, flags: wanted }));
+}
+
+/** `try_to_free_pte()`: page tables that the range covers as a whole are empty now, and go. */
+function reclaimPageTables(k: Kernel, mm: number, start: number, end: number): void {
+  const last = end / PAGE_SIZE;
+  const first = Math.ceil(start / PAGE_SIZE / PTRS_PER_PTE) * PTRS_PER_PTE;
+  for (let vpn = nextTable(mmAt(k.view, mm), first, last); vpn >= 0;) {
+    const vpnEnd = tableEnd(vpn);
+    if (vpnEnd <= last) k.emit({ type: 'PageTablesFreed', mm, vpn, vpnEnd, bytes: TABLE_BYTES });
+    vpn = nextTable(mmAt(k.view, mm), vpnEnd, last);
+  }
 }
 
 /**
