@@ -9,6 +9,9 @@ import { EXIT, InputError, UserError } from '../lib/errors.js';
 import type { Operations } from './operations.js';
 import type { SearchedLog } from './scan.js';
 
+/** Events between two breaths: checking so many takes some milliseconds. */
+const BREATH_EVENTS = 128;
+
 export class Violations {
   readonly #log: SearchedLog;
   readonly #operations: Operations;
@@ -40,6 +43,7 @@ export class Violations {
       const problem = unfoldable(state, events);
       if (problem !== null) throw new InputError({ file: reader.source.name, offset: chunk.offset }, problem);
       let at = 0;
+      let breath = 0;
       for (const { operation, count } of chunk.runs) {
         if (operation !== last) {
           if (last !== null) checker.endOperation();
@@ -50,6 +54,9 @@ export class Violations {
           apply(state, events[at]!);
           checker.event(events[at]!, chunk.first + at);
         }
+        if (at - breath < BREATH_EVENTS) continue;
+        breath = at;
+        await this.#log.breathe();
       }
       await this.#log.breathe();
     }

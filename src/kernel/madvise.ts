@@ -2,6 +2,7 @@
 import {
   PTE_DIRTY,
   PTRS_PER_PTE,
+  TABLE_BYTES,
   forEachPte,
   isSwapPte,
   nextTable,
@@ -149,6 +150,7 @@ function madviseVma(
       if ((flags & VM_PFNMAP) !== 0 || ((flags & VM_LOCKED) !== 0 && advice === MADV.DONTNEED)) return -EINVAL;
       updateHiwaterRss(k, mm);
       zapPageRange(k, mm, flags, from, to, currentTask(k, tid).cpu);
+      if (k.behaviours['dontneed-frees-page-tables']) reclaimPageTables(k, mm, from, to);
       flushGather(k, mm);
       return 0;
     case MADV.COLD:
@@ -197,6 +199,17 @@ function madviseWillneed(k: Kernel, mm: number, start: number, end: number, cpu:
   forEachPte(mmAt(k.view, mm), start / PAGE_SIZE, end / PAGE_SIZE, (_vpn, entry) => {
     if (isSwapPte(entry)) readSwapCache(k, swpOffset(entry), cpu);
   });
+}
+
+/** `try_to_free_pte()`: page tables that the range covers as a whole are empty now, and go. */
+function reclaimPageTables(k: Kernel, mm: number, start: number, end: number): void {
+  const last = end / PAGE_SIZE;
+  const first = Math.ceil(start / PAGE_SIZE / PTRS_PER_PTE) * PTRS_PER_PTE;
+  for (let vpn = nextTable(mmAt(k.view, mm), first, last); vpn >= 0;) {
+    const vpnEnd = tableEnd(vpn);
+    if (vpnEnd <= last) k.emit({ type: 'PageTablesFreed', mm, vpn, vpnEnd, bytes: TABLE_BYTES });
+    vpn = nextTable(mmAt(k.view, mm), vpnEnd, last);
+  }
 }
 
 /**

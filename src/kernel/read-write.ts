@@ -4,7 +4,7 @@ import { InodeKind, PG_NOT_UPTODATE, cachedPfn, pageAt } from '../../reducers/st
 import { NotModelledError } from '../lib/errors.js';
 import type { Call, Got } from './call.js';
 import { fromKernel, intArg } from './call.js';
-import { grabPage, markUptodate } from './filemap.js';
+import { filePages, grabPage, isTakenAsCached, markUptodate } from './filemap.js';
 import { fileArg, isReadable, isWritable, maxBytes, offsetArg, setPosition } from './files.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { EBADF, EFAULT, EFBIG, EINVAL, PAGE_SIZE, TASK_SIZE, currentTask } from './kernel.js';
@@ -23,7 +23,7 @@ const TRACKED_BYTES = 2 ** 40;
 const UNKNOWN = -1;
 
 /** Bytes of [addr, addr + length) that the kernel had dealt with when it met an address that is none; all of them if it met none. */
-function progress(result: AccessResult | { readonly kind: 'byte' }, addr: number, length: number): number {
+export function progress(result: AccessResult | { readonly kind: 'byte' }, addr: number, length: number): number {
   if (result.kind !== 'signal') return length;
   const good = result.addr - addr;
   return good > 0 && good < length ? good : 0;
@@ -105,12 +105,22 @@ export function* doRead(k: Kernel, call: Call): KernelThread<Got> {
 function pageToRead(k: Kernel, id: number, index: number, cpu: number): number {
   const inode = k.view.inodes[id] as InodeView;
   if (inode.kind !== InodeKind.shmem) {
+    if (readsAhead(inode, index)) throw new NotModelledError('read-ahead of read(2)');
     const read = grabPage(k, id, index, cpu);
     markUptodate(k, read);
     return read;
   }
   const pfn = cachedPfn(inode, index);
   return pfn >= 0 && (pageAt(k.view, pfn).flags & PG_NOT_UPTODATE) === 0 ? pfn : -1;
+}
+
+/** Would reading page `index` bring in others as well? `page_cache_sync_ra()` reads up to so many pages from one that is absent on. */
+const READ_AHEAD = 32;
+function readsAhead(inode: InodeView, index: number): boolean {
+  const isAbsent = (at: number): boolean => cachedPfn(inode, at) < 0 && !isTakenAsCached(inode, at);
+  if (inode.size < 0 || !isAbsent(index)) return false;
+  for (let at = index + 1; at < Math.min(filePages(inode), index + READ_AHEAD); at++) if (isAbsent(at)) return true;
+  return false;
 }
 
 function* recordedRead(k: Kernel, call: Call): KernelThread<Got> {

@@ -108,7 +108,11 @@ export async function debugTuiCommand(path: string, options: DebugOptions): Prom
   };
   const session = new Session(reader, { breathe, writeFile: writeNewFile });
   if (options.at !== undefined) session.move(session.positionOf(options.at));
-  const view = new FullScreen(session, heard);
+  // What nobody waits for any more must not keep the program from ending.
+  const view: FullScreen = new FullScreen(session, async () => {
+    await heard();
+    if (view.exitCode !== null) throw new Interrupted();
+  });
   const terminal = new Terminal();
   const { promise: over, resolve: end, reject: fail } = settledLater();
 
@@ -158,7 +162,9 @@ export async function debugTuiCommand(path: string, options: DebugOptions): Prom
     },
   );
   redraw();
-  view.load().then(redraw, fail);
+  view.load().then(redraw, (error: unknown) => {
+    if (!(error instanceof Interrupted)) fail(error);
+  });
   try {
     await over;
   } finally {

@@ -15,7 +15,10 @@ function openFile(draft: Draft, name: string, flags: number): void {
   // Kind 0 is a file; 1: all of its pages are in the page cache.
   draft.add(null, 'inode', { text: name }, 0, FILE_BYTES, 1);
   draft.add(first, 'openat', AT_FDCWD, { text: name }, flags);
-  first.files.set(draft.freeFd(first), { backing: { kind: 'file', bytes: FILE_BYTES }, writable: flags === O_RDWR });
+  first.files.set(draft.freeFd(first), {
+    backing: { kind: 'file', bytes: FILE_BYTES, dense: FILE_BYTES },
+    writable: flags === O_RDWR,
+  });
 }
 
 /** A file open for reading and writing. */
@@ -29,7 +32,7 @@ export function openMemory(draft: Draft): void {
   const { first } = draft;
   draft.add(first, 'memfd_create', { text: 'm' }, 0);
   const fd = draft.freeFd(first);
-  const backing: Backing = { kind: 'memfd', bytes: MEMFD_BYTES };
+  const backing: Backing = { kind: 'memfd', bytes: MEMFD_BYTES, dense: 0 };
   first.files.set(fd, { backing, writable: true });
   draft.add(first, 'ftruncate', fd, MEMFD_BYTES);
 }

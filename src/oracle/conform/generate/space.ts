@@ -5,6 +5,8 @@ import { ARENA_END, PAGE } from './places.js';
 export interface Backing {
   readonly kind: 'file' | 'memfd';
   bytes: number;
+  /** Up to here no page of a file is absent from the cache: reading beyond brings in more than is asked for. */
+  dense: number;
 }
 
 /** A stretch of addresses with one origin. */

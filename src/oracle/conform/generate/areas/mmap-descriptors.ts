@@ -20,6 +20,7 @@ const anySize = (draft: Draft): number =>
 function truncate(draft: Draft, task: Task, [fd, { backing }]: readonly [number, Opened], bytes: number): true {
   draft.add(task, 'ftruncate', fd, bytes);
   backing.bytes = bytes;
+  backing.dense = Math.min(backing.dense, bytes);
   return true;
 }
 
@@ -75,8 +76,13 @@ const read: Step = (draft) => {
   const range = buffer(draft, task, isWritable);
   if (found === null || range === null) return false;
   const [fd, { backing }] = found;
-  if (random.chance(35)) draft.add(task, 'read', fd, range.start, range.length);
-  else draft.add(task, 'pread64', fd, range.start, range.length, random.below(backing.bytes + 100));
+  const whole = backing.kind === 'memfd' || backing.dense >= backing.bytes;
+  if (whole && random.chance(35)) draft.add(task, 'read', fd, range.start, range.length);
+  else if (whole) draft.add(task, 'pread64', fd, range.start, range.length, random.below(backing.bytes + 100));
+  else {
+    const offset = random.below(Math.max(1, backing.dense));
+    draft.add(task, 'pread64', fd, range.start, Math.min(range.length, backing.dense - offset), offset);
+  }
   return true;
 };
 
@@ -142,7 +148,7 @@ const create: Step = (draft) => {
   const free = draft.freeFd(task);
   if (free > FD_MAX) return false;
   draft.add(task, 'memfd_create', { text: 'n' }, 0);
-  task.files.set(free, { backing: { kind: 'memfd', bytes: 0 }, writable: true });
+  task.files.set(free, { backing: { kind: 'memfd', bytes: 0, dense: 0 }, writable: true });
   return draft.random.chance(20) || truncate(draft, task, [free, task.files.get(free) as Opened], anySize(draft));
 };
 
