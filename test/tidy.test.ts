@@ -37,7 +37,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   'src/workload': [],
   'src/sched': ['events', 'reducers', 'src/kernel', 'src/workload'],
   'src/debug': ['events', 'reducers', 'projections', 'replays', 'src/kernel', 'src/sched', 'src/workload'],
-  'src/tui': ['events', 'reducers', 'projections', 'replays', 'src/debug'],
+  'src/tui': ['events', 'reducers', 'projections', 'replays', 'src/debug', 'src/kernel'],
 };
 
 describe('imports', () => {

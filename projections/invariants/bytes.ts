@@ -18,6 +18,8 @@ const rule = {
   severity: 1,
 } as const;
 
+const FOLL_WRITE = 1;
+
 type Bytes = Content | null;
 
 /** Bytes of a frame; undefined if there is no such frame. */
@@ -107,8 +109,9 @@ function storedElsewhere(audited: Audited, report: Report, pfn: number): void {
   const { facts, view, operation } = audited;
   const { frames } = facts;
   if (pfn >= frames.size || frames.kind[pfn] !== FrameKind.anon) return;
-  const writer = operation?.pid === null || operation === null ? undefined : view.tasks[operation.pid]?.mm;
-  if (writer === undefined) return;
+  const own = operation?.pid === null || operation === null ? undefined : view.tasks[operation.pid]?.mm;
+  if (own === undefined) return;
+  const writer = writtenThrough(audited, pfn, own);
   facts.mappings.forEachMapper(pfn, (mm, vpn) => {
     if (mm === writer || isShared(audited, mm, vpn)) return;
     report({ kind: 'entry', mm, vpn }, { expected: 'its own bytes', found: `bytes stored by mm ${writer}` });
@@ -119,6 +122,16 @@ function storedElsewhere(audited: Audited, report: Report, pfn: number): void {
         { kind: 'frame', pfn },
         { expected: `what mm ${page.mm} gave holder ${id}`, found: `bytes stored by mm ${writer}` },
       );
+}
+
+/**
+ * Whose bytes they are: a task, or a device on its behalf, that has not mapped the page writes through what holds it for writing, and that
+ * through the address space where it was found.
+ */
+function writtenThrough({ facts }: Audited, pfn: number, own: number): number {
+  if (facts.mappings.timesMapped(pfn, own) > 0) return own;
+  for (const [, { flags }, page] of facts.holdersOf(pfn)) if ((flags & FOLL_WRITE) !== 0) return page.mm;
+  return own;
 }
 
 function isShared({ facts }: Audited, mm: number, vpn: number): boolean {

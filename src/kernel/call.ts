@@ -17,7 +17,7 @@ export interface Call {
 
 /** How a call ended, as plain data for the log. `null`: nothing to tell. */
 export type Got =
-  | { readonly value: number }
+  | { readonly value: number; readonly fds?: readonly number[] }
   | { readonly errno: string }
   | { readonly signal: number; readonly code: number; readonly addr: number }
   | { readonly word: string }

@@ -1,6 +1,7 @@
 // exit: kernel/exit.c, and the end of an address space: exit_mmap() of mm/mmap.c.
 import { mmAt } from '../../reducers/state.js';
 import { VM_ACCOUNT, VM_LOCKED } from '../../reducers/vma.js';
+import { exitFiles } from './holders.js';
 import type { Kernel } from './kernel.js';
 import { currentTask } from './kernel.js';
 import { flushGather, freePgtables, updateHiwaterRss, zapPageRange } from './memory/zap.js';
@@ -11,9 +12,10 @@ import { unlinkAnonVmas } from './rmap.js';
  * stay in the gather until finishExit(): a recording tells that moment apart.
  */
 export function doExit(k: Kernel, tid: number, deferFlush = false): void {
-  const { mm, cpu } = currentTask(k, tid);
+  const { mm, cpu, tgid } = currentTask(k, tid);
   k.emit({ type: 'TaskExited', tid, mm });
   if (mm !== 0) mmput(k, mm, cpu, deferFlush);
+  if (!Object.values(k.view.tasks).some((each) => each.tgid === tgid && each.exited === 0)) exitFiles(k, tgid);
 }
 
 /** `do_group_exit()`: every thread of the group goes, the caller first. */

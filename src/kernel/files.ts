@@ -6,7 +6,8 @@ import type { Call } from './call.js';
 import { NotModelledError } from '../lib/errors.js';
 import { cIntArg, intArg } from './call.js';
 import type { Kernel, KernelThread } from './kernel.js';
-import { EBADF, EINVAL, currentTask } from './kernel.js';
+import { releaseUnreachable } from './holders.js';
+import { EBADF, EINVAL, ESPIPE, currentTask } from './kernel.js';
 
 const O_ACCMODE = 3;
 const O_RDONLY = 0;
@@ -89,8 +90,10 @@ export function* installFd(
 export function closeFd(k: Kernel, call: Call): number | null {
   const fd = intArg(call, 0) | 0;
   const { tgid } = currentTask(k, call.tid);
-  if (k.view.files[tgid]?.[fd] === undefined) return call.recorded ? null : -EBADF;
+  const inode = k.view.files[tgid]?.[fd]?.inode;
+  if (inode === undefined) return call.recorded ? null : -EBADF;
   k.emit({ type: 'FdClosed', tgid, fd });
+  releaseUnreachable(k, inode);
   return 0;
 }
 
@@ -106,7 +109,9 @@ export function* dupFd(k: Kernel, call: Call, target: number, atLeast = 0): Kern
   }
   const { inode, flags, file } = known;
   if (target < 0) return yield* installFd(k, call.tid, inode, flags, { atLeast: Math.max(atLeast, 3), file });
+  const replaced = k.view.files[tgid]?.[target]?.inode;
   k.emit({ type: 'FdInstalled', tgid, fd: target, inode, flags, file });
+  if (replaced !== undefined) releaseUnreachable(k, replaced);
   return target;
 }
 
@@ -119,6 +124,7 @@ const SEEK_HOLE = 4;
 export function doLseek(k: Kernel, call: Call): number {
   const file = fileArg(k, call, 0);
   if (file === null) return -EBADF;
+  if (isStream(k, file)) return -ESPIPE;
   const [offset, whence] = [offsetArg(call, 1), cIntArg(call, 2)];
   if (whence < SEEK_SET || whence > SEEK_HOLE) return -EINVAL;
   if (whence > SEEK_END) throw new NotModelledError('lseek to data and holes');
@@ -129,6 +135,12 @@ export function doLseek(k: Kernel, call: Call): number {
   if (position > Number.MAX_SAFE_INTEGER) throw new NotModelledError('files of 2^53 bytes and more');
   setPosition(k, file, position);
   return position;
+}
+
+/** Has the file no position? Pipes and io_uring instances have none. */
+export function isStream(k: Kernel, { inode }: OpenFile): boolean {
+  const kind = k.view.inodes[inode]?.kind;
+  return kind === InodeKind.pipe || kind === InodeKind.ring;
 }
 
 /** `file->f_pos = position`. */

@@ -93,6 +93,7 @@ export const currentMm = (k: Kernel, tid: number): MmView => mmAt(k.view, curren
 
 /** errno values, returned negative as the kernel does. */
 export const EPERM = 1;
+export const ENOENT = 2;
 export const EIO = 5;
 export const ENXIO = 6;
 export const ESRCH = 3;

@@ -113,12 +113,42 @@ export function copyFromUser(k: Kernel, tid: number, addr: number, length: numbe
   }
 }
 
-function emitCopy(k: Kernel, pfn: number, offset: number, from: number, fromOffset: number, length: number): void {
+/** `length` bytes at `fromOffset` of frame `from` (-1: zeros) come to `offset` of frame `pfn`. */
+export function emitCopy(
+  k: Kernel,
+  pfn: number,
+  offset: number,
+  from: number,
+  fromOffset: number,
+  length: number,
+): void {
   const overlaps = pfn === from && Math.abs(offset - fromOffset) < length;
   // Which byte of a page copied onto itself is read before it is overwritten is the processor's affair.
   if (overlaps && offset !== fromOffset && uniformByte(pageAt(k.view, pfn).content, fromOffset, length) < 0)
     k.emit({ type: 'PageWritten', pfn, offset, length, byte: -1 });
   else k.emit({ type: 'BytesCopied', pfn, offset, from, fromOffset: from < 0 ? 0 : fromOffset, length });
+}
+
+/**
+ * `copy_page_from_iter()`: bytes of [addr, addr + length) go to `offset` of frame `pfn`, with faults as the kernel takes them.
+ * @returns how many could be had.
+ */
+export function* copyFromUserFaulting(
+  k: Kernel,
+  tid: number,
+  addr: number,
+  length: number,
+  { pfn, offset }: { readonly pfn: number; readonly offset: number },
+): KernelThread<number> {
+  const end = addr + length;
+  for (let at = addr; at < end;) {
+    const stop = pieceEnd(at, end);
+    const result = yield* touch(k, tid, at, 'read', false);
+    if (result.kind === 'signal') return at - addr;
+    copyFromUser(k, tid, at, stop - at, pfn, offset + at - addr);
+    at = stop;
+  }
+  return length;
 }
 
 /** `fault_in_readable()`: faults as reading [addr, addr + length) takes; how many bytes could not be had. */

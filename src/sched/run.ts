@@ -208,6 +208,11 @@ export class Run implements Kernel {
     const { result } = operation;
     if (result.kind !== 'bind') return;
     const [name] = result.names;
+    const fds = got !== null && 'value' in got ? got.fds : undefined;
+    if (fds !== undefined && fds.length === result.names.length) {
+      result.names.forEach((each, i) => this.#names.set(each, fds[i] as number));
+      return;
+    }
     if (result.names.length !== PID_NAME || name === undefined || got === null || !('value' in got))
       throw new InputError(
         { line: operation.line },

@@ -4,6 +4,7 @@ import type { KernelView, MmView, VmaView } from '../../reducers/state.js';
 import { InodeKind, PG_ANON, PG_ANON_EXCLUSIVE, SECTION, rssPages } from '../../reducers/state.js';
 import type { KernelEvent } from '../../events/index.js';
 import { forEachNamedFrame } from '../../projections/invariants/named-frames.js';
+import { GUP_PIN_COUNTING_BIAS } from '../kernel/kernel.js';
 import type { EntryRun } from '../debug/names-of-events.js';
 import { entriesWritten } from '../debug/names-of-events.js';
 import { plural } from '../debug/words.js';
@@ -35,9 +36,6 @@ export const PAGE_KINDS = [
 const [PINNED, SHARED, EXCLUSIVE, ONCE, FILE, SHMEM, ZERO, SPECIAL] = [0, 1, 2, 3, 4, 5, 6, 7];
 const KINDS = PAGE_KINDS.length;
 
-/** GUP_PIN_COUNTING_BIAS: from so many references on `folio_maybe_dma_pinned()` takes a base page for pinned. */
-const PINNED_REFS = 1024;
-
 /** Index in PAGE_KINDS for `entry`, which is not empty. */
 export function kindOf(state: KernelView, entry: number): number {
   if (isZeroPte(entry)) return ZERO;
@@ -46,7 +44,8 @@ export function kindOf(state: KernelView, entry: number): number {
   const page = state.memMap[Math.floor(pfn / SECTION)]?.[pfn % SECTION];
   // Only in a log that somebody made up does an entry lead to no frame.
   if (page === undefined) return SPECIAL;
-  if (page.ref >= PINNED_REFS) return PINNED;
+  // `folio_maybe_dma_pinned()` of a base page.
+  if (page.ref >= GUP_PIN_COUNTING_BIAS) return PINNED;
   if ((page.flags & PG_ANON) === 0) return state.inodes[page.mapping]?.kind === InodeKind.shmem ? SHMEM : FILE;
   if ((page.flags & PG_ANON_EXCLUSIVE) !== 0) return EXCLUSIVE;
   return page.mapcount > 1 ? SHARED : ONCE;

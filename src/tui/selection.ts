@@ -12,8 +12,10 @@ export interface Selected {
 
 export type MappingRow = Extract<MapRow, { kind: 'mapping' }>;
 
-export const firstVpn = (vma: VmaView): number => vma.start / 4096;
-export const pagesOf = (vma: VmaView): number => (vma.end - vma.start) / 4096;
+/** Number of a mapping's first page. */
+export const firstVpn = (vma: VmaView): number => Math.floor(vma.start / 4096);
+/** Pages of a mapping; 0 for one that ends before it begins, which a log may hold that somebody made up. */
+export const pagesOf = (vma: VmaView): number => Math.max(0, Math.ceil(vma.end / 4096) - firstVpn(vma));
 
 /** Index of the row that `selected` lies in; where it lies in none, of the nearest mapping behind it, or else of the first; -1 for none. */
 export function rowOf(rows: readonly MapRow[], selected: Selected | null): number {

@@ -19,6 +19,8 @@ if (!HAS_TMUX) process.stderr.write('debug --tui is not driven in a terminal: tm
 
 let folder = '';
 let program = '';
+/** The server of tmux was started. */
+let serves = false;
 const text = readFileSync(DOCUMENT, 'utf8');
 
 /** The text of a workload in the document. */
@@ -42,10 +44,11 @@ beforeAll(async () => {
     writeFileSync(join(folder, name), source.read(0, source.size));
   // Without a session the server would end between two tests, just when it is asked for the next one.
   if (HAS_TMUX) tmux('new-session', '-d', '-s', 'stays', 'cat');
+  serves = HAS_TMUX;
 });
 afterAll(() => {
-  if (HAS_TMUX) tmux('kill-server');
-  rmSync(folder, { recursive: true, force: true });
+  if (serves) tmux('kill-server');
+  if (folder !== '') rmSync(folder, { recursive: true, force: true });
 });
 
 /** Calls tmux on a server of this test's own. */

@@ -3,9 +3,11 @@ import { InodeKind } from '../../../reducers/state.js';
 import { NotModelledError } from '../../lib/errors.js';
 import type { Call, Got, Handler } from '../call.js';
 import { cIntArg, fromKernel, textArg } from '../call.js';
-import { closeFd, createInode, doLseek, dupFd, inodeNamed, installFd } from '../files.js';
+import { openMem, readMem, writeMem } from '../proc-mem.js';
+import { doPipe2, readPipe, writePipe } from '../pipe.js';
+import { closeFd, fileArg, createInode, doLseek, dupFd, inodeNamed, installFd } from '../files.js';
 import type { Kernel, KernelThread } from '../kernel.js';
-import { EBADF, EINVAL, currentTask } from '../kernel.js';
+import { EBADF, EINVAL, ESPIPE, currentTask } from '../kernel.js';
 import { doRead, doWrite } from '../read-write.js';
 import { doFallocate, doFtruncate, truncateInode } from '../truncate.js';
 
@@ -16,12 +18,37 @@ const F_DUPFD_CLOEXEC = 1030;
 function* open(k: Kernel, call: Call, at: number): KernelThread<Got> {
   const { result } = call.operation;
   if (call.recorded && result.kind === 'errno') return { errno: result.errno };
-  const inode = inodeNamed(k, textArg(call, at));
+  const name = textArg(call, at);
   const flags = cIntArg(call, at + 1, 0);
+  const mem = call.recorded ? 0 : openMem(k, call, name);
+  if (mem !== 0) return mem < 0 ? fromKernel(mem) : { value: yield* installFd(k, call.tid, mem, flags) };
+  const inode = inodeNamed(k, name);
   // `handle_truncate()`. What a recording opens so is told by the sizes that it sees.
   if (!call.recorded && (flags & O_TRUNC) !== 0 && (k.view.inodes[inode]?.size ?? 0) >= 0)
     truncateInode(k, inode, 0, currentTask(k, call.tid).cpu, false);
   return { value: yield* installFd(k, call.tid, inode, flags) };
+}
+
+/** What the descriptor of a read or write leads to decides who does it: `file->f_op`. */
+function* transfer(k: Kernel, call: Call, write: boolean): KernelThread<Got> {
+  const file = call.recorded ? null : fileArg(k, call, 0);
+  const kind = file === null ? undefined : k.view.inodes[file.inode]?.kind;
+  const positioned = call.name.startsWith('p');
+  if (file !== null && kind === InodeKind.pipe) {
+    if (positioned) return fromKernel(-ESPIPE);
+    return write ? yield* writePipe(k, call, file) : yield* readPipe(k, call, file);
+  }
+  if (kind === InodeKind.ring) return fromKernel(positioned ? -ESPIPE : -EINVAL);
+  if (file !== null && kind === InodeKind.mem)
+    return write ? yield* writeMem(k, call, file) : yield* readMem(k, call, file);
+  return write ? yield* doWrite(k, call) : yield* doRead(k, call);
+}
+
+/** @throws NotModelledError for a call on something that is no file with pages. */
+function filesOnly(k: Kernel, call: Call): void {
+  const file = call.recorded ? null : fileArg(k, call, 0);
+  if (file !== null && (k.view.inodes[file.inode]?.kind ?? 0) >= InodeKind.pipe)
+    throw new NotModelledError(`${call.name} of a pipe, an io_uring instance or /proc/PID/mem`);
 }
 
 /** Handlers by name. */
@@ -61,22 +88,24 @@ export const FILE_CALLS: Readonly<Record<string, Handler>> = {
     return fromKernel(yield* dupFd(k, call, -1, cIntArg(call, 2, 0)));
   },
   *ftruncate(k, call) {
+    filesOnly(k, call);
     return fromKernel(doFtruncate(k, call));
   },
   *fallocate(k, call) {
+    filesOnly(k, call);
     return fromKernel(doFallocate(k, call));
   },
   *read(k, call) {
-    return yield* doRead(k, call);
+    return yield* transfer(k, call, false);
   },
   *pread64(k, call) {
-    return yield* doRead(k, call);
+    return yield* transfer(k, call, false);
   },
   *write(k, call) {
-    return yield* doWrite(k, call);
+    return yield* transfer(k, call, true);
   },
   *pwrite64(k, call) {
-    return yield* doWrite(k, call);
+    return yield* transfer(k, call, true);
   },
 
   // The kernel remembers addresses that it writes to later; those writes show as faults of their own.
@@ -89,11 +118,12 @@ export const FILE_CALLS: Readonly<Record<string, Handler>> = {
   *rseq() {
     return null;
   },
-  *pipe() {
-    return null;
+  // Who writes into a pipe of a recording may not be in it: its bytes are not followed there.
+  *pipe(k, call) {
+    return call.recorded ? null : yield* doPipe2(k, call, call.args.length);
   },
-  *pipe2() {
-    return null;
+  *pipe2(k, call) {
+    return call.recorded ? null : yield* doPipe2(k, call, call.args.length - 1);
   },
   *prlimit64(_k, call) {
     if (call.args[2] === null || call.args[2] === undefined) return null;

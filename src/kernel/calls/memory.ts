@@ -1,4 +1,5 @@
 // System calls on mappings: mmap(2) and its kin.
+import { InodeKind } from '../../../reducers/state.js';
 import { NotModelledError } from '../../lib/errors.js';
 import type { Call, Handler } from '../call.js';
 import { cIntArg, fromKernel, intArg } from '../call.js';
@@ -19,6 +20,8 @@ export const MEMORY_CALLS: Readonly<Record<string, Handler>> = {
     const flags = cIntArg(call, 3);
     const anonymous = (flags & 0x20) !== 0;
     const file = anonymous ? null : fileArg(k, call, 4);
+    if (file !== null && (k.view.inodes[file.inode]?.kind ?? 0) >= InodeKind.pipe)
+      throw new NotModelledError('mmap of a pipe, an io_uring instance or /proc/PID/mem');
     const zero = file !== null && k.view.inodes[file.inode]?.name === '/dev/zero' && (flags & 0xf) === 2;
     return fromKernel(
       yield* doMmap(k, call.tid, {

@@ -11,6 +11,10 @@
  *   end                      kills the tasks
  *   TASK call NR a0 .. a5    a system call; an argument `@HEX` stands for the address of these bytes
  *   TASK load ADDR LENGTH, store ADDR BYTE LENGTH, touch ADDR WRITE
+ *   TASK pipe FLAGS          TASK vmsplice FD ADDR LENGTH FLAGS
+ *   TASK vm_readv TASK LOCAL LENGTH REMOTE LENGTH FLAGS, vm_writev likewise
+ *   TASK ring_setup ENTRIES  TASK ring_register FD OPCODE ADDR LENGTH COUNT
+ *   TASK ring_fixed FD WRITE PIPE ADDR LENGTH INDEX    an IORING_OP_READ_FIXED or WRITE_FIXED, waited for
  *   TASK clone CHILD FLAGS   TASK wait CHILD|-1      TASK cpu N      TASK exit GROUP STATUS
  *
  * The answer to an operation: `R ret errno signal si_code si_addr extra` (hexadecimal; ret of clone and wait is the workload's number),
@@ -229,7 +233,8 @@ static const struct {
 	enum task_op op;
 } OPERATIONS[] = {
 	{"call", OP_SYSCALL}, {"load", OP_LOAD}, {"store", OP_STORE}, {"touch", OP_TOUCH}, {"clone", OP_CLONE}, {"cpu", OP_CPU},
-	{"wait", OP_WAIT},
+	{"wait", OP_WAIT}, {"pipe", OP_PIPE}, {"vmsplice", OP_VMSPLICE}, {"vm_readv", OP_VM_READV}, {"vm_writev", OP_VM_WRITEV},
+	{"ring_setup", OP_RING_SETUP}, {"ring_register", OP_RING_REGISTER}, {"ring_fixed", OP_RING_FIXED},
 };
 
 /* Reads the arguments behind the name; hexadecimal bytes go into the command. */
@@ -333,6 +338,8 @@ static void perform(int t, const char *name, char *arguments)
 			command.a[2] = (uint64_t)slot;
 		if (command.op == OP_WAIT && child > 0)
 			command.a[0] = (uint64_t)(child <= TASKS_MAX ? tasks[child].pid : 0x7fffffff);
+		if (command.op == OP_VM_READV || command.op == OP_VM_WRITEV)
+			command.a[0] = (uint64_t)(child >= 1 && child <= TASKS_MAX && tasks[child].alive ? tasks[child].pid : 0x7fffffff);
 		if (command.op == OP_CPU)
 			command.a[0] = (command.a[0] + cpu) % (uint64_t)sysconf(_SC_NPROCESSORS_ONLN);
 		if (command.op == OP_CPU && command.a[0] < 64)
@@ -350,7 +357,9 @@ static void perform(int t, const char *name, char *arguments)
 		}
 		if (command.op == OP_WAIT && reply.ret > 0)
 			reply.ret = task_of_pid(reply.ret);
-		if (command.op == OP_SYSCALL && reply.ret >= fd_limit && reply.ret < fd_limit + 16)
+		if (command.op == OP_PIPE && reply.ret == 0 && (int)reply.extra >= fd_limit)
+			fd_limit = (int)reply.extra + 1;
+		if ((command.op == OP_SYSCALL || command.op == OP_RING_SETUP) && reply.ret >= fd_limit && reply.ret < fd_limit + 16)
 			fd_limit = (int)reply.ret + 1;
 	}
 	drain();

@@ -25,6 +25,13 @@ enum task_op {
 	OP_CLONE,
 	OP_CPU,
 	OP_WAIT,
+	OP_PIPE,
+	OP_VMSPLICE,
+	OP_VM_READV,
+	OP_VM_WRITEV,
+	OP_RING_SETUP,
+	OP_RING_REGISTER,
+	OP_RING_FIXED,
 };
 
 /* What the observer asks of a task. `bytes` goes where an argument is BYTES_ARGUMENT. */

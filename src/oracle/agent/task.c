@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/io_uring.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -17,6 +18,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,6 +28,9 @@
 #endif
 #define TOP_OF_MAPPINGS 0x7ffff7fff000ULL
 #define RUNTIME_MAX 32
+#ifndef IORING_SETUP_NO_MMAP
+#define IORING_SETUP_NO_MMAP (1U << 14)
+#endif
 #define STACK_BYTES 8192
 #define SIGNAL_STACK_BYTES 16384
 
@@ -161,6 +166,73 @@ static int64_t load(const volatile unsigned char *from, uint64_t length, uint64_
 	return first;
 }
 
+/*
+ * Memory of the rings of the one io_uring instance that a workload may have, and the places in them: shared, so that a child finds what its
+ * parent set up, and there from the start. The kernel would place its own where tested mappings go.
+ */
+static struct ring_memory {
+	unsigned char rings[PAGE], entries[PAGE];
+	struct io_uring_params params;
+} *ring_memory;
+
+static void map_ring_memory(void)
+{
+	int fd = memfd_create("rings", 0);
+
+	if (fd < 0 || ftruncate(fd, sizeof(*ring_memory)) < 0)
+		_exit(97);
+	ring_memory = mmap(NULL, sizeof(*ring_memory), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
+	close(fd);
+	if (ring_memory == MAP_FAILED)
+		_exit(97);
+}
+
+static int64_t ring_setup(unsigned entries)
+{
+	struct io_uring_params *p = &ring_memory->params;
+
+	memset(ring_memory, 0, sizeof(*ring_memory));
+	p->flags = IORING_SETUP_NO_MMAP;
+	/* user_addr, for which older headers have no name: the last word of each. */
+	((uint64_t *)(&p->cq_off + 1))[-1] = (uint64_t)ring_memory->rings;
+	((uint64_t *)(&p->sq_off + 1))[-1] = (uint64_t)ring_memory->entries;
+	return syscall(SYS_io_uring_setup, entries, p);
+}
+
+/* Submits one operation on a fixed buffer and takes its result. */
+static int64_t ring_fixed(int fd, int write, int pipe, uint64_t addr, unsigned length, unsigned index)
+{
+	const struct io_uring_params *p = &ring_memory->params;
+	unsigned char *ring = ring_memory->rings;
+	unsigned tail = *(unsigned *)(ring + p->sq_off.tail), mask = *(unsigned *)(ring + p->sq_off.ring_mask);
+	struct io_uring_sqe *sqe = (struct io_uring_sqe *)ring_memory->entries + (tail & mask);
+	unsigned head, cq_mask;
+	int64_t result;
+
+	memset(sqe, 0, sizeof(*sqe));
+	sqe->opcode = write ? IORING_OP_WRITE_FIXED : IORING_OP_READ_FIXED;
+	sqe->fd = pipe;
+	sqe->addr = addr;
+	sqe->len = length;
+	sqe->off = (uint64_t)-1;
+	sqe->buf_index = (uint16_t)index;
+	((unsigned *)(ring + p->sq_off.array))[tail & mask] = tail & mask;
+	__atomic_store_n((unsigned *)(ring + p->sq_off.tail), tail + 1, __ATOMIC_RELEASE);
+	result = syscall(SYS_io_uring_enter, fd, 1, 1, IORING_ENTER_GETEVENTS, 0, 0);
+	if (result < 0)
+		__atomic_store_n((unsigned *)(ring + p->sq_off.tail), tail, __ATOMIC_RELEASE);
+	if (result != 1)
+		return -1;
+	head = *(unsigned *)(ring + p->cq_off.head);
+	cq_mask = *(unsigned *)(ring + p->cq_off.ring_mask);
+	result = ((struct io_uring_cqe *)(ring + p->cq_off.cqes))[head & cq_mask].res;
+	__atomic_store_n((unsigned *)(ring + p->cq_off.head), head + 1, __ATOMIC_RELEASE);
+	if (result >= 0)
+		return result;
+	errno = (int)-result;
+	return -1;
+}
+
 static int64_t perform(const struct command *command, uint64_t *extra)
 {
 	uint64_t a[8];
@@ -191,6 +263,34 @@ static int64_t perform(const struct command *command, uint64_t *extra)
 
 		return syscall(SYS_wait4, (int64_t)a[0], &status, WNOHANG, 0);
 	}
+	case OP_PIPE: {
+		int ends[2] = {0, 0};
+		int64_t failed = pipe2(ends, (int)a[0]);
+
+		*extra = (uint64_t)ends[1];
+		return failed;
+	}
+	case OP_VMSPLICE: {
+		struct iovec vector = {(void *)a[1], a[2]};
+
+		return vmsplice((int)a[0], &vector, 1, (unsigned)a[3]);
+	}
+	case OP_VM_READV:
+	case OP_VM_WRITEV: {
+		struct iovec local = {(void *)a[1], a[2]}, remote = {(void *)a[3], a[4]};
+		long number = command->op == OP_VM_READV ? SYS_process_vm_readv : SYS_process_vm_writev;
+
+		return syscall(number, a[0], &local, 1, &remote, 1, a[5]);
+	}
+	case OP_RING_SETUP:
+		return ring_setup((unsigned)a[0]);
+	case OP_RING_REGISTER: {
+		struct iovec vector = {(void *)a[2], a[3]};
+
+		return syscall(SYS_io_uring_register, a[0], a[1], a[4] ? &vector : NULL, a[4]);
+	}
+	case OP_RING_FIXED:
+		return ring_fixed((int)a[0], (int)a[1], (int)a[2], a[3], (unsigned)a[4], (unsigned)a[5]);
 	case OP_CPU: {
 		cpu_set_t cpus;
 
@@ -248,6 +348,7 @@ _Noreturn void first_task(int number)
 	sigaction(SIGSEGV, &action, NULL);
 	sigaction(SIGBUS, &action, NULL);
 	use_signal_stack(0);
+	map_ring_memory();
 	settle();
 	populate();
 	greet(number);

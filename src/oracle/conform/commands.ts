@@ -53,6 +53,9 @@ export type Command =
   /** The agent cannot do it, and why. */
   | { readonly kind: 'impossible'; readonly reason: string };
 
+/** The only file outside of the scratch directory. */
+const PROC_MEM = /^\/proc\/self\/mem$/;
+
 const impossible = (reason: string): Command => ({ kind: 'impossible', reason });
 const NONE: Command = { kind: 'none' };
 
@@ -71,6 +74,7 @@ export class Translator {
   readonly #directory: string;
   readonly #names: Names;
   readonly #seeds = new Map<string, number>();
+  #rings = 0;
 
   constructor(directory: string, names: Names) {
     this.#directory = directory;
@@ -110,6 +114,23 @@ export class Translator {
         return this.#plain(operation, `exit 0 ${this.#number(operation.args[0] ?? 0)}`);
       case 'exit_group':
         return this.#plain(operation, `exit 1 ${this.#number(operation.args[0] ?? 0)}`);
+      case 'pipe':
+      case 'pipe2':
+        return this.#plain(operation, `pipe ${name === 'pipe' ? 0 : this.#number(operation.args.at(-1) ?? 0)}`);
+      case 'vmsplice':
+        return this.#vectors(operation, 'vmsplice', [0, 'v1', 3]);
+      case 'process_vm_readv':
+        return this.#vectors(operation, 'vm_readv', [0, 'v1', 'v3', 5]);
+      case 'process_vm_writev':
+        return this.#vectors(operation, 'vm_writev', [0, 'v1', 'v3', 5]);
+      case 'io_uring_setup':
+        if (this.#rings++ > 0) return impossible('a second io_uring instance');
+        return this.#plain(operation, `ring_setup ${this.#number(operation.args[0] ?? 8)}`);
+      case 'io_uring_register':
+        return this.#vectors(operation, 'ring_register', [0, 1, 'v2', 3]);
+      case 'io_uring_write_fixed':
+      case 'io_uring_read_fixed':
+        return this.#fixed(operation, name === 'io_uring_write_fixed');
       case 'wait4':
         return this.#plain(operation, `wait ${this.#number(operation.args[0] ?? -1)}`);
       default:
@@ -156,7 +177,7 @@ export class Translator {
     const all = [...args, ...(DEFAULTS[name] ?? []).slice(args.length)];
     const texts = all.map((value, i) =>
       name === 'openat' && i === 1 && value !== null && isText(value)
-        ? hexText(`${this.#directory}/${fileName(value.text)}`)
+        ? hexText(PROC_MEM.test(value.text) ? value.text : `${this.#directory}/${fileName(value.text)}`)
         : this.#argument(value),
     );
     const wrong = all.find(
@@ -175,6 +196,32 @@ export class Translator {
       access !== undefined && access !== null && typeof access === 'object' && 'word' in access ? access.word : '';
     if (word !== 'R' && word !== 'W') return impossible(`fault(${word || '?'})`);
     return this.#plain(operation, `touch ${this.#argument(addr ?? 0)} ${word === 'W' ? 1 : 0}`);
+  }
+
+  /** A call on lists of buffers, of which the agent takes one each: places of arguments in its order, `v` before lists. */
+  #vectors({ pid, name, args }: Operation, command: string, places: readonly (number | string)[]): Command {
+    const words: string[] = [];
+    for (const place of places) {
+      const value = args[Number(String(place).replace('v', ''))] ?? null;
+      if (typeof place === 'number') words.push(this.#number(value));
+      else if (value === null) words.push('0', '0');
+      else {
+        const vectors: readonly Value[] = Array.isArray(value) ? value : [];
+        const [only] = vectors;
+        if (vectors.length !== 1 || only === undefined || only === null || !isStruct(only))
+          return impossible(`${name} of several buffers`);
+        words.push(this.#number(only.fields['iov_base'] ?? null), this.#number(only.fields['iov_len'] ?? null));
+      }
+    }
+    return words.includes('?')
+      ? impossible(`${name} with an argument that is no number`)
+      : { kind: 'command', line: `${pid} ${command} ${words.join(' ')}` };
+  }
+
+  #fixed(operation: Operation, write: boolean): Command {
+    const [ring = 0, fd = 0, addr = 0, length = 0, index = 0] = operation.args;
+    const words = [ring, write ? 1 : 0, fd, addr, length, index].map((each) => this.#number(each));
+    return this.#plain(operation, `ring_fixed ${words.join(' ')}`);
   }
 
   #cloneFlags({ args }: Operation): number {

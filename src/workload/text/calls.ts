@@ -29,7 +29,10 @@ export const CALLS: ReadonlyMap<string, Call> = new Map<string, Call>([
   ...named('syscall', 'lseek mount', true),
 
   // What a task does in a hand-written workload.
-  ...named('workload', 'load store fetch fault pin pin_load pin_store unpin memfd_pin unshare pread pwrite cpu'),
+  ...named(
+    'workload',
+    'load store fetch fault pin pin_load pin_store unpin io_uring_read_fixed io_uring_write_fixed memfd_pin unshare pread pwrite cpu',
+  ),
   // What the machine does when a workload says so.
   ...named('machine', 'swap_out migrate ksm_scan khugepaged_scan reclaim drop_caches memory_failure numa_hint_scan'),
   ...named('machine', 'lru_add_drain fail_next split_huge_page drop_swap_cache swapon swapoff sysctl sysfs'),

@@ -1,0 +1,140 @@
+// io_uring as far as it pins user pages: registered buffers, and reads and writes of pipes through them. io_uring/rsrc.c, rw.c.
+import { HolderKind, InodeKind } from '../../reducers/state.js';
+import { NotModelledError } from '../lib/errors.js';
+import type { Call, Got } from './call.js';
+import { cIntArg, fromKernel, intArg } from './call.js';
+import { createInode, fileArg, installFd, isReadable, isWritable } from './files.js';
+import { FOLL_LONGTERM, FOLL_PIN, FOLL_WRITE, getUserPagesFast, pagesIn } from './get-user-pages.js';
+import type { Held } from './holders.js';
+import { createHolder, heldAt, heldCount, removeHolder } from './holders.js';
+import { iovecs } from './iovec.js';
+import type { Kernel, KernelThread } from './kernel.js';
+import { EBADF, EBUSY, EFAULT, EINVAL, ENXIO, EOPNOTSUPP, PAGE_SIZE, currentTask } from './kernel.js';
+import type { FillPage, TakePage } from './pipe.js';
+import { pipeOf, pipeRead, pipeWrite } from './pipe.js';
+import { emitCopy } from './uaccess.js';
+
+const O_RDWR_CLOEXEC = 0o2000002;
+const IORING_REGISTER_BUFFERS = 0;
+const IORING_UNREGISTER_BUFFERS = 1;
+const BUFFERS_MAX = 16384;
+const BUFFER_BYTES_MAX = 2 ** 30;
+const ENTRIES_MAX = 32768;
+
+/** io_uring_setup(2) without flags. */
+export function* doSetup(k: Kernel, call: Call): KernelThread<Got> {
+  const entries = intArg(call, 0, 8);
+  if (entries === 0 || entries > ENTRIES_MAX) return fromKernel(-EINVAL);
+  const inode = createInode(k, `anon_inode:[io_uring ${k.view.inodes.length}]`, InodeKind.ring, 0, 0);
+  return { value: yield* installFd(k, call.tid, inode, O_RDWR_CLOEXEC) };
+}
+
+/** The inode of the instance behind argument 0, or an errno. */
+function ringArg(k: Kernel, call: Call): number {
+  const file = fileArg(k, call, 0);
+  if (file === null) return -EBADF;
+  return k.view.inodes[file.inode]?.kind === InodeKind.ring ? file.inode : -EOPNOTSUPP;
+}
+
+/** The holders of the instance's buffers, in order. */
+function buffersOf(k: Kernel, ring: number): number[] {
+  const found: number[] = [];
+  k.view.holders.forEach((holder, id) => {
+    if (holder?.kind === HolderKind.buffer && holder.owner === ring) found.push(id);
+  });
+  return found;
+}
+
+/**
+ * io_uring_register(2) of buffers: `io_sqe_buffers_register()` pins each (FOLL_PIN, FOLL_LONGTERM, FOLL_WRITE), all or none;
+ * unregistering gives them back.
+ */
+export function* doRegister(k: Kernel, call: Call): KernelThread<Got> {
+  const ring = ringArg(k, call);
+  if (ring < 0) return fromKernel(ring);
+  const operation = cIntArg(call, 1);
+  const known = buffersOf(k, ring);
+  if (operation === IORING_UNREGISTER_BUFFERS) {
+    if (known.length === 0) return fromKernel(-ENXIO);
+    for (const each of known) removeHolder(k, each);
+    return { value: 0 };
+  }
+  if (operation !== IORING_REGISTER_BUFFERS)
+    throw new NotModelledError('io_uring_register of other things than buffers');
+  if (known.length > 0) return fromKernel(-EBUSY);
+  const count = cIntArg(call, 3, Array.isArray(call.args[2]) ? call.args[2].length : 0);
+  if (count <= 0 || count > BUFFERS_MAX) return fromKernel(-EINVAL);
+  const vectors = iovecs(call, 2, 3, true);
+  if (typeof vectors === 'number') return fromKernel(vectors);
+  for (const { base, length } of vectors) {
+    const error = yield* registerBuffer(k, call.tid, ring, base, length);
+    if (error === 0) continue;
+    for (const each of buffersOf(k, ring)) removeHolder(k, each);
+    return fromKernel(error);
+  }
+  return { value: 0 };
+}
+
+function* registerBuffer(k: Kernel, tid: number, ring: number, base: number, length: number): KernelThread<number> {
+  if (base === 0 || length === 0 || length > BUFFER_BYTES_MAX) return -EFAULT;
+  const flags = FOLL_PIN | FOLL_LONGTERM | FOLL_WRITE;
+  const holder = createHolder(k, HolderKind.buffer, ring, flags);
+  const { mm } = currentTask(k, tid);
+  const got = yield* getUserPagesFast(k, { tid, mm, flags, holder }, base, length);
+  if (got === pagesIn(base, length)) return 0;
+  removeHolder(k, holder);
+  return -EFAULT;
+}
+
+/** Where byte `at` of [addr, ...) stands in the buffer's pages. */
+function heldByte(k: Kernel, buffer: number, addr: number): Held {
+  const first = heldAt(k, buffer, 0);
+  const start = first.vpn * PAGE_SIZE + first.offset;
+  const skipped = addr - start + first.offset;
+  const page = heldAt(k, buffer, Math.floor(skipped / PAGE_SIZE));
+  const offset = skipped % PAGE_SIZE;
+  return { ...page, offset, length: page.offset + page.length - offset };
+}
+
+/** `io_import_fixed()`: is [addr, addr + length) inside of the buffer? */
+function inside(k: Kernel, buffer: number, addr: number, length: number): boolean {
+  const first = heldAt(k, buffer, 0);
+  const start = first.vpn * PAGE_SIZE + first.offset;
+  let bytes = 0;
+  for (let i = 0; i < heldCount(k, buffer); i++) bytes += heldAt(k, buffer, i).length;
+  return addr >= start && addr + length <= start + bytes;
+}
+
+/**
+ * IORING_OP_WRITE_FIXED or READ_FIXED of a pipe, submitted and waited for: io_uring_write_fixed(U, fd, addr, len, index). The bytes are those
+ * of the pinned pages, whatever the page table says.
+ */
+export function* doFixed(k: Kernel, call: Call, write: boolean): KernelThread<Got> {
+  const ring = ringArg(k, call);
+  if (ring < 0) return fromKernel(ring);
+  const file = fileArg(k, call, 1);
+  const [addr, length, index] = [intArg(call, 2), intArg(call, 3), intArg(call, 4, 0)];
+  if (file === null) return fromKernel(-EBADF);
+  if (pipeOf(k, file) === 0) throw new NotModelledError(`${call.name} of anything but a pipe`);
+  if (!(write ? isWritable(file) : isReadable(file))) return fromKernel(-EBADF);
+  const buffer = buffersOf(k, ring)[index];
+  if (buffer === undefined || !inside(k, buffer, addr, length)) return fromKernel(-EFAULT);
+  if (length === 0) return { value: 0 };
+  const move = (at: number, bytes: number, pfn: number, offset: number): void => {
+    for (let done = 0; done < bytes;) {
+      const held = heldByte(k, buffer, addr + at + done);
+      const part = Math.min(held.length, bytes - done);
+      if (write) emitCopy(k, pfn, offset + done, held.pfn, held.offset, part);
+      else emitCopy(k, held.pfn, held.offset, pfn, offset + done, part);
+      done += part;
+    }
+  };
+  // oxlint-disable-next-line require-yield -- nothing is waited for: the pages are there.
+  const through: FillPage & TakePage = function* through(at, bytes, pfn, offset) {
+    move(at, bytes, pfn, offset);
+    return bytes;
+  };
+  return fromKernel(
+    write ? yield* pipeWrite(k, call, file, length, through) : yield* pipeRead(k, call, file, length, through),
+  );
+}

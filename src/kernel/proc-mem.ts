@@ -1,0 +1,158 @@
+// /proc/PID/mem: mem_rw() of fs/proc/base.c over __access_remote_vm() of mm/memory.c. Pages are found with FOLL_FORCE, which reads what is
+// not readable and writes to private copies of what is not writable.
+import type { OpenFile } from '../../reducers/state.js';
+import { HolderKind, InodeKind } from '../../reducers/state.js';
+import type { Call, Got } from './call.js';
+import { fromKernel, intArg } from './call.js';
+import { createInode, isReadable, isWritable, offsetArg, setPosition } from './files.js';
+import { FOLL_FORCE, FOLL_GET, FOLL_TOUCH, FOLL_WRITE, getUserPages } from './get-user-pages.js';
+import type { Held } from './holders.js';
+import { createHolder, heldAt, removeHolder } from './holders.js';
+import type { Kernel, KernelThread } from './kernel.js';
+import { EBADF, EFAULT, EINVAL, EIO, ENOENT, PAGE_SIZE, TASK_SIZE, currentMm, currentTask } from './kernel.js';
+import { markDirty } from './memory/file.js';
+import { pteAt, ptePfn, pteSpecial } from '../../reducers/pte.js';
+import { copyToUser, emitCopy, touch } from './uaccess.js';
+
+const PROC_MEM = /^\/proc\/(self|\d+)\/mem$/;
+const OF_MM = /^\/proc\/\[mm (\d+)\]\/mem$/;
+
+/** The inode that `name` opens if it is a /proc/PID/mem: that of the address space as it is now. 0 for another name, or an errno. */
+export function openMem(k: Kernel, call: Call, name: string): number {
+  const pid = PROC_MEM.exec(name)?.[1];
+  if (pid === undefined) return 0;
+  const task = k.view.tasks[pid === 'self' ? currentTask(k, call.tid).tgid : Number(pid)];
+  if (task === undefined || task.mm === 0) return -ENOENT;
+  const own = `/proc/[mm ${task.mm}]/mem`;
+  return k.view.inodeByName[own] ?? createInode(k, own, InodeKind.mem, 0, 0);
+}
+
+/** The address space behind `file`, 0 if it is gone. */
+function mmOf(k: Kernel, { inode }: OpenFile): number {
+  const mm = Number(OF_MM.exec(k.view.inodes[inode]?.name ?? '')?.[1] ?? 0);
+  return (k.view.mms[mm]?.users ?? 0) > 0 ? mm : 0;
+}
+
+interface Access {
+  readonly tid: number;
+  readonly mm: number;
+  readonly write: boolean;
+}
+
+/** Bytes that stand in a page, on their way through the kernel's own buffer. */
+type Piece = Pick<Held, 'pfn' | 'offset' | 'length'>;
+
+/**
+ * `__access_remote_vm()`: visits the pages of [addr, addr + length) one after the other, each held only meanwhile.
+ * @returns bytes up to the first page that cannot be had.
+ */
+function* accessRemoteVm(
+  k: Kernel,
+  { tid, mm, write }: Access,
+  addr: number,
+  length: number,
+  visit: (held: Piece, at: number) => void,
+): KernelThread<number> {
+  const flags = FOLL_GET | FOLL_FORCE | FOLL_TOUCH | (write ? FOLL_WRITE : 0);
+  for (let at = addr; at < addr + length;) {
+    const stop = Math.min(addr + length, (Math.floor(at / PAGE_SIZE) + 1) * PAGE_SIZE);
+    const holder = createHolder(k, HolderKind.pin, tid, flags);
+    const got = yield* getUserPages(k, { tid, mm, flags, holder }, at, stop - at);
+    if (got > 0) visit(heldAt(k, holder, 0), at - addr);
+    removeHolder(k, holder);
+    if (got < 0) return at - addr;
+    at = stop;
+  }
+  return length;
+}
+
+/** What both directions check before any byte is moved. */
+function transferOf(k: Kernel, call: Call, file: OpenFile): { addr: number; buffer: number; length: number } | number {
+  const positioned = call.name === 'read' || call.name === 'write';
+  const addr = positioned ? (k.view.positions[file.file] ?? 0) : offsetArg(call, 3);
+  if (addr < 0) return -EINVAL;
+  const [buffer, length] = [intArg(call, 1), intArg(call, 2, 0)];
+  return buffer + length > TASK_SIZE ? -EFAULT : { addr, buffer, length };
+}
+
+/** The call moved `done` bytes, or failed. */
+function moved(k: Kernel, call: Call, file: OpenFile, addr: number, done: number): Got {
+  if ((call.name === 'read' || call.name === 'write') && done > 0) setPosition(k, file, addr + done);
+  return fromKernel(done);
+}
+
+/** read(2), pread64(2). A page at a time goes through the kernel's buffer; -EIO where nothing can be had. */
+export function* readMem(k: Kernel, call: Call, file: OpenFile): KernelThread<Got> {
+  if (!isReadable(file)) return fromKernel(-EBADF);
+  const wanted = transferOf(k, call, file);
+  if (typeof wanted === 'number') return fromKernel(wanted);
+  const { addr, buffer, length } = wanted;
+  const mm = mmOf(k, file);
+  if (mm === 0) return { value: 0 };
+  let done = 0;
+  while (done < length) {
+    const bytes = Math.min(PAGE_SIZE, length - done);
+    const pieces: (readonly [Piece, number])[] = [];
+    const access = { tid: call.tid, mm, write: false };
+    const got = yield* accessRemoteVm(k, access, addr + done, bytes, (held, at) => pieces.push([held, at]));
+    if (got === 0) return done === 0 ? fromKernel(-EIO) : moved(k, call, file, addr, done);
+    for (const [{ pfn, offset, length: part }, at] of pieces) {
+      const to = { from: pfn, offset };
+      const result = yield* copyToUser(k, call.tid, buffer + done + at, part, to);
+      if (result.kind === 'signal') return fromKernel(-EFAULT);
+    }
+    done += got;
+  }
+  return moved(k, call, file, addr, done);
+}
+
+/** write(2), pwrite64(2): the buffer is read first, a page's worth at a time; the pages written to are dirty. */
+export function* writeMem(k: Kernel, call: Call, file: OpenFile): KernelThread<Got> {
+  if (!isWritable(file)) return fromKernel(-EBADF);
+  const wanted = transferOf(k, call, file);
+  if (typeof wanted === 'number') return fromKernel(wanted);
+  const { addr, buffer, length } = wanted;
+  const mm = mmOf(k, file);
+  if (mm === 0) return { value: 0 };
+  let done = 0;
+  while (done < length) {
+    const bytes = Math.min(PAGE_SIZE, length - done);
+    const pieces = yield* readBuffer(k, call.tid, buffer + done, bytes);
+    if (pieces === null) return fromKernel(-EFAULT);
+    const access = { tid: call.tid, mm, write: true };
+    const got = yield* accessRemoteVm(k, access, addr + done, bytes, (held, at) => {
+      fillFrom(k, held, pieces, at);
+      if (held.pfn >= 0) markDirty(k, held.pfn);
+    });
+    if (got === 0) return done === 0 ? fromKernel(-EIO) : moved(k, call, file, addr, done);
+    done += got;
+    if (got < bytes) continue;
+  }
+  return moved(k, call, file, addr, done);
+}
+
+/** `copy_from_user()`: where the bytes of the buffer stand; null if not all can be read. */
+function* readBuffer(k: Kernel, tid: number, addr: number, length: number): KernelThread<readonly Piece[] | null> {
+  const pieces: Piece[] = [];
+  for (let at = addr; at < addr + length;) {
+    const stop = Math.min(addr + length, (Math.floor(at / PAGE_SIZE) + 1) * PAGE_SIZE);
+    const result = yield* touch(k, tid, at, 'read', false);
+    if (result.kind === 'signal') return null;
+    const entry = pteAt(currentMm(k, tid), Math.floor(at / PAGE_SIZE));
+    pieces.push({ pfn: pteSpecial(entry) ? -1 : ptePfn(entry), offset: at % PAGE_SIZE, length: stop - at });
+    at = stop;
+  }
+  return pieces;
+}
+
+/** Bytes from `at` on of what stands in `pieces` come to the held page. */
+function fillFrom(k: Kernel, held: Piece, pieces: readonly Piece[], at: number): void {
+  let start = 0;
+  for (const { pfn, offset, length } of pieces) {
+    const from = Math.max(at, start);
+    const to = Math.min(at + held.length, start + length);
+    if (from < to && held.pfn >= 0)
+      emitCopy(k, held.pfn, held.offset + from - at, pfn, offset + from - start, to - from);
+    start += length;
+  }
+}
