@@ -216,6 +216,11 @@ export class SubjectHash {
     this.hash.number(this.#state.positions[file] ?? ABSENT);
   }
 
+  /** At which slot frame `pfn` is in the swap cache. */
+  cachedAt(pfn: number): void {
+    this.hash.number(this.#state.swapCache[pfn] ?? ABSENT);
+  }
+
   /** Who holds pages, and which. */
   holder(id: number): void {
     this.#object(this.#state.holders[id], 12);
@@ -362,12 +367,24 @@ const EXTRA_STEPS: Partial<Record<EventType, readonly Step[]>> = {
   HeldBytesChanged: [{ method: 'holder', args: ['holder'] }],
   HeldPageReleased: [{ method: 'holder', args: ['holder'] }],
   MmHasPinnedSet: [{ method: 'hasPinned', args: [] }],
-  FolioSwapAllocated: [{ method: 'slot', args: ['slot'] }],
+  FolioSwapAllocated: [
+    { method: 'slot', args: ['slot'] },
+    { method: 'cachedAt', args: ['pfn'] },
+  ],
   PageSwappedOut: [{ method: 'slot', args: ['slot'] }],
   SwapWritten: [{ method: 'slot', args: ['slot'] }],
-  SwapRead: [{ method: 'slot', args: ['slot'] }],
-  SwapCacheRemoved: [{ method: 'slot', args: ['slot'] }],
-  PageSwappedIn: [{ method: 'slot', args: ['slot'] }],
+  SwapRead: [
+    { method: 'slot', args: ['slot'] },
+    { method: 'cachedAt', args: ['pfn'] },
+  ],
+  SwapCacheRemoved: [
+    { method: 'slot', args: ['slot'] },
+    { method: 'cachedAt', args: ['pfn'] },
+  ],
+  PageSwappedIn: [
+    { method: 'slot', args: ['slot'] },
+    { method: 'cachedAt', args: ['pfn'] },
+  ],
   SwapEntryCopied: [{ method: 'slot', args: ['slot'] }],
   SwapEntryFreed: [{ method: 'slot', args: ['slot'] }],
 };

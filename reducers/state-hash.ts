@@ -1,6 +1,7 @@
 // A hash of a whole state: equal for equal states, however they came to be. Keyframes carry it.
 import { Hash64 } from '../src/lib/hash.js';
 import type { KernelView, MmView, PageView } from './state.js';
+import { ascending } from './touched.js';
 
 /** What hashing a page table costs, counted in frames. */
 const TABLE_WEIGHT = 64;
@@ -118,6 +119,8 @@ function restInto(hash: Hash64, state: KernelView): void {
       hash.pair(count, pfn);
       if (content !== null) contentInto(hash, content);
     }
+    for (const pfn of ascending(Object.keys(state.swapCache).map(Number)))
+      hash.pair(pfn, state.swapCache[pfn] as number);
   }
   for (const inode of state.inodes) {
     if (inode === null) continue;

@@ -18,8 +18,9 @@ import {
 
 const mmOf = (state: KernelState, id: number): Mm | null => state.mms[id] ?? null;
 
-/** The slot, made if it never was used. */
-function takeSlot(state: KernelState, slot: number): SwapSlot {
+/** The slot, made if it never was used; undefined for a number that none has. */
+function takeSlot(state: KernelState, slot: number): SwapSlot | undefined {
+  if (slot < 0) return undefined;
   while (state.swap.length <= slot) state.swap.push({ count: FREE_SLOT, pfn: -1, content: null });
   const found = state.swap[slot]!;
   if (state.swapFree === slot) state.swapFree = found.pfn;
@@ -57,6 +58,7 @@ function uncache(state: KernelState, slot: number, pfn: number): void {
 export const swapReducers: Reducers<SwapEvent['type']> = {
   FolioSwapAllocated(state, { slot, pfn, ref }) {
     const taken = takeSlot(state, slot);
+    if (!taken) return;
     taken.count = 0;
     taken.pfn = pfn;
     taken.content = null;

@@ -108,6 +108,7 @@ export class Facts {
   }
 
   cacheSwap(slot: number, pfn: number): void {
+    this.uncacheSwap(slot);
     if (!this.frames.has(pfn)) return;
     this.swapCache.set(slot, pfn);
     this.slotOfFrame.set(pfn, slot);

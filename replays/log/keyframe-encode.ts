@@ -345,7 +345,9 @@ function slotsOf(state: KernelView): unknown {
     else rows.add(count, pfn, 1, content.fill, content.inode, content.index, content.runs.length);
     for (const number of content?.runs ?? []) runs.push(number);
   }
-  return [state.swapFree, rows.encode(), listOfNumbers(runs)];
+  const cache = pool.rows(2);
+  for (const pfn of ascending(Object.keys(state.swapCache).map(Number))) cache.add(pfn, state.swapCache[pfn] as number);
+  return [state.swapFree, rows.encode(), listOfNumbers(runs), cache.encode()];
 }
 
 const listOfNumbers = (numbers: Numbers): unknown => [numbers.length, numbers.encode()];

@@ -1,6 +1,6 @@
 // Reading keyframes: the state at one event, rebuilt from a whole keyframe and the changes of those after it.
 import type { PmdTable, PteTable } from '../../reducers/pte.js';
-import { FREE_SLOT, SECTION } from '../../reducers/state.js';
+import { SECTION } from '../../reducers/state.js';
 import type { Content, KernelState, Mm, Page, Vma } from '../../reducers/state.js';
 import { MalformedError } from './columns.js';
 import { arrayOf, isCount } from './event-codec.js';
@@ -59,7 +59,7 @@ export function applyKeyframe(state: KernelState, keyframe: Keyframe): void {
 }
 
 function slotsInto(state: KernelState, data: unknown): void {
-  const [free, rowData, runData] = arrayOf(data, 'the swap area');
+  const [free, rowData, runData, cache] = arrayOf(data, 'the swap area');
   const runs = new Stretches(runData, LIMIT.numbers, 'runs of slots');
   state.swap = [];
   state.swapCache = {};
@@ -69,12 +69,13 @@ function slotsInto(state: KernelState, data: unknown): void {
       ...[number, number, number],
     ];
     const content = has === 1 ? { fill, inode, index, runs: runs.take(length, 'runs of slots') } : null;
-    if (count !== FREE_SLOT && pfn >= 0) state.swapCache[pfn] = state.swap.length;
     state.swap.push({ count, pfn, content });
   });
   runs.end('runs of slots');
-  if (!Number.isSafeInteger(free) || (free as number) >= state.swap.length || (free as number) < -1)
-    throw new MalformedError('a free slot that is none');
+  eachRow(rowsOf(cache, 2, LIMIT.slots, 'the swap cache'), ([pfn, slot]) => {
+    state.swapCache[pfn as number] = slot as number;
+  });
+  if (!Number.isSafeInteger(free)) throw new MalformedError('a free slot that is none');
   state.swapFree = free as number;
 }
 
