@@ -116,6 +116,8 @@ function* gupFastPte(k: Kernel, gup: Gup, addr: number, length: number): KernelT
   if ((flags & FOLL_WRITE) !== 0 && !pteWrite(entry)) return false;
   const pfn = ptePfn(entry);
   if (!fastFolioAllowed(k, pageAt(k.view, pfn), flags)) return false;
+  // Linux asks only once it has the page, as it may be shared in between; where it is already the answer is the same.
+  if (!pteWrite(entry) && mustUnshare(k, flags, pageAt(k.view, pfn), null)) return false;
   if (k.interleaved) yield { op: 'preempt', at: 'gup-fast:G5' };
   // Nobody there any more to take a reference from.
   if (pageAt(k.view, pfn).ref === 0) return false;

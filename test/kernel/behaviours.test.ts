@@ -7,9 +7,9 @@ describe('a kernel version', () => {
   it('has the behaviours that came with it or before', () => {
     expect(on('2.6.26')).toEqual([]);
     expect(on('5.8')).toEqual([]);
-    expect(on('5.9')).toEqual(['cow-reuse-by-refcount']);
-    expect(on('5.17.3')).toEqual(['cow-reuse-by-refcount']);
-    expect(on('5.18')).toEqual(['cow-reuse-by-refcount', 'wp-reuse-drains-lru']);
+    expect(on('5.9')).toEqual(['cow-reuse-by-refcount', 'fork-copies-pinned']);
+    expect(on('5.17.3')).toEqual(['cow-reuse-by-refcount', 'fork-copies-pinned']);
+    expect(on('5.18')).toEqual(['cow-reuse-by-refcount', 'fork-copies-pinned', 'wp-reuse-drains-lru']);
     expect(on('6.18')).toEqual([...BEHAVIOUR_NAMES]);
   });
   it('must be one that is modelled', () => {

@@ -1,0 +1,224 @@
+// Area gup: pages held from outside of page tables while their mappings go on: vmsplice, io_uring's fixed buffers, process_vm_readv and
+// process_vm_writev, /proc/self/mem.
+import type { Value } from '../../../../workload/operation.js';
+import { advise, exitProcess, fork, load, mapPrivate, store, unlockedAnonymous } from '../access.js';
+import type { Area, Preparation, Step } from '../area.js';
+import {
+  MADV,
+  MAP,
+  READ,
+  RW,
+  isPrivate,
+  isReadable,
+  isUnlocked,
+  isWritable,
+  mmap,
+  mprotect,
+  munmap,
+} from '../calls.js';
+import type { Draft, Task } from '../picture.js';
+import { PAGE, anyPage, someBytes } from '../places.js';
+import { openData, openMemory } from '../prologue.js';
+import type { Mapped } from '../space.js';
+
+const O_NONBLOCK = 0o4000;
+const O_RDWR = 2;
+const SPLICE_F_NONBLOCK = 2;
+const AT_FDCWD = -100;
+/** Out of the way of descriptors that come and go. */
+const PIPE_READ = 14;
+const PIPE_WRITE = 15;
+const RING = 16;
+const MEM = 17;
+
+/** Puts what is open at `fd` where nothing else will be. */
+function park(draft: Draft, fd: number, at: number): void {
+  draft.add(draft.first, 'dup2', fd, at);
+  draft.add(draft.first, 'close', fd);
+}
+
+const openPipe: Preparation = (draft) => {
+  const reading = draft.freeFd(draft.first);
+  draft.add(draft.first, 'pipe2', O_NONBLOCK);
+  park(draft, reading, PIPE_READ);
+  park(draft, draft.freeFd(draft.first, reading + 1), PIPE_WRITE);
+};
+
+const openRing: Preparation = (draft) => {
+  draft.add(draft.first, 'io_uring_setup', 8);
+  park(draft, draft.freeFd(draft.first), RING);
+};
+
+const openMem: Preparation = (draft) => {
+  draft.add(draft.first, 'openat', AT_FDCWD, { text: '/proc/self/mem' }, O_RDWR);
+  park(draft, draft.freeFd(draft.first), MEM);
+};
+
+const vector = (base: number, length: number): Value => [{ fields: { iov_base: base, iov_len: length } }];
+
+/** A few bytes up to a few pages of something that fits, from anywhere in its page. */
+function bytesOf(draft: Draft, task: Task, fits: (mapped: Mapped) => boolean): readonly [number, number] | null {
+  const range = draft.range(task, fits);
+  if (range === null) return null;
+  const { random } = draft;
+  const offset = random.pick([0, 0, 0, 16, 4000]);
+  const most = Math.min(range.length, 4 * PAGE) - offset;
+  const length = random.weighted<number>([
+    [4, PAGE],
+    [2, most],
+    [1, 100],
+    [1, random.between(1, 2 * PAGE)],
+  ]);
+  return [range.start + offset, Math.max(1, Math.min(length, most))];
+}
+
+const vmsplice: Step = (draft) => {
+  const task = draft.anyTask();
+  const found = bytesOf(draft, task, isReadable);
+  if (found === null) return false;
+  draft.add(task, 'vmsplice', PIPE_WRITE, vector(...found), 1, SPLICE_F_NONBLOCK);
+  return true;
+};
+
+const pipeRead: Step = (draft) => {
+  const task = draft.anyTask();
+  const found = bytesOf(draft, task, isWritable);
+  if (found === null) return false;
+  draft.add(task, 'read', PIPE_READ, ...found);
+  return true;
+};
+
+const pipeWrite: Step = (draft) => {
+  const task = draft.anyTask();
+  const found = bytesOf(draft, task, isReadable);
+  if (found === null) return false;
+  draft.add(task, 'write', PIPE_WRITE, ...found);
+  return true;
+};
+
+const register: Step = (draft) => {
+  const task = draft.anyTask();
+  const found = bytesOf(draft, task, isWritable);
+  if (found === null) return false;
+  // Registered already, mostly: what was there is given back first.
+  if (draft.random.chance(70)) draft.add(task, 'io_uring_register', RING, 1, null, 0);
+  draft.add(task, 'io_uring_register', RING, 0, vector(...found), 1);
+  // Bytes go through it at once, while it is known where it is; later ones often miss it.
+  if (draft.random.chance(50)) draft.add(task, 'io_uring_write_fixed', RING, PIPE_WRITE, ...found, 0);
+  if (draft.random.chance(50)) draft.add(task, 'io_uring_read_fixed', RING, PIPE_READ, ...found, 0);
+  return true;
+};
+
+const unregister: Step = (draft) => {
+  draft.add(draft.anyTask(), 'io_uring_register', RING, 1, null, 0);
+  return true;
+};
+
+const fixed: Step = (draft) => {
+  const task = draft.anyTask();
+  const found = bytesOf(draft, task, isWritable);
+  if (found === null) return false;
+  if (draft.random.chance(50)) draft.add(task, 'io_uring_write_fixed', RING, PIPE_WRITE, ...found, 0);
+  else draft.add(task, 'io_uring_read_fixed', RING, PIPE_READ, ...found, 0);
+  return true;
+};
+
+const processVm =
+  (write: boolean): Step =>
+  (draft) => {
+    const { random } = draft;
+    const task = draft.anyTask();
+    const other = random.pick(draft.tasks);
+    const own = bytesOf(draft, task, write ? isReadable : isWritable);
+    const theirs = bytesOf(draft, other, random.chance(90) ? (write ? isWritable : isReadable) : () => true);
+    if (own === null || theirs === null) return false;
+    draft.add(
+      task,
+      write ? 'process_vm_writev' : 'process_vm_readv',
+      other.pid,
+      vector(...own),
+      1,
+      vector(...theirs),
+      1,
+      0,
+    );
+    return true;
+  };
+
+const mem =
+  (write: boolean): Step =>
+  (draft) => {
+    const task = draft.anyTask();
+    const own = bytesOf(draft, task, write ? isReadable : isWritable);
+    // It stays the first task's, whoever uses it; what may not be written is written by force.
+    const theirs = bytesOf(draft, draft.first, () => true);
+    if (own === null || theirs === null) return false;
+    draft.add(task, write ? 'pwrite64' : 'pread64', MEM, ...own, theirs[0]);
+    return true;
+  };
+
+const protect: Step = (draft) => {
+  const task = draft.anyTask();
+  const back = draft.random.chance(50);
+  const range = draft.range(task, (each) => (back ? (each.prot & RW) === READ && each.mayWrite : isWritable(each)));
+  if (range === null) return false;
+  mprotect(draft, task, range, back ? RW : READ);
+  return true;
+};
+
+const mapFile: Step = (draft) => {
+  const { random } = draft;
+  const task = draft.anyTask();
+  const found = draft.fd(task);
+  if (found === null) return false;
+  const [fd, { writable }] = found;
+  const shared = random.chance(40);
+  const prot = (shared && !writable) || random.chance(20) ? READ : RW;
+  const flags = MAP.FIXED | (shared ? MAP.SHARED : MAP.PRIVATE);
+  mmap(draft, task, {
+    addr: anyPage(random),
+    length: someBytes(random),
+    prot,
+    flags,
+    fd,
+    offset: PAGE * random.below(4),
+  });
+  return true;
+};
+
+const unmap: Step = (draft) => {
+  const task = draft.anyTask();
+  const range = draft.range(task);
+  if (range === null) return false;
+  munmap(draft, task, range);
+  return true;
+};
+
+export const GUP: Area = {
+  name: 'gup',
+  prologue: [openData, openMemory, openPipe, openRing, openMem],
+  steps: {
+    mapPrivate: [6, mapPrivate],
+    mapFile: [4, mapFile],
+    store: [12, store],
+    load: [6, load],
+    fork: [7, fork],
+    exit: [3, exitProcess],
+    vmsplice: [8, vmsplice],
+    pipeRead: [5, pipeRead],
+    pipeWrite: [2, pipeWrite],
+    register: [7, register],
+    unregister: [2, unregister],
+    fixed: [4, fixed],
+    vmRead: [5, processVm(false)],
+    vmWrite: [5, processVm(true)],
+    memRead: [3, mem(false)],
+    memWrite: [5, mem(true)],
+    protect: [5, protect],
+    dontneed: [3, advise([MADV.DONTNEED], isUnlocked)],
+    free: [2, advise([MADV.FREE], unlockedAnonymous)],
+    populateRead: [2, advise([MADV.POPULATE_READ], isReadable)],
+    copyAdvice: [2, advise([MADV.DONTFORK, MADV.DOFORK], isPrivate)],
+    unmap: [3, unmap],
+  },
+};

@@ -1,0 +1,133 @@
+// The bugs in examples/bugs: each breaks what it is about on a kernel that has it, nothing on one that has not, and the change that mended it
+// is found.
+import { readFileSync, readdirSync } from 'node:fs';
+import { describe, expect, it, vi } from 'vitest';
+import { bisectBehavioursCommand } from '../../src/cli/commands/bisect-behaviours.js';
+import { behavioursOf, withBehaviours } from '../../src/kernel/behaviours.js';
+import type { Behaviours } from '../../src/kernel/behaviours.js';
+import { auditOf } from '../support/audited.js';
+import { runOperations } from '../support/projected.js';
+import { parseWorkload } from '../support/workload.js';
+
+interface Bug {
+  readonly file: string;
+  /** A kernel that has it, and what it breaks: rule and line. */
+  readonly kernel: string;
+  readonly broken: readonly string[];
+  /** The switch without which 6.18 has it as well, and what it then breaks. */
+  readonly without: string;
+  readonly brokenWithout: readonly string[];
+  /** The rule to bisect by, between which kernels, and what is found. */
+  readonly invariant: string;
+  readonly from: string;
+  readonly to: string;
+  readonly decides: string;
+}
+
+const BUGS: readonly Bug[] = [
+  {
+    file: 'cow-vmsplice-child',
+    kernel: '5.7',
+    broken: ['16 reuse-has-no-foreign-reference', '16 leak-oracle'],
+    without: 'cow-reuse-by-refcount',
+    brokenWithout: ['16 reuse-has-no-foreign-reference', '16 leak-oracle'],
+    invariant: 'leak-oracle',
+    from: '5.7',
+    to: '6.18',
+    decides: 'cow-reuse-by-refcount',
+  },
+  {
+    file: 'odirect-fork-corruption',
+    kernel: '5.8',
+    broken: ['13 pinned-page-shared-by-fork', '17 pin-oracle', '19 leak-oracle'],
+    without: 'fork-copies-pinned',
+    brokenWithout: ['13 pinned-page-shared-by-fork', '17 pin-oracle', '19 leak-oracle'],
+    invariant: 'pin-oracle',
+    from: '5.8',
+    to: '6.18',
+    decides: 'fork-copies-pinned',
+  },
+  {
+    file: 'ro-pin-unshare',
+    kernel: '5.18',
+    broken: ['15 pin-oracle'],
+    without: 'gup-unshare',
+    brokenWithout: ['12 pinned-anon-is-exclusive', '15 pin-oracle'],
+    invariant: 'pin-oracle',
+    from: '5.18',
+    to: '6.18',
+    decides: 'gup-unshare',
+  },
+  {
+    file: 'rw-pin-lost-after-protect',
+    kernel: '5.18',
+    broken: ['14 pin-oracle'],
+    without: 'anon-exclusive',
+    brokenWithout: ['14 pin-oracle'],
+    invariant: 'pin-oracle',
+    from: '5.18',
+    to: '6.18',
+    decides: 'anon-exclusive',
+  },
+  {
+    file: 'longterm-pin-of-file-stale',
+    kernel: '6.1',
+    broken: ['13 pin-oracle'],
+    without: 'longterm-pin-unshares-files',
+    brokenWithout: ['13 pin-oracle'],
+    invariant: 'pin-oracle',
+    from: '6.1',
+    to: '6.18',
+    decides: 'longterm-pin-unshares-files',
+  },
+];
+
+const pathOf = (file: string): string => `examples/bugs/${file}.fsw`;
+
+function audited(
+  file: string,
+  behaviours: Behaviours,
+): { readonly broken: readonly string[]; readonly failed: number } {
+  const ran = runOperations(parseWorkload(readFileSync(pathOf(file), 'utf8')), behaviours);
+  const broken = auditOf(ran, behaviours).map(({ invariant, line }) => `${line} ${invariant}`);
+  return { broken, failed: ran.run.mismatches.length };
+}
+
+async function bisected(path: string, invariant: string, from: string, to: string): Promise<readonly string[]> {
+  let printed = '';
+  const spy = vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
+    printed += String(text);
+    return true;
+  });
+  try {
+    await bisectBehavioursCommand(path, { invariant, from, to, check: false, lenient: false, json: true });
+  } finally {
+    spy.mockRestore();
+  }
+  const { deciding } = JSON.parse(printed) as { deciding: { name: string; brought: boolean }[] };
+  return deciding.filter(({ brought }) => !brought).map(({ name }) => name);
+}
+
+describe('a bug', () => {
+  it('stands in a workload each, and all of them are tried', () => {
+    const files = readdirSync('examples/bugs').filter((file) => file.endsWith('.fsw'));
+    expect(files.toSorted()).toEqual(BUGS.map(({ file }) => `${file}.fsw`).toSorted());
+  });
+
+  describe.each(BUGS)('$file', ({ file, kernel, broken, without, brokenWithout, invariant, from, to, decides }) => {
+    it('breaks nothing today, and every result is as expected', () => {
+      expect(audited(file, behavioursOf('6.18'))).toEqual({ broken: [], failed: 0 });
+    });
+    it(`is there on ${kernel}`, () => {
+      const found = audited(file, behavioursOf(kernel));
+      expect(found.broken).toEqual(broken);
+      expect(found.failed).toBeGreaterThan(0);
+    });
+    it(`comes back without ${without}`, () => {
+      expect(audited(file, withBehaviours(behavioursOf('6.18'), [], [without])).broken).toEqual(brokenWithout);
+    });
+    it('is blamed on the change that mended it', async () => {
+      expect(await bisected(pathOf(file), invariant, from, to)).toEqual([decides]);
+    });
+  });
+});
