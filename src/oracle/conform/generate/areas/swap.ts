@@ -3,21 +3,41 @@ import { advise, exitProcess, fork, load, mapPrivate, store, unlockedAnonymous }
 import type { Area, Step } from '../area.js';
 import { MADV, MAP, READ, RW, isLocked, isPrivateAnonymous, isReadable, isUnlocked, isWritable } from '../calls.js';
 import { MREMAP, madvise, mapFixed, mlock, mprotect, mremap, munmap } from '../calls.js';
+import type { Draft, Range } from '../picture.js';
+import { PAGE, REGIONS, REGION_PAGES, anyPage } from '../places.js';
 import type { Mapped } from '../space.js';
-import { PAGE, anyPage } from '../places.js';
 
 /** Pages of files are not swapped out here. */
 const anonymousOnly = (each: Mapped): boolean => isPrivateAnonymous(each) && isUnlocked(each);
 
-/** Never across mappings of files: what is reclaimed there is not modelled. */
+const inRegion = ({ start, length }: Range): boolean =>
+  REGIONS.some((region) => start >= region && start + length <= region + REGION_PAGES * PAGE);
+const overlaps = (a: Range, b: Range): boolean => a.start < b.start + b.length && b.start < a.start + a.length;
+
+/**
+ * Could `range` hold pages of a file, or of shared memory? Reclaim of those is not modelled. The picture of the mappings may be wrong, so what counts is
+ * whether a call ever named the place for such a mapping, or moved one there. Mappings that the kernel places lie outside of the regions.
+ */
+function mayHoldFiles(draft: Draft, range: Range): boolean {
+  if (!inRegion(range)) return true;
+  const files: Range[] = [];
+  for (const { name, args } of draft.operations) {
+    const [start, length, third, flags, fourth] = args.map((each) => (typeof each === 'number' ? each : 0));
+    const placed = { start: start ?? 0, length: (length ?? 0) + PAGE };
+    if (name === 'mmap' && ((flags ?? 0) & (MAP.ANONYMOUS | MAP.SHARED)) !== MAP.ANONYMOUS) files.push(placed);
+    if (name !== 'mremap') continue;
+    const from = { start: start ?? 0, length: Math.max(length ?? 0, PAGE) };
+    if (inRegion(from) && !files.some((each) => overlaps(each, from))) continue;
+    const bytes = (third ?? 0) + PAGE;
+    files.push({ start: fourth ?? 0, length: bytes }, { start: start ?? 0, length: bytes });
+  }
+  return files.some((each) => overlaps(each, range));
+}
+
 const pageout: Step = (draft) => {
   const task = draft.anyTask();
   const range = draft.pages(task, anonymousOnly);
-  if (
-    range === null ||
-    task.space.within(range.start, range.start + range.length).some((each) => !isPrivateAnonymous(each))
-  )
-    return false;
+  if (range === null || mayHoldFiles(draft, range)) return false;
   madvise(draft, task, range, MADV.PAGEOUT);
   return true;
 };
@@ -37,7 +57,7 @@ const storeAndPageout: Step = (draft) => {
 const inAndOut: Step = (draft) => {
   const task = draft.anyTask();
   const range = draft.pages(task, (each) => anonymousOnly(each) && isReadable(each));
-  if (range === null) return false;
+  if (range === null || mayHoldFiles(draft, range)) return false;
   madvise(draft, task, range, MADV.PAGEOUT);
   draft.add(task, 'load', range.start, range.length);
   madvise(draft, task, range, MADV.PAGEOUT);
