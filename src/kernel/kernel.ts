@@ -109,6 +109,7 @@ export const ENODEV = 19;
 export const EINVAL = 22;
 export const EFBIG = 27;
 export const ESPIPE = 29;
+export const EPIPE = 32;
 export const EOVERFLOW = 75;
 export const EOPNOTSUPP = 95;
 

@@ -2,7 +2,7 @@
 // fs/splice.c that feeds user pages. What is read are the bytes of the page as they are then.
 import type { OpenFile } from '../../reducers/state.js';
 import { HolderKind, InodeKind } from '../../reducers/state.js';
-import { InputError, NotModelledError } from '../lib/errors.js';
+import { InputError } from '../lib/errors.js';
 import type { Call, Got } from './call.js';
 import { cIntArg, fromKernel, intArg } from './call.js';
 import { createInode, fileArg, installFd, isReadable, isWritable } from './files.js';
@@ -10,7 +10,7 @@ import { FOLL_GET, getUserPagesFast } from './get-user-pages.js';
 import { createHolder, hasEnd, heldAt, heldCount, holderOf, keepAllocated, releaseAt } from './holders.js';
 import { iovecs } from './iovec.js';
 import type { Kernel, KernelThread } from './kernel.js';
-import { EAGAIN, EBADF, EFAULT, EINVAL, PAGE_SIZE, TASK_SIZE, currentTask } from './kernel.js';
+import { EAGAIN, EBADF, EFAULT, EINVAL, EPIPE, PAGE_SIZE, TASK_SIZE, currentTask } from './kernel.js';
 import { allocPage, putPage } from './page-alloc.js';
 import { progress } from './read-write.js';
 import { copyFromUserFaulting, copyToUser } from './uaccess.js';
@@ -62,7 +62,8 @@ export function* pipeWrite(
 ): KernelThread<number> {
   const pipe = pipeOf(k, file);
   if (length === 0) return 0;
-  if (!hasEnd(k, file.inode, isReadable)) throw new NotModelledError('SIGPIPE: a write to a pipe that nobody reads');
+  // SIGPIPE, and what the program makes of it, is a line of its own.
+  if (!hasEnd(k, file.inode, isReadable)) return -EPIPE;
   let done = 0;
   const last = heldCount(k, pipe) - 1;
   const tail = length % PAGE_SIZE;
@@ -167,7 +168,7 @@ export function* doVmsplice(k: Kernel, call: Call): KernelThread<Got> {
 function* vmspliceToPipe(k: Kernel, call: Call, file: OpenFile, flags: number): KernelThread<number> {
   const { tid } = call;
   const pipe = pipeOf(k, file);
-  if (!hasEnd(k, file.inode, isReadable)) throw new NotModelledError('SIGPIPE: vmsplice to a pipe that nobody reads');
+  if (!hasEnd(k, file.inode, isReadable)) return -EPIPE;
   if (heldCount(k, pipe) >= PIPE_BUFFERS) {
     if ((flags & SPLICE_F_NONBLOCK) !== 0) return -EAGAIN;
     throw wouldBlock(call);

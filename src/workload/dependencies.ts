@@ -11,12 +11,17 @@ const F_DUPFD: ReadonlySet<Value> = new Set([0, 1030]);
 const FIRST_FD = 3;
 
 /** Calls that result in a new descriptor. */
-const OPENING: ReadonlySet<string> = new Set(['open', 'openat', 'openat2', 'creat', 'memfd_create', 'userfaultfd']);
+const OPENING: ReadonlySet<string> = new Set([
+  ...['open', 'openat', 'openat2', 'creat', 'memfd_create', 'userfaultfd', 'io_uring_setup', 'pipe', 'pipe2'],
+]);
+/** The writing end of a pipe, told from the reading end: what makes it is half an operation on. */
+const WRITING_END = 0.5;
 const DUPLICATING: ReadonlySet<string> = new Set(['dup', 'dup2', 'dup3', 'fcntl']);
 /** Where a call has its descriptor. */
 const FD_ARGUMENT: Readonly<Record<string, number>> = {
   ...{ mmap: 4, close: 0, dup: 0, dup2: 0, dup3: 0, fcntl: 0, ftruncate: 0, fallocate: 0, ioctl: 0, lseek: 0 },
-  ...{ read: 0, write: 0, pread64: 0, pwrite64: 0, readv: 0, writev: 0 },
+  ...{ read: 0, write: 0, pread64: 0, pwrite64: 0, readv: 0, writev: 0, vmsplice: 0, io_uring_register: 0 },
+  ...{ io_uring_read_fixed: 0, io_uring_write_fixed: 0 },
 };
 /** Where a call has the name of a file. */
 const PATH_ARGUMENT: Readonly<Record<string, number>> = {
@@ -72,6 +77,11 @@ class Descriptors {
     if (name === 'fcntl') fd = Math.max(FIRST_FD, Number(args[2] ?? 0));
     if (name !== 'dup2' && name !== 'dup3') while (table.has(fd)) fd++;
     table.set(fd, index);
+    if (name === 'pipe' || name === 'pipe2') {
+      let writing = fd;
+      while (table.has(writing)) writing++;
+      table.set(writing, index + WRITING_END);
+    }
     return fd;
   }
 
@@ -127,7 +137,7 @@ function needsOf(operations: readonly Operation[]): readonly Need[] {
     if (name === 'end_parallel') needs.push(blocks.at(-1));
     const at = fdArgument(operation);
     const descriptor = at < 0 ? -1 : (descriptors.get(pid ?? 0, Number(args[at])) ?? -1);
-    if (descriptor >= 0) needs.push(descriptor);
+    if (descriptor >= 0) needs.push(Math.floor(descriptor));
     const made = descriptors.follow(operation, index, descriptor >= 0);
 
     const child = childOf(operation);

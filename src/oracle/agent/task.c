@@ -345,6 +345,7 @@ _Noreturn void first_task(int number)
 	for (int i = 0; i <= TASKS_MAX; i++)
 		close(observer_end(i));
 	signal(SIGINT, SIG_IGN);
+	signal(SIGPIPE, SIG_IGN);
 	sigaction(SIGSEGV, &action, NULL);
 	sigaction(SIGBUS, &action, NULL);
 	use_signal_stack(0);

@@ -1,0 +1,296 @@
+// The kernel's own COW self-test (tools/testing/selftests/mm/cow.c), base pages and resident, as workloads: who may see whose bytes after fork,
+// through mappings, pipes and pins. docs/cow-matrix.md is the table of how model and running kernel answer.
+
+/** One case. Its loads say what must be read. */
+export interface CowCase {
+  readonly group: string;
+  readonly name: string;
+  /** Why the running kernel cannot be asked, or null. */
+  readonly notObservable: string | null;
+  readonly text: string;
+}
+
+const RW = 'PROT_READ|PROT_WRITE';
+const NO_INTERFACE = 'nothing in user space takes such a pin';
+
+/** Memory under test, and a buffer for what is read: not neighbours, so that they stay two mappings. */
+const ANON = [
+  `1 mmap(0x100000200000, 4096, ${RW}, MAP_PRIVATE|MAP_ANONYMOUS|MAP_FIXED, -1, 0) = A`,
+  `1 mmap(0x100000400000, 4096, ${RW}, MAP_PRIVATE|MAP_ANONYMOUS|MAP_FIXED, -1, 0) = BUF`,
+  '1 store(A, 0x01, 4096)',
+];
+const PIPE = '1 pipe2(O_NONBLOCK) = [R, W]';
+const FORK = '1 fork() = 2';
+const PROTECT = ['1 mprotect(A, 4096, PROT_READ) = 0', `1 mprotect(A, 4096, ${RW}) = 0`];
+const vmsplice = (pid: number): string => `${pid} vmsplice(W, [{iov_base=A, iov_len=4096}], 1, 0) = 4096`;
+const readPipe = (pid: number, byte: string): string[] => [
+  `${pid} read(R, BUF, 4096) = 4096`,
+  `${pid} load(BUF, 4096) = ${byte}`,
+];
+const RING = [
+  '1 io_uring_setup(8) = U',
+  '1 io_uring_register(U, IORING_REGISTER_BUFFERS, [{iov_base=A, iov_len=4096}], 1) = 0',
+];
+const ringSees = (byte: string): string[] => [
+  '1 io_uring_write_fixed(U, W, A, 4096) = 4096',
+  ...readPipe(1, byte),
+  '1 io_uring_register(U, IORING_UNREGISTER_BUFFERS, NULL, 0) = 0',
+];
+
+type Variant = readonly [name: string, lines: readonly string[]];
+
+/** Between fork and what follows: nothing, or mprotect to read-only and back, which could give the write bit too early. */
+const PROTECTIONS: readonly Variant[] = [
+  ['', []],
+  [' with mprotect', PROTECT],
+];
+
+function observed(group: string, name: string, ...parts: readonly (string | readonly string[])[]): CowCase {
+  return { group, name, notObservable: null, text: parts.flat().join('\n') };
+}
+
+/** Who stores after fork, the other reads. */
+function basic(): CowCase[] {
+  const group = 'Basic COW after fork';
+  return PROTECTIONS.flatMap(([with_, lines]) => [
+    observed(
+      group,
+      `parent stores, child reads${with_}`,
+      ANON,
+      FORK,
+      lines,
+      '1 store(A, 0x02, 4096)',
+      '2 load(A, 4096) = 0x01',
+    ),
+    observed(
+      group,
+      `child stores, parent reads${with_}`,
+      ANON,
+      FORK,
+      lines,
+      '2 store(A, 0x02, 4096)',
+      '1 load(A, 4096) = 0x01',
+    ),
+    observed(
+      group,
+      `child stores, then parent${with_}`,
+      [...ANON, FORK, ...lines, '2 store(A, 0x02, 4096)', '1 store(A, 0x03, 4096)'],
+      ['2 load(A, 4096) = 0x02', '1 load(A, 4096) = 0x03'],
+    ),
+    observed(group, `child exits, parent stores${with_}`, [
+      ...ANON,
+      FORK,
+      '2 exit_group(0)',
+      ...lines,
+      '1 store(A, 0x02, 4096)',
+      '1 load(A, 4096) = 0x02',
+    ]),
+  ]);
+}
+
+/** A pipe holds the page while a mapping of it goes. */
+function splices(): CowCase[] {
+  const group = 'vmsplice';
+  return PROTECTIONS.flatMap(([with_, lines]) => [
+    observed(
+      group,
+      `in the child, which unmaps; parent stores${with_}`,
+      [...ANON, PIPE, FORK, ...lines, vmsplice(2), '2 munmap(A, 4096) = 0', '1 store(A, 0x02, 4096)'],
+      readPipe(2, '0x01'),
+    ),
+    observed(
+      group,
+      `in the parent before fork, which unmaps; child stores${with_}`,
+      [...ANON, PIPE, vmsplice(1), FORK, ...lines, '1 munmap(A, 4096) = 0', '2 store(A, 0x02, 4096)'],
+      readPipe(1, '0x01'),
+    ),
+    observed(
+      group,
+      `in the parent after fork, which unmaps; child stores${with_}`,
+      [...ANON, PIPE, FORK, ...lines, vmsplice(1), '1 munmap(A, 4096) = 0', '2 store(A, 0x02, 4096)'],
+      readPipe(1, '0x01'),
+    ),
+    observed(
+      group,
+      `in the child, which exits; parent stores${with_}`,
+      [...ANON, PIPE, FORK, ...lines, vmsplice(2), '2 exit_group(0)', '1 store(A, 0x02, 4096)'],
+      readPipe(1, '0x01'),
+    ),
+  ]);
+}
+
+/** What the page is when it is pinned. */
+const SHARING: readonly Variant[] = [
+  ['exclusive', []],
+  ['shared', [FORK]],
+  ['previously shared', [FORK, '2 exit_group(0)']],
+];
+
+/** Pins for writing, by buffers of io_uring. */
+function writingPins(): CowCase[] {
+  const group = 'R/W pin (io_uring fixed buffer)';
+  const cases = SHARING.flatMap(([what, shared]) => [
+    observed(group, `${what} page, then a store`, ANON, PIPE, shared, RING, '1 store(A, 0x02, 4096)', ringSees('0x02')),
+    observed(
+      group,
+      `${what} page, mprotect to read-only and back, then a store`,
+      [...ANON, PIPE, ...shared, ...RING, ...PROTECT, '1 store(A, 0x02, 4096)'],
+      ringSees('0x02'),
+    ),
+    observed(
+      group,
+      `${what} page, then fork, parent stores`,
+      [...ANON, PIPE, ...shared, ...RING, '1 fork() = 3', '1 store(A, 0x02, 4096)', '3 load(A, 4096) = 0x01'],
+      ringSees('0x02'),
+    ),
+    observed(
+      group,
+      `${what} page, then fork, child stores`,
+      [...ANON, PIPE, ...shared, ...RING, '1 fork() = 3', '3 store(A, 0x02, 4096)', '1 load(A, 4096) = 0x01'],
+      ringSees('0x01'),
+    ),
+    observed(
+      group,
+      `${what} page, then the mapping goes`,
+      [...ANON, PIPE, ...shared, ...RING, '1 madvise(A, 4096, MADV_DONTNEED) = 0', '1 store(A, 0x02, 4096)'],
+      ringSees('0x01'),
+    ),
+  ]);
+  const readOnly = [...ANON, '1 mprotect(A, 4096, PROT_READ) = 0', '1 io_uring_setup(8) = U'];
+  const refused = '1 io_uring_register(U, IORING_REGISTER_BUFFERS, [{iov_base=A, iov_len=4096}], 1) = -1 EFAULT';
+  return [...cases, observed(group, 'read-only mapping is refused', readOnly, refused)];
+}
+
+/** Reading pins that end with the call. */
+function shortPins(): CowCase[] {
+  const group = 'R/O pin (process_vm_readv)';
+  const read = '1 process_vm_readv(1, [{iov_base=BUF, iov_len=4096}], 1, [{iov_base=A, iov_len=4096}], 1, 0) = 4096';
+  return SHARING.flatMap(([what, shared]) => [
+    observed(group, `${what} page, then a store`, [
+      ...ANON,
+      ...shared,
+      read,
+      '1 store(A, 0x02, 4096)',
+      '1 load(BUF, 4096) = 0x01',
+      '1 load(A, 4096) = 0x02',
+    ]),
+    observed(
+      group,
+      `${what} page, read-only mapping`,
+      [...ANON, ...shared, '1 mprotect(A, 4096, PROT_READ) = 0', read, `1 mprotect(A, 4096, ${RW}) = 0`],
+      ['1 store(A, 0x02, 4096)', '1 load(BUF, 4096) = 0x01'],
+    ),
+  ]);
+}
+
+/** Reading pins that stay: only a test module of the kernel takes them. */
+function readingPins(): CowCase[] {
+  const group = 'R/O pin (gup_test)';
+  const cases: CowCase[] = [];
+  for (const [what, shared] of SHARING)
+    for (const fast of [false, true])
+      for (const longterm of [false, true]) {
+        const flags = `FOLL_PIN${longterm ? '|FOLL_LONGTERM' : ''}${fast ? '|FOLL_FAST' : ''}`;
+        cases.push({
+          group,
+          name: `${what} page, read-only mapping, ${fast ? 'fast' : 'slow'}${longterm ? ', longterm' : ''}`,
+          notObservable: NO_INTERFACE,
+          text: [
+            ...[...ANON, ...shared, '1 mprotect(A, 4096, PROT_READ) = 0', `1 pin(A, 4096, ${flags}) = D`],
+            ...[
+              `1 mprotect(A, 4096, ${RW}) = 0`,
+              '1 store(A, 0x02, 4096)',
+              '1 pin_load(D, 0, 4096) = 0x02',
+              '1 unpin(D) = 0',
+            ],
+          ].join('\n'),
+        });
+      }
+  return cases;
+}
+
+/** Private mappings of what is not anonymous yet. */
+const BACKINGS: readonly Variant[] = [
+  ['zero page', [`1 mmap(0x100000200000, 4096, ${RW}, MAP_PRIVATE|MAP_ANONYMOUS|MAP_FIXED, -1, 0) = A`]],
+  [
+    'memfd',
+    [
+      '1 memfd_create("m", 0) = F',
+      '1 ftruncate(F, 4096) = 0',
+      `1 mmap(0x100000200000, 4096, ${RW}, MAP_PRIVATE|MAP_FIXED, F, 0) = A`,
+    ],
+  ],
+  [
+    'file',
+    [
+      'inode("/data", 0, 4096)',
+      '1 openat(AT_FDCWD, "/data", O_RDWR) = F',
+      `1 mmap(0x100000200000, 4096, ${RW}, MAP_PRIVATE|MAP_FIXED, F, 0) = A`,
+    ],
+  ],
+];
+
+function nonAnonymous(): CowCase[] {
+  const group = 'Private mapping of';
+  const buffer = ANON[1] as string;
+  return BACKINGS.flatMap(([what, map]) => {
+    const begin = [...map, buffer, '1 load(A)'];
+    const own = '1 mmap(0x100000600000, 4096, PROT_READ, MAP_SHARED|MAP_FIXED, F, 0) = S';
+    const kept = what === 'zero page' ? [] : [own, '1 load(S)'];
+    const cases = [
+      observed(group, `${what}: basic COW`, begin, '1 store(A, 0x02, 4096)', kept, '1 load(A, 4096) = 0x02'),
+      observed(group, `${what}: R/W pin, then a store`, begin, PIPE, RING, '1 store(A, 0x02, 4096)', ringSees('0x02')),
+    ];
+    const pins = [false, true].map((fast): CowCase => {
+      const pin = `1 pin(A, 4096, FOLL_PIN|FOLL_LONGTERM${fast ? '|FOLL_FAST' : ''}) = D`;
+      const store = ['1 store(A, 0x02, 4096)', '1 pin_load(D, 0, 4096) = 0x02', '1 unpin(D) = 0'];
+      const name = `${what}: R/O longterm pin, ${fast ? 'fast' : 'slow'}`;
+      return { group, name, notObservable: NO_INTERFACE, text: [...begin, pin, ...store].join('\n') };
+    });
+    return [...cases, ...pins];
+  });
+}
+
+/** Every case, in the order of the table. */
+export const cowMatrix = (): readonly CowCase[] => [
+  ...[...basic(), ...splices(), ...writingPins()],
+  ...[...shortPins(), ...readingPins(), ...nonAnonymous()],
+];
+
+/** How one case came out. */
+export interface CowRow {
+  readonly group: string;
+  readonly name: string;
+  /** Do the results of the model say that it passes? */
+  readonly model: boolean;
+  /** Does the kernel agree with the model in everything compared? In words where it cannot be asked. */
+  readonly kernel: boolean | string;
+}
+
+const word = (value: boolean | string): string =>
+  value === true ? 'agrees' : value === false ? '**differs**' : `not observable: ${value}`;
+
+/** docs/cow-matrix.md for `rows`, of the kernel that calls itself `release`. */
+export function cowMatrixText(rows: readonly CowRow[], release: string): string {
+  const seen = rows.filter(({ kernel }) => typeof kernel === 'boolean');
+  const agree = seen.filter(({ kernel }) => kernel === true).length;
+  const passed = rows.filter(({ model }) => model).length;
+  const lines = rows.map(
+    ({ group, name, model, kernel }) => `| ${group} | ${name} | ${model ? 'passes' : '**fails**'} | ${word(kernel)} |`,
+  );
+  return [
+    '# COW matrix',
+    '',
+    'The cases of the kernel’s own COW self-test (`tools/testing/selftests/mm/cow.c`) on base pages that are resident, as workloads',
+    '(`src/oracle/conform/cow-matrix.ts`). “Model” says whether every load of the case reads what it must; “kernel” whether the running',
+    'kernel showed the same as the model after every operation: bytes, sharing, PG_anon_exclusive, references, counters.',
+    '`node scripts/cow-matrix.mjs` writes this page.',
+    '',
+    `Linux ${release}, model 6.18: ${rows.length} cases, ${passed} pass on the model; ${agree} of ${seen.length} that can be observed agree.`,
+    '',
+    '| what | case | model | kernel |',
+    '|---|---|---|---|',
+    ...lines,
+    '',
+  ].join('\n');
+}
