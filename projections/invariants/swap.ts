@@ -16,7 +16,7 @@ export const swapEntryInvariants: readonly EntryInvariant[] = [
     source: 'copy_nonpresent_pte(); do_swap_page()',
     severity: 1,
     since: '5.19',
-    needs: ['swap-exclusive-bit'],
+    needs: ['anon-exclusive'],
     of: 'swap',
     check({ entry }, { facts }) {
       const { entries, exclusive } = facts.mappings.slotUse(swpOffset(entry));

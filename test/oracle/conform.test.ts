@@ -103,7 +103,7 @@ asked('a workload', () => {
     const { code, out } = conform([WORKLOAD, '--json', '-q', '--without', 'anon-exclusive']);
     expect(code).toBe(1);
     const { mismatches, model } = JSON.parse(out);
-    expect(model).toMatch(/ -anon-exclusive -mprotect-upgrades-exclusive$/);
+    expect(model).toMatch(/ -anon-exclusive .*-swap-exclusive-bit -mprotect-upgrades-exclusive/);
     expect(mismatches[0]).toMatchObject({ field: 'anon_exclusive', model: false, kernel: true });
     expect(mismatches[0].subject).toMatch(/^page 1 0x/);
     const text = lines(readFileSync(WORKLOAD, 'utf8'))[mismatches[0].line - 1];
@@ -134,9 +134,9 @@ asked('a workload', () => {
     expect(err).toMatch(/blocks.strace:3: wait4 would block/);
   });
   it('with what is not modelled: what and where, exit 2', () => {
-    const name = file('cold.strace', '# folioscope workload\n1 madvise(0x100000000000, 4096, MADV_COLD) = 0\n');
+    const name = file('collapse.strace', '# folioscope workload\n1 madvise(0x100000000000, 4096, MADV_COLLAPSE) = 0\n');
     const { code, err } = conform([name, '-q']);
-    expect([code, err]).toEqual([2, 'folioscope: cold.strace: not modelled: MADV_COLD (line 2)\n']);
+    expect([code, err]).toEqual([2, 'folioscope: collapse.strace: not modelled: MADV_COLLAPSE (line 2)\n']);
   });
   it('by somebody who may not ask, or without a compiler: why, exit 4', () => {
     const other = conform([file('other.strace', '# folioscope workload\n1 fork() = 2\n')], {
