@@ -156,7 +156,7 @@ const mem =
     // It stays the first task's, whoever uses it; what may not be written is written by force.
     const theirs = bytesOf(draft, draft.first, () => true);
     if (own === null || theirs === null) return false;
-    draft.add(task, write ? 'pwrite64' : 'pread64', MEM, ...own, theirs[0]);
+    draft.add(task, write ? 'pwrite64' : 'pread64', MEM, own[0], Math.min(own[1], ARENA_END - theirs[0]), theirs[0]);
     return true;
   };
 
