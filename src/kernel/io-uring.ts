@@ -9,11 +9,12 @@ import type { Held } from './holders.js';
 import { createHolder, heldAt, heldCount, removeHolder } from './holders.js';
 import { iovecs } from './iovec.js';
 import type { Kernel, KernelThread } from './kernel.js';
-import { EBADF, EBUSY, EFAULT, EINVAL, ENXIO, EOPNOTSUPP, PAGE_SIZE, currentTask } from './kernel.js';
+import { EAGAIN, EBADF, EBUSY, EFAULT, EINVAL, ENXIO, EOPNOTSUPP, PAGE_SIZE, currentTask } from './kernel.js';
 import type { FillPage, TakePage } from './pipe.js';
-import { pipeOf, pipeRead, pipeWrite } from './pipe.js';
+import { pipeOf, pipeRead, pipeWrite, wouldWait } from './pipe.js';
 import { emitCopy } from './uaccess.js';
 
+const O_NONBLOCK = 0o4000;
 const O_RDWR_CLOEXEC = 0o2000002;
 const IORING_REGISTER_BUFFERS = 0;
 const IORING_UNREGISTER_BUFFERS = 1;
@@ -106,17 +107,20 @@ function inside(k: Kernel, buffer: number, addr: number, length: number): boolea
 }
 
 /**
- * IORING_OP_WRITE_FIXED or READ_FIXED of a pipe, submitted and waited for: io_uring_write_fixed(U, fd, addr, len, index). The bytes are those
+ * IORING_OP_WRITE_FIXED or READ_FIXED of a pipe, submitted where it need not wait (else -EAGAIN; io_uring waits for pipes, O_NONBLOCK or not): io_uring_write_fixed(U, fd, addr, len, index). The bytes are those
  * of the pinned pages, whatever the page table says.
  */
 export function* doFixed(k: Kernel, call: Call, write: boolean): KernelThread<Got> {
   const ring = ringArg(k, call);
   if (ring < 0) return fromKernel(ring);
-  const file = fileArg(k, call, 1);
+  const opened = fileArg(k, call, 1);
+  // What was begun does not wait for the rest.
+  const file = opened === null ? null : { ...opened, flags: opened.flags | O_NONBLOCK };
   const [addr, length, index] = [intArg(call, 2), intArg(call, 3), intArg(call, 4, 0)];
   if (file === null) return fromKernel(-EBADF);
   if (pipeOf(k, file) === 0) throw new NotModelledError(`${call.name} of anything but a pipe`);
   if (!(write ? isWritable(file) : isReadable(file))) return fromKernel(-EBADF);
+  if (wouldWait(k, file, write)) return fromKernel(-EAGAIN);
   const buffer = buffersOf(k, ring)[index];
   if (buffer === undefined || !inside(k, buffer, addr, length)) return fromKernel(-EFAULT);
   if (length === 0) return { value: 0 };

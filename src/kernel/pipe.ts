@@ -42,8 +42,15 @@ export const pipeOf = (k: Kernel, { inode }: OpenFile): number =>
   k.view.inodes[inode]?.kind === InodeKind.pipe ? holderOf(k, HolderKind.pipe, inode) : 0;
 
 /** The call waits for somebody else to act. */
-export function wouldBlock(call: Call): InputError {
+function wouldBlock(call: Call): InputError {
   return new InputError({ line: call.operation.line }, `${call.name} would block; write it <unfinished ...>`);
+}
+
+/** `pipe_poll()`: is there nothing to read, or no room to write, and somebody at the other end who may change that? */
+export function wouldWait(k: Kernel, file: OpenFile, write: boolean): boolean {
+  const buffers = heldCount(k, pipeOf(k, file));
+  if (write) return buffers >= PIPE_BUFFERS && hasEnd(k, file.inode, isReadable);
+  return buffers === 0 && hasEnd(k, file.inode, isWritable);
 }
 
 /** Where bytes for a pipe come from: `copy_page_from_iter()`. Gives how many of `length` bytes, from byte `at` on, came to `pfn`. */

@@ -9,6 +9,7 @@
 #include "kernel-memory.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <fcntl.h>
 #include <linux/io_uring.h>
 #include <sched.h>
@@ -206,9 +207,15 @@ static int64_t ring_fixed(int fd, int write, int pipe, uint64_t addr, unsigned l
 	unsigned char *ring = ring_memory->rings;
 	unsigned tail = *(unsigned *)(ring + p->sq_off.tail), mask = *(unsigned *)(ring + p->sq_off.ring_mask);
 	struct io_uring_sqe *sqe = (struct io_uring_sqe *)ring_memory->entries + (tail & mask);
+	struct pollfd ready = {.fd = pipe, .events = write ? POLLOUT : POLLIN};
 	unsigned head, cq_mask;
 	int64_t result;
 
+	/* io_uring waits for a pipe that is empty or full, O_NONBLOCK or not; RWF_NOWAIT is refused once vmsplice was there. */
+	if (poll(&ready, 1, 0) == 0) {
+		errno = EAGAIN;
+		return -1;
+	}
 	memset(sqe, 0, sizeof(*sqe));
 	sqe->opcode = write ? IORING_OP_WRITE_FIXED : IORING_OP_READ_FIXED;
 	sqe->fd = pipe;

@@ -17,7 +17,7 @@ import {
   munmap,
 } from '../calls.js';
 import type { Draft, Task } from '../picture.js';
-import { PAGE, anyPage, someBytes } from '../places.js';
+import { ARENA_END, PAGE, anyPage, someBytes } from '../places.js';
 import { openData, openMemory } from '../prologue.js';
 import type { Mapped } from '../space.js';
 
@@ -58,8 +58,11 @@ const vector = (base: number, length: number): Value => [{ fields: { iov_base: b
 
 /** A few bytes up to a few pages of something that fits, from anywhere in its page. */
 function bytesOf(draft: Draft, task: Task, fits: (mapped: Mapped) => boolean): readonly [number, number] | null {
-  const range = draft.range(task, fits);
-  if (range === null) return null;
+  const found = draft.range(task, fits);
+  if (found === null) return null;
+  // What lies beyond the arena may be the real process itself.
+  const start = Math.min(found.start, ARENA_END - PAGE);
+  const range = { start, length: Math.min(found.length, ARENA_END - start) };
   const { random } = draft;
   const offset = random.pick([0, 0, 0, 16, 4000]);
   const most = Math.min(range.length, 4 * PAGE) - offset;
@@ -153,7 +156,7 @@ const mem =
     // It stays the first task's, whoever uses it; what may not be written is written by force.
     const theirs = bytesOf(draft, draft.first, () => true);
     if (own === null || theirs === null) return false;
-    draft.add(task, write ? 'pwrite64' : 'pread64', MEM, ...own, theirs[0]);
+    draft.add(task, write ? 'pwrite64' : 'pread64', MEM, own[0], Math.min(own[1], ARENA_END - theirs[0]), theirs[0]);
     return true;
   };
 
