@@ -1,8 +1,18 @@
 // First touch of anonymous memory: do_anonymous_page() in mm/memory.c.
-import { PTE_DIRTY, PTE_PRESENT, PTE_SPECIAL, PTE_WRITE, PTE_ZERO, mkPte, pteAt } from '../../../reducers/pte.js';
+import {
+  PTE_DIRTY,
+  PTE_PRESENT,
+  PTE_PROTNONE,
+  PTE_SPECIAL,
+  PTE_WRITE,
+  PTE_ZERO,
+  mkPte,
+  pteAt,
+  withFlags,
+} from '../../../reducers/pte.js';
 import type { VmaView } from '../../../reducers/state.js';
 import { mmAt } from '../../../reducers/state.js';
-import { VM_HUGEPAGE, VM_SHARED, VM_WRITE, linearPageIndex, vmaLookup } from '../../../reducers/vma.js';
+import { VM_ACCESS, VM_HUGEPAGE, VM_SHARED, VM_WRITE, linearPageIndex, vmaLookup } from '../../../reducers/vma.js';
 import { NotModelledError } from '../../lib/errors.js';
 import type { Kernel, KernelThread } from '../kernel.js';
 import { allocPage, putPage } from '../page-alloc.js';
@@ -16,7 +26,10 @@ export const ZERO_PTE = mkPte(0, PTE_PRESENT | PTE_SPECIAL | PTE_ZERO);
 
 /** Flags of a new private page: `mk_pte()` with `maybe_mkwrite(pte_mkdirty())`. */
 export const freshFlags = (vma: VmaView): number =>
-  (vma.flags & VM_WRITE) !== 0 ? PTE_PRESENT | PTE_WRITE | PTE_DIRTY : PTE_PRESENT;
+  (vma.flags & VM_WRITE) !== 0 ? PTE_PRESENT | PTE_WRITE | PTE_DIRTY : presentFlag(vma);
+
+/** `vm_page_prot`: what PROT_NONE memory gets by force (/proc/PID/mem) hardware does not see. */
+export const presentFlag = (vma: VmaView): number => ((vma.flags & VM_ACCESS) !== 0 ? PTE_PRESENT : PTE_PROTNONE);
 
 const HUGE_PAGE = 2 * 1024 * 1024;
 
@@ -38,7 +51,8 @@ export function* doAnonymousPage(k: Kernel, fault: Fault): KernelThread<FaultRes
   pteAlloc(k, mmId, vpn);
   if (fault.access !== 'write') {
     if (k.interleaved) yield { op: 'acquire', lock: `ptl(${mmId},${vpn})` };
-    if (pteAt(mmAt(k.view, mmId), vpn) === 0) k.emit({ type: 'ZeroPageMapped', mm: mmId, vpn, entry: ZERO_PTE });
+    if (pteAt(mmAt(k.view, mmId), vpn) === 0)
+      k.emit({ type: 'ZeroPageMapped', mm: mmId, vpn, entry: withFlags(ZERO_PTE, presentFlag(vma), PTE_PRESENT) });
     return 'done';
   }
   if (k.interleaved) yield { op: 'preempt', at: 'fault:F3' };

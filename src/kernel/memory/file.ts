@@ -17,7 +17,7 @@ import type { Kernel, KernelThread } from '../kernel.js';
 import { PAGE_SIZE } from '../kernel.js';
 import { allocPage } from '../page-alloc.js';
 import { anonVmaPrepare } from '../rmap.js';
-import { mapFreshPage } from './anonymous.js';
+import { mapFreshPage, presentFlag } from './anonymous.js';
 import type { Fault, FaultResult } from './fault.js';
 import { pteAlloc } from './tables.js';
 import { mlockVmaPages } from './mlocked.js';
@@ -68,7 +68,7 @@ function* doReadFault(k: Kernel, fault: Fault): KernelThread<FaultResult> {
 
 /** Flags that a read gives a page-cache page: writable at once in shared mappings nobody needs to be told about. */
 function readFlags(k: Kernel, vma: VmaView): number {
-  if ((vma.flags & (VM_SHARED | VM_WRITE)) !== (VM_SHARED | VM_WRITE)) return PTE_PRESENT;
+  if ((vma.flags & (VM_SHARED | VM_WRITE)) !== (VM_SHARED | VM_WRITE)) return presentFlag(vma);
   return hasPageMkwrite(inodeOf(k, vma)) ? PTE_PRESENT : PTE_PRESENT | PTE_WRITE;
 }
 
