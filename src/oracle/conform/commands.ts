@@ -74,6 +74,8 @@ export class Translator {
   readonly #directory: string;
   readonly #names: Names;
   readonly #seeds = new Map<string, number>();
+  /** Was a file of a task's memory opened? */
+  #procMem = false;
   #rings = 0;
 
   constructor(directory: string, names: Names) {
@@ -155,8 +157,7 @@ export class Translator {
     if (command.kind !== 'command') return command;
     const [, , addr = '0', ...rest] = command.line.split(' ');
     const [start, bytes] = [Number(addr), Number(rest.at(-1))];
-    const nobodys = start + bytes <= LOWEST_MAPPED;
-    return nobodys || insideArena(start, bytes) ? command : impossible(outsideText(name));
+    return isHarmless(start, bytes) ? command : impossible(outsideText(name));
   }
 
   #file({ args: [name, kind, size, resident] }: Operation): Command {
@@ -186,6 +187,14 @@ export class Translator {
     if (wrong !== undefined) return impossible(`${name} with an unbound name`);
     const outside = leavesArena(name, texts.slice(0, 2).map(Number), texts);
     if (outside !== null) return impossible(outside);
+    this.#procMem ||=
+      name === 'openat' && args.some((value) => value !== null && isText(value) && PROC_MEM.test(value.text));
+    if (TRANSFERS.has(name)) {
+      const [, addr = 0, length = 0, offset = 0] = texts.map(Number);
+      if (!isHarmless(addr, length)) return impossible(outsideText(name));
+      // A position in a task's memory is an address.
+      if (this.#procMem && offset >= LOWEST_MAPPED && !isHarmless(offset, length)) return impossible(outsideText(name));
+    }
     if (texts.includes('?')) return impossible(`${name} with an argument that is no number`);
     return this.#plain(operation, ['call', number, ...texts].join(' '));
   }
@@ -210,7 +219,9 @@ export class Translator {
         const [only] = vectors;
         if (vectors.length !== 1 || only === undefined || only === null || !isStruct(only))
           return impossible(`${name} of several buffers`);
-        words.push(this.#number(only.fields['iov_base'] ?? null), this.#number(only.fields['iov_len'] ?? null));
+        const [base, length] = ['iov_base', 'iov_len'].map((field) => this.#number(only.fields[field] ?? null));
+        if (!isHarmless(Number(base), Number(length))) return impossible(outsideText(name));
+        words.push(base as string, length as string);
       }
     }
     return words.includes('?')
@@ -221,6 +232,7 @@ export class Translator {
   #fixed(operation: Operation, write: boolean): Command {
     const [ring = 0, fd = 0, addr = 0, length = 0, index = 0] = operation.args;
     const words = [ring, write ? 1 : 0, fd, addr, length, index].map((each) => this.#number(each));
+    if (!isHarmless(Number(words[3]), Number(words[4]))) return impossible(outsideText(operation.name));
     return this.#plain(operation, `ring_fixed ${words.join(' ')}`);
   }
 
@@ -261,6 +273,11 @@ const RANGE_CALLS: ReadonlySet<string> = new Set([
 const MAP_FIXED = 0x10;
 const MREMAP_FIXED = 2;
 
+/** Calls with a buffer at arguments 1 and 2, and perhaps a position. */
+const TRANSFERS: ReadonlySet<string> = new Set(['read', 'write', 'pread64', 'pwrite64']);
+
+/** Can an access there not touch the agent's own memory? */
+const isHarmless = (from: number, bytes: number): boolean => from + bytes <= LOWEST_MAPPED || insideArena(from, bytes);
 const insideArena = (from: number, bytes: number): boolean =>
   (from >= ARENA_START && from + bytes <= ARENA_END) || from + bytes > TASK_SIZE || bytes === 0;
 const outsideText = (name: string): string =>
