@@ -103,6 +103,7 @@ function reportOf(
     excludedTotal,
     excludedShare: excludedTotal / Math.max(1, excludedTotal + comparisons),
     excluded,
+    notModelled: sorted(result.notModelled),
     varying: result.varying,
     mismatches: result.found.map((each, i) => ({
       number: each.number,
@@ -138,6 +139,7 @@ function printReport(report: FuzzReport, result: FuzzResult): void {
     `not compared: ${count(report.excludedTotal)} (${percent(report.excludedTotal, report.excludedTotal + report.comparisons)})`,
   );
   for (const row of table(rowsOf(report.excluded))) out(`  ${row}`);
+  for (const row of table(rowsOf(report.notModelled))) out(`workloads refused, not modelled: ${row}`);
   out(`fields in which the kernel varied from run to run: ${count(report.varying.length)}`);
 }
 

@@ -2,6 +2,7 @@
 // not readable and writes to private copies of what is not writable.
 import type { OpenFile } from '../../reducers/state.js';
 import { HolderKind, InodeKind } from '../../reducers/state.js';
+import { NotModelledError } from '../lib/errors.js';
 import type { Call, Got } from './call.js';
 import { fromKernel, intArg } from './call.js';
 import { createInode, isReadable, isWritable, offsetArg, setPosition } from './files.js';
@@ -96,6 +97,9 @@ export function* readMem(k: Kernel, call: Call, file: OpenFile): KernelThread<Go
     const access = { tid: call.tid, mm, write: false };
     const got = yield* accessRemoteVm(k, access, addr + done, bytes, (held, at) => pieces.push([held, at]));
     if (got === 0) return done === 0 ? fromKernel(-EIO) : moved(k, call, file, addr, done);
+    // Bytes go through a buffer of the kernel's, of which the model has none: what is overwritten before it is read would be lost.
+    const overlaps = buffer + done < addr + done + bytes && addr + done < buffer + done + bytes;
+    if (pieces.length > 1 && overlaps) throw new NotModelledError('reading /proc/PID/mem onto the bytes that are read');
     for (const [{ pfn, offset, length: part }, at] of pieces) {
       const to = { from: pfn, offset };
       const result = yield* copyToUser(k, call.tid, buffer + done + at, part, to);

@@ -46,6 +46,8 @@ export interface FuzzResult {
   /** Events of the model by type. */
   readonly events: ReadonlyMap<string, number>;
   /** Operations by name and how they ended on the model. */
+  /** Workloads that the model refused, by reason: they were not compared. */
+  readonly notModelled: ReadonlyMap<string, number>;
   readonly varying: readonly Varying[];
   readonly found: readonly FoundMismatch[];
 }
@@ -58,6 +60,7 @@ export async function fuzz(session: Session, options: FuzzOptions): Promise<Fuzz
   const events = new Map<string, number>();
   const varying: Varying[] = [];
   const found: FoundMismatch[] = [];
+  const notModelled = new Map<string, number>();
   let operations = 0;
   let number = 0;
   for (; number < options.workloads && found.length < options.mismatchesMax; number++) {
@@ -72,14 +75,17 @@ export async function fuzz(session: Session, options: FuzzOptions): Promise<Fuzz
       if (verdict.mismatches.length > 0) found.push(await shrink(session, workload, number, options, verdict));
     } catch (error) {
       if (error instanceof AssertionError) found.push(await shrinkBroken(session, workload, number, options, error));
-      else if (error instanceof NotModelledError || error instanceof InputError)
+      else if (error instanceof NotModelledError) {
+        const what = error.what.replace(/ \(line \d+\)$/, '');
+        notModelled.set(what, (notModelled.get(what) ?? 0) + 1);
+      } else if (error instanceof InputError)
         throw new UserError(`workload ${number} of seed ${seed}: ${error.message}`, error.exitCode);
       else throw error;
     }
     options.progress?.(number + 1, found.length);
     await options.breathe?.();
   }
-  return { workloads: number, operations, counts, events, varying, found };
+  return { workloads: number, operations, counts, events, notModelled, varying, found };
 }
 
 /** Lines as they will be in a file behind its header. */
