@@ -156,7 +156,10 @@ const mem =
     // It stays the first task's, whoever uses it; what may not be written is written by force.
     const theirs = bytesOf(draft, draft.first, () => true);
     if (own === null || theirs === null) return false;
-    draft.add(task, write ? 'pwrite64' : 'pread64', MEM, own[0], Math.min(own[1], ARENA_END - theirs[0]), theirs[0]);
+    const bytes = Math.min(own[1], ARENA_END - theirs[0]);
+    // Bytes of several pages that go onto themselves are not modelled.
+    if (!write && own[0] < theirs[0] + bytes && theirs[0] < own[0] + bytes) return false;
+    draft.add(task, write ? 'pwrite64' : 'pread64', MEM, own[0], bytes, theirs[0]);
     return true;
   };
 
