@@ -21,6 +21,7 @@ const OLDER = [
   'anon-exclusive',
   'mprotect-upgrades-exclusive',
   'map-stack-nohugepage',
+  'dontneed-frees-page-tables',
   'merge-refuses-fork-child',
   'mremap-moves-several',
   'fault-around-spares-eof',

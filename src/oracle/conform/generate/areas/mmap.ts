@@ -124,13 +124,17 @@ const mapWide: Step = (draft) => {
   return true;
 };
 
-/** Whole tables move without their entries being touched. */
+/** Whole tables move without their entries being touched, or are emptied and go. */
 const moveWide: Step = (draft) => {
   const { random } = draft;
   const task = draft.anyTask();
   const places = WIDE_PLACES.filter((start) => task.space.isCovered(start, start + WIDE_BYTES));
   if (places.length === 0) return false;
   const from = random.pick(places);
+  if (random.chance(25)) {
+    draft.add(task, 'madvise', from, WIDE_BYTES, MADV.DONTNEED);
+    return true;
+  }
   const to = random.pick(WIDE_PLACES.filter((each) => each !== from));
   const flags = MREMAP.MAYMOVE | MREMAP.FIXED | (random.chance(25) ? MREMAP.DONTUNMAP : 0);
   mremap(draft, task, { from, oldLength: WIDE_BYTES, newLength: WIDE_BYTES, flags, to });
