@@ -45,7 +45,8 @@ import { folioFreeSwap, freeSwapAndCache, inSwapCache, readSwapCache } from './s
 import { madviseCold, madvisePageout } from './vmscan.js';
 import { modifyVmas } from './vma.js';
 
-const MADV = {
+/** Advice of madvise(2): MADV_* of include/uapi/asm-generic/mman-common.h. */
+export const MADV = {
   NORMAL: 0,
   RANDOM: 1,
   SEQUENTIAL: 2,

@@ -26,30 +26,7 @@ export const MAP = {
 } as const;
 const MAP_TYPE = 0xf;
 
-export const MADV = {
-  NORMAL: 0,
-  RANDOM: 1,
-  SEQUENTIAL: 2,
-  WILLNEED: 3,
-  DONTNEED: 4,
-  FREE: 8,
-  DONTFORK: 10,
-  DOFORK: 11,
-  MERGEABLE: 12,
-  UNMERGEABLE: 13,
-  HUGEPAGE: 14,
-  NOHUGEPAGE: 15,
-  DONTDUMP: 16,
-  DODUMP: 17,
-  WIPEONFORK: 18,
-  KEEPONFORK: 19,
-  COLD: 20,
-  PAGEOUT: 21,
-  POPULATE_READ: 22,
-  POPULATE_WRITE: 23,
-  DONTNEED_LOCKED: 24,
-} as const;
-
+export { MADV } from '../../../kernel/madvise.js';
 export const MREMAP = { MAYMOVE: 1, FIXED: 2, DONTUNMAP: 4 } as const;
 
 const isAnonymous = ({ backing }: Mapped): boolean => backing === null;

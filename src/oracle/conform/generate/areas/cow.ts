@@ -1,48 +1,10 @@
 // Area cow: private pages that are shared by fork, copied, reused, dropped; anonymous and of files.
 import { advise, exitProcess, fork, load, mapPrivate, store, unlockedAnonymous } from '../access.js';
 import type { Area, Step } from '../area.js';
-import {
-  MADV,
-  MAP,
-  READ,
-  RW,
-  isLocked,
-  isPrivate,
-  isReadable,
-  isUnlocked,
-  isWritable,
-  mlock,
-  mmap,
-  mprotect,
-  munmap,
-} from '../calls.js';
-import { PAGE, anyPage, someBytes } from '../places.js';
+import { MADV, MAP, RW, isPrivate, isReadable, isUnlocked, isWritable, mlock, mmap } from '../calls.js';
+import { PAGE, anyPage } from '../places.js';
 import { openData, openMemory, openReadOnly } from '../prologue.js';
-
-/** A private mapping of a file or memory object, and sometimes a shared one through which others write. */
-const mapFile: Step = (draft) => {
-  const { random } = draft;
-  const task = draft.anyTask();
-  const found = draft.fd(task);
-  if (found === null) return false;
-  const [fd, { writable }] = found;
-  const shared = random.chance(20);
-  const prot = (shared && !writable) || random.chance(20) ? READ : RW;
-  const flags = MAP.FIXED | (shared ? MAP.SHARED : MAP.PRIVATE);
-  const offset = PAGE * random.below(4);
-  mmap(draft, task, { addr: anyPage(random), length: someBytes(random), prot, flags, fd, offset });
-  return true;
-};
-
-/** Read-only and back: entries lose their write bit, or get it at once where nobody else could have the page. */
-const protect: Step = (draft) => {
-  const task = draft.anyTask();
-  const back = draft.random.chance(50);
-  const range = draft.range(task, (each) => (back ? (each.prot & RW) === READ && each.mayWrite : isWritable(each)));
-  if (range === null) return false;
-  mprotect(draft, task, range, back ? RW : READ);
-  return true;
-};
+import { protect, unlock, unmap, mapFileShared } from '../mapping-steps.js';
 
 /** Faults that come through get_user_pages(). */
 const lock: Step = (draft) => {
@@ -50,22 +12,6 @@ const lock: Step = (draft) => {
   const range = draft.range(task, (each) => isReadable(each) && isUnlocked(each));
   if (range === null) return false;
   mlock(draft, task, range, true);
-  return true;
-};
-
-const unlock: Step = (draft) => {
-  const task = draft.anyTask();
-  const range = draft.pages(task, isLocked);
-  if (range === null) return false;
-  mlock(draft, task, range, false);
-  return true;
-};
-
-const unmap: Step = (draft) => {
-  const task = draft.anyTask();
-  const range = draft.range(task);
-  if (range === null) return false;
-  munmap(draft, task, range);
   return true;
 };
 
@@ -108,7 +54,7 @@ export const COW: Area = {
   prologue: [openData, openMemory, openReadOnly],
   steps: {
     mapPrivate: [6, mapPrivate],
-    mapFile: [4, mapFile],
+    mapFile: [4, mapFileShared(20)],
     store: [18, store],
     load: [10, load],
     fork: [7, fork],

@@ -3,23 +3,12 @@
 import type { Value } from '../../../../workload/operation.js';
 import { advise, exitProcess, fork, load, mapPrivate, store, unlockedAnonymous } from '../access.js';
 import type { Area, Preparation, Step } from '../area.js';
-import {
-  MADV,
-  MAP,
-  READ,
-  RW,
-  isPrivate,
-  isReadable,
-  isUnlocked,
-  isWritable,
-  mmap,
-  mprotect,
-  munmap,
-} from '../calls.js';
+import { MADV, isPrivate, isReadable, isUnlocked, isWritable } from '../calls.js';
 import type { Draft, Task } from '../picture.js';
-import { ARENA_END, PAGE, anyPage, someBytes } from '../places.js';
+import { ARENA_END, PAGE } from '../places.js';
 import { openData, openMemory } from '../prologue.js';
 import type { Mapped } from '../space.js';
+import { protect, unmap, mapFileShared } from '../mapping-steps.js';
 
 const O_NONBLOCK = 0o4000;
 const O_RDWR = 2;
@@ -157,55 +146,18 @@ const mem =
     const theirs = bytesOf(draft, draft.first, () => true);
     if (own === null || theirs === null) return false;
     const bytes = Math.min(own[1], ARENA_END - theirs[0]);
-    // Bytes of several pages that go onto themselves are not modelled.
-    if (!write && own[0] < theirs[0] + bytes && theirs[0] < own[0] + bytes) return false;
+    // A buffer that overlaps what is read or written is not modelled.
+    if (own[0] < theirs[0] + bytes && theirs[0] < own[0] + bytes) return false;
     draft.add(task, write ? 'pwrite64' : 'pread64', MEM, own[0], bytes, theirs[0]);
     return true;
   };
-
-const protect: Step = (draft) => {
-  const task = draft.anyTask();
-  const back = draft.random.chance(50);
-  const range = draft.range(task, (each) => (back ? (each.prot & RW) === READ && each.mayWrite : isWritable(each)));
-  if (range === null) return false;
-  mprotect(draft, task, range, back ? RW : READ);
-  return true;
-};
-
-const mapFile: Step = (draft) => {
-  const { random } = draft;
-  const task = draft.anyTask();
-  const found = draft.fd(task);
-  if (found === null) return false;
-  const [fd, { writable }] = found;
-  const shared = random.chance(40);
-  const prot = (shared && !writable) || random.chance(20) ? READ : RW;
-  const flags = MAP.FIXED | (shared ? MAP.SHARED : MAP.PRIVATE);
-  mmap(draft, task, {
-    addr: anyPage(random),
-    length: someBytes(random),
-    prot,
-    flags,
-    fd,
-    offset: PAGE * random.below(4),
-  });
-  return true;
-};
-
-const unmap: Step = (draft) => {
-  const task = draft.anyTask();
-  const range = draft.range(task);
-  if (range === null) return false;
-  munmap(draft, task, range);
-  return true;
-};
 
 export const GUP: Area = {
   name: 'gup',
   prologue: [openData, openMemory, openPipe, openRing, openMem],
   steps: {
     mapPrivate: [6, mapPrivate],
-    mapFile: [4, mapFile],
+    mapFile: [4, mapFileShared(40)],
     store: [12, store],
     load: [6, load],
     fork: [7, fork],

@@ -26,6 +26,7 @@ import type { Draft } from '../picture.js';
 import { openData, openMemory, openReadOnly } from '../prologue.js';
 import { DESCRIPTOR_STEPS } from './mmap-descriptors.js';
 import { senseless } from './mmap-senseless.js';
+import { unmap } from '../mapping-steps.js';
 
 const anyProt = (draft: Draft): number =>
   draft.random.weighted([
@@ -138,14 +139,6 @@ const moveWide: Step = (draft) => {
   const to = random.pick(WIDE_PLACES.filter((each) => each !== from));
   const flags = MREMAP.MAYMOVE | MREMAP.FIXED | (random.chance(25) ? MREMAP.DONTUNMAP : 0);
   mremap(draft, task, { from, oldLength: WIDE_BYTES, newLength: WIDE_BYTES, flags, to });
-  return true;
-};
-
-const unmap: Step = (draft) => {
-  const task = draft.anyTask();
-  const range = draft.range(task);
-  if (range === null) return false;
-  munmap(draft, task, range);
   return true;
 };
 

@@ -1,11 +1,12 @@
 // Area swap: private pages that are swapped out and come back, with everything that meets their entries meanwhile.
 import { advise, exitProcess, fork, load, mapPrivate, store, unlockedAnonymous } from '../access.js';
 import type { Area, Step } from '../area.js';
-import { MADV, MAP, READ, RW, isLocked, isPrivateAnonymous, isReadable, isUnlocked, isWritable } from '../calls.js';
+import { MADV, MAP, READ, RW, isPrivateAnonymous, isReadable, isUnlocked, isWritable } from '../calls.js';
 import { MREMAP, madvise, mapFixed, mlock, mprotect, mremap, munmap } from '../calls.js';
 import type { Draft, Range } from '../picture.js';
 import { PAGE, REGIONS, REGION_PAGES, anyPage } from '../places.js';
 import type { Mapped } from '../space.js';
+import { unlock } from '../mapping-steps.js';
 
 /** Pages of files are not swapped out here. */
 const anonymousOnly = (each: Mapped): boolean => isPrivateAnonymous(each) && isUnlocked(each);
@@ -78,14 +79,6 @@ const lock: Step = (draft) => {
   if (range === null) return false;
   if (draft.random.chance(30)) mlock(draft, task, range, true, 1);
   else mlock(draft, task, range, true);
-  return true;
-};
-
-const unlock: Step = (draft) => {
-  const task = draft.anyTask();
-  const range = draft.pages(task, isLocked);
-  if (range === null) return false;
-  mlock(draft, task, range, false);
   return true;
 };
 
