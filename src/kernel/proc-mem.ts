@@ -82,9 +82,11 @@ function moved(k: Kernel, call: Call, file: OpenFile, addr: number, done: number
   return fromKernel(done);
 }
 
-/** read(2), pread64(2). A page at a time goes through the kernel's buffer; -EIO where nothing can be had. */
-export function* readMem(k: Kernel, call: Call, file: OpenFile): KernelThread<Got> {
-  if (!isReadable(file)) return fromKernel(-EBADF);
+/** Moves one portion: `bytes` between address `addr` of the file's address space and the caller's `buffer`. Bytes moved, or -EFAULT. */
+type Move = (mm: number, addr: number, buffer: number, bytes: number) => KernelThread<number>;
+
+/** `mem_rw()`: a page's worth at a time goes through the kernel's buffer; -EIO where nothing can be had. */
+function* memRw(k: Kernel, call: Call, file: OpenFile, move: Move): KernelThread<Got> {
   const wanted = transferOf(k, call, file);
   if (typeof wanted === 'number') return fromKernel(wanted);
   const { addr, buffer, length } = wanted;
@@ -93,46 +95,50 @@ export function* readMem(k: Kernel, call: Call, file: OpenFile): KernelThread<Go
   let done = 0;
   while (done < length) {
     const bytes = Math.min(PAGE_SIZE, length - done);
-    const pieces: (readonly [Piece, number])[] = [];
-    const access = { tid: call.tid, mm, write: false };
-    const got = yield* accessRemoteVm(k, access, addr + done, bytes, (held, at) => pieces.push([held, at]));
+    refuseOverlap(addr + done, buffer + done, bytes);
+    const got = yield* move(mm, addr + done, buffer + done, bytes);
+    if (got < 0) return fromKernel(got);
     if (got === 0) return done === 0 ? fromKernel(-EIO) : moved(k, call, file, addr, done);
-    // Bytes go through a buffer of the kernel's, of which the model has none: what is overwritten before it is read would be lost.
-    const overlaps = buffer + done < addr + done + bytes && addr + done < buffer + done + bytes;
-    if (pieces.length > 1 && overlaps) throw new NotModelledError('reading /proc/PID/mem onto the bytes that are read');
-    for (const [{ pfn, offset, length: part }, at] of pieces) {
-      const to = { from: pfn, offset };
-      const result = yield* copyToUser(k, call.tid, buffer + done + at, part, to);
-      if (result.kind === 'signal') return fromKernel(-EFAULT);
-    }
     done += got;
   }
   return moved(k, call, file, addr, done);
 }
 
-/** write(2), pwrite64(2): the buffer is read first, a page's worth at a time; the pages written to are dirty. */
+/** The model has no buffer in between: bytes that are overwritten before they are copied would be lost. */
+function refuseOverlap(addr: number, buffer: number, bytes: number): void {
+  const overlaps = buffer < addr + bytes && addr < buffer + bytes;
+  const inOnePage = (at: number): boolean => Math.floor(at / PAGE_SIZE) === Math.floor((at + bytes - 1) / PAGE_SIZE);
+  if (overlaps && !(inOnePage(addr) && inOnePage(buffer)))
+    throw new NotModelledError('copying between /proc/PID/mem and a buffer that overlaps');
+}
+
+/** read(2), pread64(2). */
+export function* readMem(k: Kernel, call: Call, file: OpenFile): KernelThread<Got> {
+  if (!isReadable(file)) return fromKernel(-EBADF);
+  return yield* memRw(k, call, file, function* (mm, addr, buffer, bytes) {
+    const pieces: (readonly [Piece, number])[] = [];
+    const access = { tid: call.tid, mm, write: false };
+    const got = yield* accessRemoteVm(k, access, addr, bytes, (held, at) => pieces.push([held, at]));
+    for (const [{ pfn, offset, length }, at] of pieces) {
+      const result = yield* copyToUser(k, call.tid, buffer + at, length, { from: pfn, offset });
+      if (result.kind === 'signal') return -EFAULT;
+    }
+    return got;
+  });
+}
+
+/** write(2), pwrite64(2): the buffer is read first; the pages written to are dirty. */
 export function* writeMem(k: Kernel, call: Call, file: OpenFile): KernelThread<Got> {
   if (!isWritable(file)) return fromKernel(-EBADF);
-  const wanted = transferOf(k, call, file);
-  if (typeof wanted === 'number') return fromKernel(wanted);
-  const { addr, buffer, length } = wanted;
-  const mm = mmOf(k, file);
-  if (mm === 0) return { value: 0 };
-  let done = 0;
-  while (done < length) {
-    const bytes = Math.min(PAGE_SIZE, length - done);
-    const pieces = yield* readBuffer(k, call.tid, buffer + done, bytes);
-    if (pieces === null) return fromKernel(-EFAULT);
+  return yield* memRw(k, call, file, function* (mm, addr, buffer, bytes) {
+    const pieces = yield* readBuffer(k, call.tid, buffer, bytes);
+    if (pieces === null) return -EFAULT;
     const access = { tid: call.tid, mm, write: true };
-    const got = yield* accessRemoteVm(k, access, addr + done, bytes, (held, at) => {
+    return yield* accessRemoteVm(k, access, addr, bytes, (held, at) => {
       fillFrom(k, held, pieces, at);
       if (held.pfn >= 0) markDirty(k, held.pfn);
     });
-    if (got === 0) return done === 0 ? fromKernel(-EIO) : moved(k, call, file, addr, done);
-    done += got;
-    if (got < bytes) continue;
-  }
-  return moved(k, call, file, addr, done);
+  });
 }
 
 /** `copy_from_user()`: where the bytes of the buffer stand; null if not all can be read. */
