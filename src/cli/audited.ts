@@ -3,9 +3,9 @@ import { INVARIANTS, invariantsFor } from '../../projections/invariants/catalogu
 import { BrokenHistory } from '../../projections/invariants/history.js';
 import type { Invariant, Violation } from '../../projections/invariants/invariant.js';
 import type { LogReader } from '../../replays/log/reader.js';
-import type { Operation } from '../workload/operation.js';
 import { printOperation } from '../workload/text/print.js';
 import { auditLog } from './audit-log.js';
+import { loggedOperation } from '../workload/logged.js';
 
 /** What was found of one invariant. */
 export interface AuditedInvariant {
@@ -49,7 +49,7 @@ export function auditedLog(path: string, reader: LogReader): AuditedLog {
 
 /** The operation of a violation as a line of a workload; null if none was under way. */
 export function operationText(reader: LogReader, { operation }: Violation): string | null {
-  return operation < 0 ? null : printOperation(reader.operation(operation) as unknown as Operation);
+  return operation < 0 ? null : printOperation(loggedOperation(reader.operation(operation), reader.source.name));
 }
 
 /** `1 memory corruption or a leak`. */

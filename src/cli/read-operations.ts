@@ -11,6 +11,7 @@ import { TextParser } from '../workload/text/workload.js';
 import { readLines } from './input.js';
 import { fileSource, nodeTools } from './node-io.js';
 import { Progress } from './progress.js';
+import { loggedOperations } from '../workload/logged.js';
 
 /** An input as operations. */
 export interface ReadOperations {
@@ -86,8 +87,8 @@ function operationsOfLog(path: string): ReadOperations {
   const reader = new LogReader(fileSource(path), nodeTools);
   if (reader.footer.firstOperation > 0)
     throw new InputError({ file: path }, 'it was cut out of another log: the operations before it are not in it');
-  const operations = [...reader.operations()].map((each): Operation => {
-    const { line, pid, name, args, result, unfinished } = each as unknown as Operation;
+  const operations = [...loggedOperations(reader.operations(), path)].map((each): Operation => {
+    const { line, pid, name, args, result, unfinished } = each;
     return { line, pid, name, args, result, ...(unfinished === true ? { unfinished } : {}) };
   });
   return { format: 'log', recorded: reader.header.recorded, operations };

@@ -4,8 +4,8 @@ import { SHAPES } from '../../events/index.js';
 import { sameEvent } from '../../replays/diverge.js';
 import type { PlainOperation } from '../../replays/log/operation-codec.js';
 import type { LogReader } from '../../replays/log/reader.js';
-import type { Operation } from '../workload/operation.js';
 import { printOperation } from '../workload/text/print.js';
+import { loggedOperation } from '../workload/logged.js';
 
 /** An operation of a run, with what it did. */
 export interface RunOperation {
@@ -110,7 +110,7 @@ class Ahead {
     while (this.#read.length <= i) {
       const next = this.#source.next();
       if (next.done === true) return null;
-      this.#read.push({ operation: next.value, key: printOperation(next.value.operation as unknown as Operation) });
+      this.#read.push({ operation: next.value, key: printOperation(loggedOperation(next.value.operation)) });
     }
     return this.#read[i] as { operation: RunOperation; key: string };
   }
@@ -135,7 +135,7 @@ function resync(a: Ahead, b: Ahead): readonly [number, number] {
 const outcomeOf = ({ id, operation }: RunOperation): OperationOutcome => ({
   id,
   line: operation.line,
-  call: printOperation(operation as unknown as Operation),
+  call: printOperation(loggedOperation(operation)),
 });
 
 class Comparison {

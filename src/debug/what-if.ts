@@ -16,6 +16,7 @@ import { compareRuns, loggedRun } from './run-diff.js';
 import type { SearchedLog } from './scan.js';
 import type { Difference } from './state-diff.js';
 import { stateDifferences } from './state-diff.js';
+import { loggedOperation } from '../workload/logged.js';
 
 /** What is other than in the log. */
 export interface Change {
@@ -71,7 +72,7 @@ class ChangedRun {
     for (const { id, got: _got, firstEvent: _first, events: _n, ...operation } of this.#reader.operations()) {
       if (this.#change.drop.has(id)) continue;
       const firstEvent = this.#run.events;
-      const got = this.#execute(id, operation as unknown as Operation);
+      const got = this.#execute(id, loggedOperation(operation));
       const events = this.#events;
       this.#events = [];
       yield { id, operation, got, firstEvent, events };

@@ -4,8 +4,8 @@ import { SHAPES } from '../../events/index.js';
 import type { LoggedOperation } from '../../replays/log/operation-codec.js';
 import type { Got } from '../kernel/call.js';
 import { gotText } from '../sched/run.js';
-import type { Operation } from '../workload/operation.js';
 import { printOperation } from '../workload/text/print.js';
+import { loggedOperation } from '../workload/logged.js';
 
 export const hex = (n: number): string => `0x${n.toString(16)}`;
 /** `12,345`. */
@@ -44,7 +44,7 @@ export const briefly = (event: KernelEvent, wanted?: ReadonlySet<string>): strin
 
 /** The line of an operation, with what the model made of it where the line does not say. A plain 0 is not worth a word. */
 export function operationText(logged: LoggedOperation): string {
-  const operation = logged as unknown as Operation;
+  const operation = loggedOperation(logged);
   const { kind } = operation.result;
   const got = logged.got as Got;
   const text = printOperation(operation).replace(/ = \?$/, '');

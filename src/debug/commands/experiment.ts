@@ -1,7 +1,6 @@
 // Commands that make something new of a log: what-if and export-test.
 import { BEHAVIOUR_NAMES, behavioursOf } from '../../kernel/behaviours.js';
 import { EXIT, UserError } from '../../lib/errors.js';
-import type { Operation } from '../../workload/operation.js';
 import { RECORDING_HEADER, WORKLOAD_HEADER, printOperation } from '../../workload/text/print.js';
 import type { Command } from '../command.js';
 import { words } from '../command.js';
@@ -11,6 +10,7 @@ import type { Asked, Session } from '../session.js';
 import type { Change } from '../what-if.js';
 import { whatIf } from '../what-if.js';
 import { plural, some } from '../words.js';
+import { loggedOperation } from '../../workload/logged.js';
 
 const WHAT_IF_USAGE = `what-if drop OP [OP ...]
 what-if with BEHAVIOUR [...]
@@ -87,7 +87,7 @@ function exportTest(session: Session, rest: string): readonly string[] {
   let checks = 0;
   for (const operation of session.operations.all()) {
     if (operation.id > last) break;
-    lines.push(printOperation(operation as unknown as Operation));
+    lines.push(printOperation(loggedOperation(operation)));
     for (const line of byOperation.get(operation.id) ?? []) {
       lines.push(line);
       checks++;
