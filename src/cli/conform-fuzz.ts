@@ -1,9 +1,8 @@
 // conform --fuzz: the run and its report.
-import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Behaviours } from '../kernel/behaviours.js';
 import type { ExitCode } from '../lib/errors.js';
-import { EXIT, UserError } from '../lib/errors.js';
+import { EXIT } from '../lib/errors.js';
 import { exclusions } from '../oracle/conform/exclusions.js';
 import type { FoundMismatch, FuzzResult } from '../oracle/conform/fuzz.js';
 import { fuzz } from '../oracle/conform/fuzz.js';
@@ -15,6 +14,7 @@ import type { ConformOptions } from './commands/conform.js';
 import { printMismatches } from './conform-report.js';
 import { bold, count, out, percent, table, wholeNumber } from './output.js';
 import { Breather, Progress, stopwatch } from './progress.js';
+import { writeWhole } from './node-io.js';
 
 /** What a fuzzing run was about. */
 interface Subject {
@@ -165,18 +165,6 @@ function writeFound(
         ]),
   ];
   const text = printWorkload(nameAddresses(operations), comments);
-  writeResult(path, text);
+  writeWhole(path, text);
   return path;
-}
-
-/** Writes a file whole; one that was there stays if that cannot be. @throws UserError (io). */
-export function writeResult(path: string, text: string): void {
-  const partial = `${path}.partial`;
-  try {
-    writeFileSync(partial, text);
-    renameSync(partial, path);
-  } catch (error) {
-    rmSync(partial, { force: true });
-    throw new UserError(`cannot write ${path}: ${(error as Error).message}`, EXIT.io);
-  }
 }

@@ -168,3 +168,15 @@ export function fileSource(path: string): ByteSource {
     },
   };
 }
+
+/** Writes `text` to the file `path` whole; one that stood there stays if that cannot be. @throws UserError (io). */
+export function writeWhole(path: string, text: string): void {
+  const sink = fileSink(path);
+  try {
+    sink.write(Buffer.from(text));
+    sink.commit();
+  } catch (error) {
+    sink.abort();
+    throw error;
+  }
+}

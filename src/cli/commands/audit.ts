@@ -7,7 +7,7 @@ import { violationText } from '../audit-log.js';
 import { sarifOf } from '../audit-sarif.js';
 import type { AuditedLog } from '../audited.js';
 import { auditedLog } from '../audited.js';
-import { fileSink } from '../node-io.js';
+import { writeWhole } from '../node-io.js';
 import { openLog } from '../open-log.js';
 import { bold, count, flushOut, out } from '../output.js';
 
@@ -44,14 +44,7 @@ function write(path: string, text: string): void {
     out(text.trimEnd());
     return;
   }
-  const sink = fileSink(path);
-  try {
-    sink.write(Buffer.from(text));
-    sink.commit();
-  } catch (error) {
-    sink.abort();
-    throw error;
-  }
+  writeWhole(path, text);
 }
 
 function jsonOf(audited: AuditedLog, history: boolean): object {

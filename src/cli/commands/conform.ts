@@ -12,11 +12,12 @@ import type { Verdict } from '../../oracle/conform/judge.js';
 import { judge } from '../../oracle/conform/judge.js';
 import { Session } from '../../oracle/conform/session.js';
 import type { Operation } from '../../workload/operation.js';
-import { fuzzChoice, fuzzCommand, writeResult } from '../conform-fuzz.js';
+import { fuzzChoice, fuzzCommand } from '../conform-fuzz.js';
 import { printMismatches } from '../conform-report.js';
 import { modelledKernel, nearestVersion } from '../kernel-option.js';
 import { readWorkload } from '../read-workload.js';
 import { bold, count, flushOut, out } from '../output.js';
+import { writeWhole } from '../node-io.js';
 
 export interface ConformOptions {
   readonly fuzz?: string;
@@ -174,7 +175,7 @@ async function recordCommand(
     const seen = await runKernel(verdict.half, session.agent);
     const lines = verdict.half.steps.map(({ operation }) => operation.line);
     const name = recordedName(file);
-    writeResult(name, printRecorded(recordObservations(session.kernel, session.agent.deep, lines, seen)));
+    writeWhole(name, printRecorded(recordObservations(session.kernel, session.agent.deep, lines, seen)));
     if (verdict.mismatches.length > 0) code = EXIT.no;
     if (!options.quiet) out(`${name}${verdict.mismatches.length > 0 ? ': the model differs' : ''}`);
   }

@@ -12,7 +12,7 @@ import type { Criterion, Pause, Workload } from '../criterion.js';
 import { breaks, differs, fails, firstBroken, firstFailure, nonconforming, turns } from '../criterion.js';
 import type { ModelledKernel } from '../kernel-option.js';
 import { modelledKernel, nearestVersion, otherKernel } from '../kernel-option.js';
-import { fileSink } from '../node-io.js';
+import { writeWhole } from '../node-io.js';
 import { bold, count, flushOut, out, wholeNumber } from '../output.js';
 import { Breather, StatusLine } from '../progress.js';
 import { readOperations } from '../read-operations.js';
@@ -203,16 +203,7 @@ async function written(
   const text = await textOf(shrunk, criterion, comments, placesAreOurs ? kernel.behaviours : null);
   const output = options.output ?? outputName(path);
   if (output === '-') process.stdout.write(text);
-  else {
-    const sink = fileSink(output);
-    try {
-      sink.write(Buffer.from(text));
-      sink.commit();
-    } catch (error) {
-      sink.abort();
-      throw error;
-    }
-  }
+  else writeWhole(output, text);
   const how = { minimal: '', trials: '; not minimal: the trials ran out', interrupted: '; not minimal: interrupted' };
   const summary = [
     `${path}: ${count(before)} operations, ${count(after)} are enough: on kernel ${kernel.words} it ${criterion.text}`,
