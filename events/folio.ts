@@ -66,7 +66,7 @@ export interface MlockBatched {
 }
 /**
  * `mlock_folio_batch()`: a CPU's mlock batch was worked off. `pages` [pfn, flags]* are those whose flags, with the count of mlocks, became
- * others, and what they are now. The batch's references go, one for each place in it; `freed` [pfn, n]* had no other.
+ * others, and what they are now: only what concerns the LRU and mlock is taken from there. The batch's references go, one for each place in it; `freed` [pfn, n]* had no other.
  */
 export interface MlockBatchDrained {
   readonly type: 'MlockBatchDrained';

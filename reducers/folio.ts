@@ -4,6 +4,7 @@ import { copiedContent, writtenContent } from './content.js';
 import type { Reducers } from './index.js';
 import type { KernelState, OpenFile, Page } from './state.js';
 import {
+  MLOCK_FLAGS,
   PG_ANON,
   PG_DIRTY,
   PG_FREE,
@@ -118,7 +119,7 @@ export const folioReducers: Reducers<FolioEvent['type']> = {
     if (!batches) return;
     for (let i = 0; i + 1 < pages.length; i += 2) {
       const page = pageOf(state, pages[i]!);
-      if (page) page.flags = pages[i + 1]!;
+      if (page) page.flags = (page.flags & ~MLOCK_FLAGS) | (pages[i + 1]! & MLOCK_FLAGS);
     }
     const batch = batches.mlock.filter((_, i) => i % 2 === 0);
     batches.mlock = [];

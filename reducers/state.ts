@@ -38,6 +38,8 @@ export const PG_MLOCKED = 128;
 /** On the LRU, in the list of what reclaim does not look at; how many mlocks keep it there is counted from bit MLOCK_COUNT_SHIFT on. */
 export const PG_UNEVICTABLE = 256;
 export const MLOCK_COUNT_SHIFT = 10;
+/** What working off an mlock batch may change of a page's flags: three flags, and the count above them. */
+export const MLOCK_FLAGS = PG_LRU | PG_MLOCKED | PG_UNEVICTABLE | (-1 << MLOCK_COUNT_SHIFT);
 /** In the swap cache, which has a reference; `swapCache` says at which slot. */
 export const PG_SWAPCACHE = 512;
 /** The opposite of PG_uptodate: the page is in the cache and nobody filled it. */
