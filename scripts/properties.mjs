@@ -7,7 +7,7 @@ import { join } from 'node:path';
 
 const rounds = Number(process.argv[2] ?? 10);
 if (!Number.isSafeInteger(rounds) || rounds < 1) {
-  console.error(`properties: ROUNDS must be a whole number from 1 on, not "${process.argv[2]}"`);
+  process.stderr.write(`properties: ROUNDS must be a whole number from 1 on, not "${process.argv[2]}"\n`);
   process.exit(2);
 }
 const files = readdirSync('test', { recursive: true })
@@ -21,8 +21,8 @@ for (let round = 1; round <= rounds; round++) {
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  console.log(`round ${round} of ${rounds}, seed ${seed}: ${status === 0 ? 'passed' : 'FAILED'}`);
+  process.stdout.write(`round ${round} of ${rounds}, seed ${seed}: ${status === 0 ? 'passed' : 'FAILED'}\n`);
   if (status === 0) continue;
-  console.log(stdout.replaceAll(/^[·x-]+$/gm, ''));
+  process.stdout.write(stdout.replaceAll(/^[·x-]+$/gm, ''));
   process.exit(1);
 }
