@@ -246,7 +246,9 @@ export function operationsOf(steps: readonly Step[]): Operation[] {
       if (wanted > fileBytes) return;
       fileBytes = wanted;
     }
-    operations.push({ line, pid, name, args: [...args], result: NO_RESULT });
+    // As parsers have them: numbers that a double cannot hold are bigints.
+    const exact = args.map((arg) => (Number.isSafeInteger(arg) ? arg : BigInt(arg)));
+    operations.push({ line, pid, name, args: exact, result: NO_RESULT });
   });
   return operations;
 }
