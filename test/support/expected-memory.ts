@@ -69,7 +69,7 @@ export class ExpectedMemory {
     const { name } = operation;
     const pid = operation.pid as number;
     const space = this.#space(pid);
-    const args = operation.args as readonly number[];
+    const args = (operation.args as readonly (number | bigint)[]).map(Number);
     const ok = got !== null && 'value' in got;
     const [addr = 0, length = 0] = args;
     const vpn = Math.floor(addr / PAGE);
