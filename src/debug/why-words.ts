@@ -68,7 +68,7 @@ export function storyOf(event: KernelEvent, focus: Focus, who: Who): string {
     case 'CowPageMapped':
       return copyWords(event, focus, who);
     case 'PageReused':
-      return `${who(event.mm)} wrote to frame ${event.pfn}, which nobody else had, and kept it${event.exclusive === 1 ? ', exclusive' : ''} (wp_page_reuse)`;
+      return `${who(event.mm)} wrote to frame ${event.pfn}, which no other entry led to, and kept it${event.exclusive === 1 ? ', exclusive' : ''} (wp_page_reuse)`;
     case 'PtesCopied':
       return forkWords(event, focus, who);
     case 'FilePagesMapped': {
