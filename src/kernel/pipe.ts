@@ -2,7 +2,7 @@
 // fs/splice.c that feeds user pages. What is read are the bytes of the page as they are then.
 import type { OpenFile } from '../../reducers/state.js';
 import { HolderKind, InodeKind } from '../../reducers/state.js';
-import { InputError } from '../lib/errors.js';
+import { NotModelledError } from '../lib/errors.js';
 import type { Call, Got } from './call.js';
 import { cIntArg, fromKernel, intArg } from './call.js';
 import { createInode, fileArg, installFd, isReadable, isWritable } from './files.js';
@@ -41,10 +41,9 @@ export function* doPipe2(k: Kernel, call: Call, flagsAt: number): KernelThread<G
 export const pipeOf = (k: Kernel, { inode }: OpenFile): number =>
   k.view.inodes[inode]?.kind === InodeKind.pipe ? holderOf(k, HolderKind.pipe, inode) : 0;
 
-/** The call waits for somebody else to act. */
-function wouldBlock(call: Call): InputError {
-  return new InputError({ line: call.operation.line }, `${call.name} would block; write it <unfinished ...>`);
-}
+/** The call waits for somebody else to act. What it moved before stays moved. */
+const wouldBlock = (call: Call): NotModelledError =>
+  new NotModelledError(`${call.name} that waits for the other end of a pipe`);
 
 /** `pipe_poll()`: is there nothing to read, or no room to write, and somebody at the other end who may change that? */
 export function wouldWait(k: Kernel, file: OpenFile, write: boolean): boolean {

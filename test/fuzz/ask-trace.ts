@@ -21,7 +21,7 @@ const machine = { ...DEFAULT_MACHINE, addressSpaceLimit: 2 ** 27, totalPages: 2 
 
 /** The parser for a text of `format`, into `run`; each operation is printed as well. */
 function parserFor(format: Format, run: Run, lenient: boolean): LineParser {
-  const execute = (operation: Operation): number | null => {
+  const execute = (operation: Operation): readonly number[] | null => {
     const got = run.execute(operation);
     printOperation(operation);
     return resultOf(got);

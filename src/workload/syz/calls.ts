@@ -1,7 +1,7 @@
 // Calls of syzkaller programs that touch memory management, and which of their arguments matter.
 
-/** How an argument is handed on: a number or address; the text it points to; the first number of the struct it points to. */
-export type Passing = 'value' | 'text' | 'first';
+/** How an argument is handed on: a number or address; the text, the first number of the struct, or the list of buffers it points to. */
+export type Passing = 'value' | 'text' | 'first' | 'iovec';
 
 export interface CallShape {
   /** What it is called in a workload. */
@@ -10,6 +10,8 @@ export interface CallShape {
   readonly args: readonly (readonly [at: number, passing: Passing])[];
   /** It makes a task; flags stand first. */
   readonly fork?: boolean;
+  /** It gives two descriptors, and writes them to where its first argument leads. */
+  readonly pipe?: boolean;
 }
 
 const values = (count: number): CallShape['args'] => Array.from({ length: count }, (_, i) => [i, 'value']);
@@ -17,6 +19,11 @@ const values = (count: number): CallShape['args'] => Array.from({ length: count 
 function same(count: number, names: string): [string, CallShape][] {
   return names.split(' ').map((name) => [name, { name, args: values(count) }]);
 }
+
+const buffers = (name: string, passing: readonly Passing[]): CallShape => ({
+  name,
+  args: passing.map((each, i) => [i, each]),
+});
 
 /** Every call that is run. What is not here is counted by name. */
 export const SYZ_CALLS: ReadonlyMap<string, CallShape> = new Map<string, CallShape>([
@@ -37,6 +44,11 @@ export const SYZ_CALLS: ReadonlyMap<string, CallShape> = new Map<string, CallSha
       ],
     },
   ],
+  ['pipe', { name: 'pipe2', args: [], pipe: true }],
+  ['pipe2', { name: 'pipe2', args: [[1, 'value']], pipe: true }],
+  ['vmsplice', buffers('vmsplice', ['value', 'iovec', 'value', 'value'])],
+  ['process_vm_readv', buffers('process_vm_readv', ['value', 'iovec', 'value', 'iovec', 'value', 'value'])],
+  ['process_vm_writev', buffers('process_vm_writev', ['value', 'iovec', 'value', 'iovec', 'value', 'value'])],
   ['fork', { name: 'clone', args: [], fork: true }],
   ['clone', { name: 'clone', args: [[0, 'value']], fork: true }],
   ['syz_clone', { name: 'clone', args: [[0, 'value']], fork: true }],

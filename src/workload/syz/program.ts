@@ -10,9 +10,9 @@ import { pointedBytes, storesOf } from './copy-in.js';
 import { SyzScanner } from './scanner.js';
 import type { Arg, SyzCall } from './syntax.js';
 
-/** What a call gave: a number, or null where it failed or nobody knows. */
+/** What a call gave: its number, of a pipe its two descriptors; null where it failed or nobody knows. */
 export interface SyzSink extends OperationSink {
-  operation(operation: Operation): number | null;
+  operation(operation: Operation): readonly number[] | null;
 }
 
 /** Addresses in a program are written from here on; where they are the executor decides. */
@@ -27,6 +27,7 @@ const MAP_FLAGS = 0x32;
 const PID = 1;
 /** Bytes of a name that matter: a longer one is refused before it is read. */
 const TEXT_MAX = 256;
+const INT_BYTES = 4;
 /** What a resource is that no call gave. */
 const NO_RESOURCE = 2n ** 64n - 1n;
 const CLONE_VM = 0x100;
@@ -124,6 +125,7 @@ export class SyzParser implements LineParser {
       return this.#skip(`${call.fullName}: ${error.message}`, call);
     }
     if (shape.fork === true) return this.#fork(call, shape, args);
+    if (shape.pipe === true) return this.#pipe(call, shape, args);
     const got = this.#do(shape.name, args);
     this.#ended = shape.name === 'exit_group';
     this.#bind(call, got === null ? NO_RESOURCE : BigInt(got));
@@ -137,11 +139,27 @@ export class SyzParser implements LineParser {
     this.#bind(call, child === null ? NO_RESOURCE : BigInt(child));
   }
 
+  /** The kernel writes both descriptors to user memory, four bytes each; where it cannot there is no pipe. */
+  #pipe(call: SyzCall, shape: CallShape, args: readonly Value[]): void {
+    const [where] = call.args;
+    const address = where?.kind === 'pointer' ? addressOf(where.address) : null;
+    if (address === null) return this.#skip(`${call.fullName}: nobody knows where it writes`, call);
+    const writable = [address, address + 2 * INT_BYTES - 1].every(
+      (at) => this.#do('kernel_fault', [at, { word: 'W' }]) !== null,
+    );
+    const fds = writable ? this.#outcome(shape.name, args.length === 0 ? [0] : args) : null;
+    const outputs = [...outputsOf(call.args)];
+    this.#bind(call, fds === null ? NO_RESOURCE : 0n);
+    fds?.forEach((fd, i) => this.#store(address + i * INT_BYTES, [fd & 255, (fd >> 8) & 255, 0, 0]));
+    outputs.forEach((name, i) => this.#resources.set(name, fds === null ? NO_RESOURCE : BigInt(fds[i] ?? -1)));
+  }
+
   #passed(call: SyzCall, at: number, passing: Passing): Value {
     const arg = call.args[at];
     if (arg === undefined) throw new InputError({ line: this.#line }, `${call.fullName} lacks argument ${at + 1}`);
     if (passing === 'value') return asValue(this.#known(arg));
     const pointee = arg.kind === 'pointer' ? arg.pointee : null;
+    if (passing === 'iovec') return pointee?.kind === 'array' ? pointee.parts.map((part) => this.#iovec(part)) : null;
     if (passing === 'first') {
       const [first] = pointee?.kind === 'struct' ? pointee.parts : [];
       if (first === undefined) throw new UnknownError('the struct is not told');
@@ -151,6 +169,13 @@ export class SyzParser implements LineParser {
     const end = bytes.indexOf(0);
     if (end < 0) throw new UnknownError('the text is not told');
     return { text: String.fromCharCode(...bytes.slice(0, Math.min(end, TEXT_MAX))) };
+  }
+
+  /** `struct iovec`: {base, length}. */
+  #iovec(arg: Arg): Value {
+    const [base, length] = arg.kind === 'struct' ? arg.parts : [];
+    if (base === undefined || length === undefined) throw new UnknownError('a buffer is not told');
+    return { fields: { iov_base: asValue(this.#known(base)), iov_len: asValue(this.#known(length)) } };
   }
 
   #known(arg: Arg): bigint {
@@ -199,6 +224,10 @@ export class SyzParser implements LineParser {
   }
 
   #do(name: string, args: readonly Value[], pid = PID): number | null {
+    return this.#outcome(name, args, pid)?.[0] ?? null;
+  }
+
+  #outcome(name: string, args: readonly Value[], pid = PID): readonly number[] | null {
     return this.#sink.operation({ line: this.#line, pid, name, args, result: NO_RESULT });
   }
 }

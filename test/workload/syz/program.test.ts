@@ -17,7 +17,7 @@ function read(text: string, lenient = false): { operations: string[]; skipped: s
     {
       operation: (operation) => {
         operations.push(printed(operation));
-        return 3;
+        return operation.name.startsWith('pipe') ? [3, 4] : [3];
       },
       skipped: (reason) => void skipped.push(reason),
     },
@@ -46,7 +46,7 @@ describe('the executor', () => {
       {
         operation: (operation) => {
           found.push(printed(operation));
-          return 0;
+          return [0];
         },
         skipped: () => undefined,
       },
@@ -68,7 +68,7 @@ describe('the executor', () => {
       {
         operation: (operation) => {
           found.push(printed(operation));
-          return operation.name === 'store' ? null : 0;
+          return operation.name === 'store' ? null : [0];
         },
         skipped: () => undefined,
       },
@@ -121,13 +121,55 @@ describe('a call', () => {
         'store(0x20000080, 255)',
       ],
     ],
-    ['pipe(&(0x7f0000000040)={<r0=>0xffffffffffffffff, <r1=>0xffffffffffffffff})', []],
+    ['x(&(0x7f0000000040)={<r0=>0xffffffffffffffff, <r1=>0xffffffffffffffff})', []],
     ["x(&AUTO='a', AUTO)", []],
     ['x(&(0x7f0000000040)="$eJwBAAD//wAAAAE=")', []],
   ])('stores what its arguments point to: %s', (text, expected) => {
     expect(operations(text)).toEqual(expected.map((each) => `1 ${each}`));
   });
 
+  it('that gives two descriptors has them written to memory, and goes on with them', () => {
+    expect(
+      operations(
+        'pipe2(&(0x7f0000000ffc)={<r0=>0xffffffffffffffff, <r1=>0xffffffffffffffff}, 0x800)\nclose(r1)\npipe(&(0x7f0000000000))\npipe(&AUTO)',
+      ),
+    ).toEqual([
+      ...['1 kernel_fault(0x20000ffc, W)', '1 kernel_fault(0x20001003, W)', '1 pipe2(2048)'],
+      ...['1 store(0x20000ffc, 3)', '1 store(0x20000ffd, 0, 3)', '1 store(0x20001000, 4)', '1 store(0x20001001, 0, 3)'],
+      '1 close(4)',
+      ...['1 kernel_fault(0x20000000, W)', '1 kernel_fault(0x20000007, W)', '1 pipe2(0)'],
+      ...['1 store(0x20000000, 3)', '1 store(0x20000001, 0, 3)', '1 store(0x20000004, 4)', '1 store(0x20000005, 0, 3)'],
+    ]);
+    // What cannot be written to gets no pipe; its resources are -1.
+    const none: string[] = [];
+    const parser = new SyzParser(
+      {
+        operation: (operation) => {
+          none.push(printed(operation));
+          return operation.name === 'kernel_fault' ? null : [3];
+        },
+        skipped: () => undefined,
+      },
+      { lenient: false },
+    );
+    parser.line('pipe(&(0x10000)={<r0=>0xffffffffffffffff, <r1=>0xffffffffffffffff})', 1);
+    parser.line('close(r0)', 2);
+    expect(none.slice(3)).toEqual(['1 kernel_fault(0x10000, W)', '1 close(0xffffffffffffffff)']);
+  });
+  it('with lists of buffers hands them on', () => {
+    const list = '&(0x7f0000000040)=[{&(0x7f0000000080)="ff", 0x1}, {&(0x7f0000001000/0x1000)=nil, 0x1000}]';
+    const printedList = '[{iov_base=536871040, iov_len=1}, {iov_base=536875008, iov_len=4096}]';
+    expect(operations(`vmsplice(0x4, ${list}, 0x2, 0x2)`).at(-1)).toBe(
+      `1 vmsplice(4, ${printedList}, 2, SPLICE_F_NONBLOCK)`,
+    );
+    expect(operations(`process_vm_readv(0x1, ${list}, 0x2, ${list}, 0x2, 0x0)`).at(-1)).toBe(
+      `1 process_vm_readv(1, ${printedList}, 2, ${printedList}, 2, 0)`,
+    );
+    expect(operations('vmsplice(0x4, 0x0, 0x2, 0x0)')).toEqual(['1 vmsplice(4, NULL, 2, 0)']);
+    expect(read('vmsplice(0x4, &(0x7f0000000040)=[0x1], 0x1, 0x0)').skipped).toEqual([
+      'vmsplice: a buffer is not told',
+    ]);
+  });
   it('that is not about memory, or whose arguments nobody knows, is counted by name', () => {
     const text = [
       'r0 = socket$inet(0x2, 0x1, 0x0)',
