@@ -129,6 +129,7 @@ export class Run implements Kernel {
     try {
       if (operation.unfinished === true && !isModelled(name)) return null;
       if (name === 'check') return this.#check(operation);
+      if (OF_BLOCKS.has(name)) return refuseBlock(name);
       return this.#drive(runCall(this, call));
     } catch (error) {
       if (!(error instanceof NotModelledError) || !this.#lenient) throw located(error, operation);
@@ -260,10 +261,19 @@ export class Run implements Kernel {
   }
 }
 
+const OF_BLOCKS: ReadonlySet<string> = new Set(['parallel', 'end_parallel', 'steps', 'schedule']);
+
+/** Who runs the lines of a block is for an explorer of schedules to choose; a lenient run does them in order, and counts the block once. */
+function refuseBlock(name: string): null {
+  if (name === 'parallel') throw new NotModelledError('a parallel block, which needs the explorer of schedules');
+  return null;
+}
+
 const AFTER_EXIT: ReadonlySet<string> = new Set(['exited', 'killed', 'tlb_finish_mmu', 'signal']);
 
-/** The number a call gave, for programs that go on with it; null if it failed. */
-export const resultOf = (got: Got): number | null => (got !== null && 'value' in got ? got.value : null);
+/** What a call gave, for programs that go on with it: its number, or the descriptors of both ends of a pipe; null if it failed. */
+export const resultOf = (got: Got): readonly number[] | null =>
+  got !== null && 'value' in got ? (got.fds ?? [got.value]) : null;
 
 /** Outcome of a call in words. */
 export function gotText(got: Got): string {

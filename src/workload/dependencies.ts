@@ -124,6 +124,7 @@ function needsOf(operations: readonly Operation[]): readonly Need[] {
   const files = new Map<string, number>();
   const blocked = new Map<number, number>();
   const blocks: number[] = [];
+  const steps = new Map<string, number>();
   const found = operations.map((operation, index) => {
     const { pid, name, args, result } = operation;
     const needs: (number | undefined)[] = [];
@@ -134,7 +135,8 @@ function needsOf(operations: readonly Operation[]): readonly Need[] {
     if (path !== null && isText(path)) needs.push(files.get(path.text));
     if (name === 'wait4' && typeof args[0] === 'number') needs.push(exits.get(args[0]), makers.get(args[0]));
     if (name === 'resumed' && pid !== null) needs.push(blocked.get(pid));
-    if (name === 'end_parallel') needs.push(blocks.at(-1));
+    if (name === 'end_parallel' || name === 'steps') needs.push(blocks.at(-1));
+    if (name === 'schedule') needs.push(...stepNames(operation).map((step) => steps.get(step)));
     const at = fdArgument(operation);
     const descriptor = at < 0 ? -1 : (descriptors.get(pid ?? 0, Number(args[at])) ?? -1);
     if (descriptor >= 0) needs.push(Math.floor(descriptor));
@@ -148,15 +150,26 @@ function needsOf(operations: readonly Operation[]): readonly Need[] {
     if (name === 'inode' && first !== null && isText(first)) files.set(first.text, index);
     if (operation.unfinished === true && pid !== null) blocked.set(pid, index);
     if (name === 'parallel') blocks.push(index);
+    if (name === 'steps') for (const step of stepNames(operation)) steps.set(step, index);
     return { operations: needs.filter((each) => each !== undefined), descriptor, made };
   });
-  // A block needs its end as well.
-  const ends = operations.flatMap(({ name }, index) => (name === 'end_parallel' ? [index] : []));
-  return found.map((need, index) =>
-    operations[index]?.name === 'parallel'
-      ? { ...need, operations: [...need.operations, ...ends.filter((end) => end > index).slice(0, 1)] }
-      : need,
-  );
+  return found.map((need, index) => {
+    const later = laterNeed(operations, index);
+    return later < 0 ? need : { ...need, operations: [...need.operations, later] };
+  });
+}
+
+/** A block needs its end as well, and names of steps the line that they are steps of. -1 for what needs nothing behind it. */
+function laterNeed(operations: readonly Operation[], index: number): number {
+  const { name, pid } = operations[index] as Operation;
+  if (name === 'parallel') return operations.findIndex((each, at) => at > index && each.name === 'end_parallel');
+  if (name === 'steps') return operations.findIndex((each, at) => at > index && each.pid === pid);
+  return -1;
+}
+
+/** The steps that `steps` names or `schedule` orders. */
+function stepNames({ args: [text = null] }: Operation): readonly string[] {
+  return text !== null && isText(text) ? text.text.split(' ').map((step) => step.replace(/=.*/, '')) : [];
 }
 
 /**

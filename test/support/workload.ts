@@ -19,6 +19,8 @@ export interface WorkloadOptions {
   readonly with?: readonly string[];
   readonly without?: readonly string[];
   readonly recorded?: boolean;
+  /** Counts what is not modelled instead of throwing. */
+  readonly lenient?: boolean;
   readonly machine?: Partial<MachineSettings>;
 }
 
@@ -106,7 +108,7 @@ export function runWorkload(text: string, options: WorkloadOptions = {}): Ran {
       behaviours,
       machine: { ...DEFAULT_MACHINE, ...options.machine },
       recorded: options.recorded ?? false,
-      lenient: false,
+      lenient: options.lenient ?? false,
       check,
     },
     [{ event: (event) => events.push(event), endOperation: (_operation, got) => gots.push(got) }],

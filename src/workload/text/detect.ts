@@ -9,7 +9,7 @@ const LINE_LENGTH_MAX = 4096;
 /** Forms of workloads that are also names of system calls. */
 const ALSO_SYSCALLS: ReadonlySet<string> = new Set(['unshare', 'swapon', 'swapoff', 'sysfs']);
 
-const BLOCK = /^(?:\d+\s+)?check\s|^parallel\s*\{|^schedule\s|^\}/;
+const BLOCK = /^(?:\d+\s+)?(?:check|steps)\s|^parallel\s*\{|^schedule\s|^\}/;
 const CALL = /^(?:\d+\s+)?([A-Za-z_]\w*)\(/;
 /** A result that is a name: strace prints numbers and question marks. */
 const NAMED_RESULT = /\)\s*=\s*[A-Za-z[][^"]*$/;

@@ -43,6 +43,7 @@ function printForm({ name, args, result }: Operation): string | null {
   switch (name) {
     case 'check':
     case 'schedule':
+    case 'steps':
       return `${name} ${first !== null && isText(first) ? first.text : ''}`;
     case 'parallel':
       return 'parallel {';

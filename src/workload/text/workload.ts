@@ -6,11 +6,13 @@ import type { LineParser, Operation, OperationSink } from '../operation.js';
 import { CallScanner } from './call.js';
 import { CALLS, nearestCall } from './calls.js';
 import { inputError, readExit, readResumed, readSignal, unfinishedAt } from './line.js';
+import { ParallelBlocks } from './parallel.js';
 import { ScanError } from './scanner.js';
 import { RecordingParser } from './strace.js';
 
 const DIGITS = /\s*(\d+)\s+/y;
-const LABEL = /([A-Za-z]\w*):\s/y;
+/** `g1: ` before a call names its only step. */
+const LABEL = /([A-Za-z]\w*):\s+/y;
 const CALL_NAME = /([A-Za-z_]\w*)\s*/y;
 
 /** How a text is to be read. */
@@ -48,7 +50,7 @@ class WorkloadParser implements LineParser {
   readonly #sink: OperationSink;
   readonly #lenient: boolean;
   readonly #calls = new CallScanner(false);
-  #parallelLine = 0;
+  readonly #blocks = new ParallelBlocks();
   /** Whether tasks are named: on every line or on none. */
   #withPids: boolean | null = null;
 
@@ -66,8 +68,11 @@ class WorkloadParser implements LineParser {
   }
 
   end(): void {
-    if (this.#parallelLine === 0) return;
-    this.#refuse(new InputError({ line: this.#parallelLine }, 'parallel block without "}"'), this.#parallelLine);
+    try {
+      this.#blocks.end();
+    } catch (error) {
+      this.#refuse(error, error instanceof InputError ? (error.place.line ?? 0) : 0);
+    }
   }
 
   #refuse(error: unknown, line: number): void {
@@ -83,6 +88,10 @@ class WorkloadParser implements LineParser {
     const pid = digits === undefined ? null : Number(digits);
     const body = digits === undefined ? text.length - text.trimStart().length : DIGITS.lastIndex;
     if (pid !== null && (pid < 1 || !Number.isSafeInteger(pid))) throw new ScanError(0, 'not a PID');
+    if (text.startsWith('steps', body) && /^\s?$/.test(text.charAt(body + 5))) {
+      this.#steps(line, pid, text.slice(body + 6), body + 6);
+      return;
+    }
     if (text.startsWith('check', body) && /\s/.test(text.charAt(body + 5))) {
       this.#deliver(line, pid, 'check', [{ text: text.slice(body + 6).trim() }]);
     } else if (text.startsWith('<...', body)) {
@@ -99,26 +108,31 @@ class WorkloadParser implements LineParser {
   /** `parallel {`, `}` and `schedule ...`. */
   #block(text: string, column: number, line: number): boolean {
     if (/^parallel\s*\{$/.test(text)) {
-      if (this.#parallelLine !== 0) throw new ScanError(column, 'parallel blocks do not nest');
-      this.#parallelLine = line;
+      this.#blocks.begin(line, column);
       this.#deliver(line, null, 'parallel', []);
     } else if (text === '}') {
-      if (this.#parallelLine === 0) throw new ScanError(column, '"}" without a parallel block');
-      this.#parallelLine = 0;
+      const problem = this.#blocks.close(column);
       this.#deliver(line, null, 'end_parallel', []);
+      if (problem !== null) throw problem;
     } else if (/^schedule\s/.test(text)) {
-      this.#deliver(line, null, 'schedule', [{ text: text.slice(9).trim() }]);
+      this.#deliver(line, null, 'schedule', [{ text: this.#blocks.schedule(text.slice(9), column + 9) }]);
     } else return false;
     return true;
   }
 
-  #call(text: string, line: number, body: number, pid: number | null): void {
-    LABEL.lastIndex = body;
+  /** `PID steps g1 g2`, or `PID g1: call(...)`. */
+  #steps(line: number, pid: number | null, names: string, column: number): void {
+    this.#deliver(line, pid, 'steps', [{ text: this.#blocks.name(pid, names, line, column) }]);
+  }
+
+  #call(text: string, line: number, start: number, pid: number | null): void {
+    LABEL.lastIndex = start;
     const label = LABEL.exec(text)?.[1];
-    if (label !== undefined) throw new ScanError(body, `step labels are not modelled yet: ${label}`);
+    if (label !== undefined) this.#steps(line, pid, label, start);
+    const body = label === undefined ? start : LABEL.lastIndex;
     CALL_NAME.lastIndex = body;
     const name = CALL_NAME.exec(text)?.[1];
-    if (name === undefined) throw new ScanError(body, 'expected a call, check, parallel or schedule');
+    if (name === undefined) throw new ScanError(body, 'expected a call, check, steps, parallel or schedule');
     const at = CALL_NAME.lastIndex;
     const call = CALLS.get(name);
     if (call === undefined) {
@@ -126,7 +140,9 @@ class WorkloadParser implements LineParser {
       throw new ScanError(body, `unknown call ${name}${nearest === null ? '' : `; did you mean ${nearest}?`}`);
     }
     if (text.charAt(at) !== '(') throw new ScanError(at, `expected "(" behind ${name}`);
-    const actor = pid === null && call.kind === 'machine' ? null : this.#task(pid, line);
+    const byMachine = pid === null && call.kind === 'machine';
+    this.#blocks.call(pid, byMachine, body);
+    const actor = byMachine ? null : this.#task(pid, line);
     const trimmed = text.trimEnd();
     const mark = unfinishedAt(trimmed);
     if (mark < 0) this.#calls.call(name, text, at + 1, false);

@@ -132,11 +132,19 @@ describe('a printed operation', () => {
       { line, pid: 5, name: 'resumed', args: [word_('load')], result: { kind: 'value', value: 1 } },
       { line, pid: null, name: 'check', args: [{ text: 'page(1,A..A+H).present == 4' }], result: none },
       { line, pid: 2, name: 'check', args: [{ text: 'a' }], result: none },
-      { line, pid: null, name: 'schedule', args: [{ text: '1@a 2@b' }], result: none },
       { line, pid: null, name: 'sysctl', args: [{ text: 'vm.nr_hugepages' }, 8], result: none },
     ];
     for (const operation of handWritten) expect(parseWorkload(printOperation(operation))).toEqual([operation]);
-    expect(parseWorkload('parallel {\n}').map(printOperation)).toEqual(['parallel {', '}']);
+    const block = [
+      'parallel {',
+      '1 steps a b=gup-fast:G5',
+      '1 store(A, 1)',
+      '2 steps c',
+      '2 load(A)',
+      '}',
+      'schedule a c b',
+    ];
+    expect(parseWorkload(block.join('\n')).map(printOperation)).toEqual(block);
   });
 
   it('reads back equal in every operation of the perf importer', () => {

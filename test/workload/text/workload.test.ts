@@ -67,16 +67,31 @@ describe('a hand-written workload', () => {
   });
 
   it('may check, run in parallel and schedule', () => {
-    const text =
-      'check rsvd == rsvd@start\n1 check a == 1 # one\nparallel {\n1 store(A, 1) # s1\n}\nschedule 1@s1 2@g1';
-    const operations = parseWorkload(text);
+    const text = [
+      'check rsvd == rsvd@start',
+      '1 check a == 1 # one',
+      'parallel {',
+      '1  steps  s1 s2=gup-fast:G5   # two steps',
+      '1 store(A, 1)',
+      '2 g1: load(A)',
+      'steps r1',
+      'reclaim(A, P)',
+      '}',
+      'schedule 1@s1  g1 s2 r1',
+    ];
+    const operations = parseWorkload(text.join('\n'));
     expect(operations.map(({ pid, name, args }) => [pid, name, args])).toEqual([
       [null, 'check', [{ text: 'rsvd == rsvd@start' }]],
       [1, 'check', [{ text: 'a == 1' }]],
       [null, 'parallel', []],
+      [1, 'steps', [{ text: 's1 s2=gup-fast:G5' }]],
       [1, 'store', [{ ref: 'A', add: 0 }, 1]],
+      [2, 'steps', [{ text: 'g1' }]],
+      [2, 'load', [{ ref: 'A', add: 0 }]],
+      [null, 'steps', [{ text: 'r1' }]],
+      [null, 'reclaim', [{ ref: 'A', add: 0 }, 4096]],
       [null, 'end_parallel', []],
-      [null, 'schedule', [{ text: '1@s1 2@g1' }]],
+      [null, 'schedule', [{ text: 's1 g1 s2 r1' }]],
     ]);
   });
 
@@ -126,7 +141,7 @@ describe('bad workloads', () => {
     ['1 mnap(NULL, P)', '<input>:1:3: unknown call mnap; did you mean mmap?'],
     ['1 frobnicate_everything()', '<input>:1:3: unknown call frobnicate_everything'],
     ['0 brk(0)', '<input>:1:1: not a PID'],
-    ['1', '<input>:1:1: expected a call, check, parallel or schedule'],
+    ['1', '<input>:1:1: expected a call, check, steps, parallel or schedule'],
     ['1 brk', '<input>:1:6: expected "(" behind brk'],
     ['1 brk(0', '<input>:1:8: expected "," or ")"'],
     ['1 brk(0,', '<input>:1:9: the line ends where a value should stand'],
@@ -136,8 +151,22 @@ describe('bad workloads', () => {
     ['1 brk(12abc)', '<input>:1:9: a letter inside a number'],
     ['1 swap_out(shmem page)', '<input>:1:18: unexpected "page)"'],
     ['1 open("x', '<input>:1:10: string without end'],
-    ['1 g1: store(A, 1)', '<input>:1:3: step labels are not modelled yet: g1'],
-    ['g1: 1 store(A, 1)', '<input>:1:1: step labels are not modelled yet: g1'],
+    ['1 g1: store(A, 1)', '<input>:1:3: steps are named inside parallel blocks'],
+    ['g1: 1 store(A, 1)', '<input>:1:1: steps are named inside parallel blocks'],
+    ['parallel {\n1 steps', '<input>:2:9: expected the names of steps'],
+    ['parallel {\n1 steps  ', '<input>:2:9: expected the names of steps'],
+    ['parallel {\n1 steps g1 G2', "<input>:2:12: 'G2' is no step: write g1, or g1=gup-fast:G3"],
+    ['parallel {\n1 steps g1 g2=5', "<input>:2:12: 'g2=5' is no step: write g1, or g1=gup-fast:G3"],
+    ['parallel {\n1 steps g1\n1 store(A, 1)\n2 g1: store(A, 1)', '<input>:4:3: step g1 is named twice'],
+    ['parallel {\n1 steps g1\n1 steps g2', '<input>:3:9: task 1 has not done what was named before'],
+    ['parallel {\n1 steps g1\n2 store(A, 1)\n}', '<input>:2: steps of task 1 without a line that does them'],
+    ['parallel {\nstore(A, 1)', '<input>:2:1: a line of a parallel block names its task'],
+    ['schedule g1', '<input>:1:10: a schedule stands right behind its parallel block'],
+    ['parallel {\n}\n1 brk(0)\nschedule g1', '<input>:4:10: a schedule stands right behind its parallel block'],
+    ['parallel {\n}\nschedule g1', "<input>:3:10: no step of the block is called 'g1'"],
+    ['parallel {\n1 g1: brk(0)\n}\nschedule 2@g1', '<input>:4:10: step g1 is one of task 1'],
+    ['parallel {\n1 g1: brk(0)\n1 g2: brk(0)\n}\nschedule g2 g1', '<input>:5:13: task 1 takes step g1 before g2'],
+    ['parallel {\n1 g1: brk(0)\n}\nschedule g1 g1', '<input>:4:13: task 1 takes step g1 before g1'],
     ['}', '<input>:1:1: "}" without a parallel block'],
     ['parallel {', '<input>:1: parallel block without "}"'],
     ['parallel {\nparallel {\n}', '<input>:2:1: parallel blocks do not nest'],
@@ -146,6 +175,9 @@ describe('bad workloads', () => {
   });
 
   it('are counted instead when the reader is lenient', () => {
+    const dangling = parse('parallel {\n1 steps g1\n}\n1 brk(0)', { recorded: false, lenient: true });
+    expect(dangling.operations.map(({ name }) => name)).toEqual(['parallel', 'steps', 'end_parallel', 'brk']);
+    expect(dangling.skipped).toEqual(['not understood:3']);
     const { operations, skipped } = parse('1 mnap()\n1 brk(0)\n1 brk(', { recorded: false, lenient: true });
     expect(sequence(operations)).toEqual(['1 brk']);
     expect(skipped).toEqual(['not understood:1', 'not understood:3']);
