@@ -352,6 +352,8 @@ export const CATALOGUE: { readonly [T in EventType]: { readonly opcode: number; 
     fields: { mm: 'mm', vpn: 'vpn', pfn: 'pfn', ref: 'int', mapcount: 'int', rssAnon: 'int', freed: 'int' },
   },
   LazyfreeRevoked: { opcode: 89, fields: { pfn: 'pfn' } },
+  GuardMarkersInstalled: { opcode: 110, fields: { mm: 'mm', runs: 'vpnRuns', entry: 'int' } },
+  GuardMarkersRemoved: { opcode: 111, fields: { mm: 'mm', runs: 'vpnRuns' } },
 };
 
 /** Event types by opcode. */

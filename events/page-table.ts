@@ -169,6 +169,19 @@ export interface PagesLazyfreed {
   readonly ref: number;
   readonly lruCpu: number;
 }
+/** `guard_install_set_pte()`: empty entries of one table became guard markers, `entry` each. Runs are [vpn, n]*. */
+export interface GuardMarkersInstalled {
+  readonly type: 'GuardMarkersInstalled';
+  readonly mm: number;
+  readonly runs: readonly number[];
+  readonly entry: number;
+}
+/** `guard_remove_pte_entry()`: guard markers of one table are empty entries again. Runs are [vpn, n]*. */
+export interface GuardMarkersRemoved {
+  readonly type: 'GuardMarkersRemoved';
+  readonly mm: number;
+  readonly runs: readonly number[];
+}
 
 export type PageTableEvent =
   | PageTableAllocated
@@ -185,4 +198,6 @@ export type PageTableEvent =
   | PtesZapped
   | GatherFlushed
   | PtesMoved
-  | PagesLazyfreed;
+  | PagesLazyfreed
+  | GuardMarkersInstalled
+  | GuardMarkersRemoved;

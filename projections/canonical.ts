@@ -5,6 +5,8 @@ import {
   PTE_PRESENT,
   PTE_UFFD_WP,
   forEachPte,
+  isGuardPteMarker,
+  isPteMarker,
   isSwapPte,
   isZeroPte,
   ptePfn,
@@ -33,7 +35,7 @@ import { VM_EXEC, VM_GROWSDOWN, VM_LOCKED, VM_MAYSHARE, VM_READ, VM_WRITE } from
 export interface CanonicalPage {
   /** Bytes. */
   readonly addr: number;
-  readonly kind: 'present' | 'zero' | 'special' | 'swap';
+  readonly kind: 'present' | 'zero' | 'special' | 'swap' | 'marker';
   readonly level: 'pte';
   /** Number in order of first appearance, `Z` for the zero page. */
   readonly frame?: number | 'Z';
@@ -56,6 +58,8 @@ export interface CanonicalPage {
   /** Of a swap entry: number of its slot in order of first appearance, and whether it is exclusive. */
   readonly slot?: number;
   readonly excl_entry?: boolean;
+  /** Of a marker: whoever touches the page gets a signal. */
+  readonly guard?: boolean;
 }
 
 export interface CanonicalVma {
@@ -185,6 +189,11 @@ export function canonicalPage(
     printed.kind = 'swap';
     printed.slot = slotOf(swpOffset(entry));
     printed.excl_entry = pteSwpExclusive(entry);
+    return printed;
+  }
+  if (isPteMarker(entry)) {
+    printed.kind = 'marker';
+    printed.guard = isGuardPteMarker(entry);
     return printed;
   }
   if (pteSpecial(entry) || !ptePresent(entry)) {

@@ -222,7 +222,19 @@ export const pageTableReducers: Reducers<PageTableEvent['type']> = {
       }
     }
   },
+  GuardMarkersInstalled(state, { mm, runs, entry }) {
+    writeRuns(mmOf(state, mm), runs, entry);
+  },
+  GuardMarkersRemoved(state, { mm, runs }) {
+    writeRuns(mmOf(state, mm), runs, 0);
+  },
 };
+
+/** Every entry of runs of [vpn, n] is `entry`. */
+function writeRuns(mm: Mm | null, runs: readonly number[], entry: number): void {
+  if (!mm) return;
+  for (let i = 0; i + 1 < runs.length; i += 2) for (let j = 0; j < runs[i + 1]!; j++) setPte(mm, runs[i]! + j, entry);
+}
 
 function takePte(mm: Mm, vpn: number): number {
   const table = addTables(mm, vpn);

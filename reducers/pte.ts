@@ -10,7 +10,7 @@ export const PTE_WRITE = 2;
 /** Dirty in hardware or saved-dirty (x86 bits 6 and 58). */
 export const PTE_DIRTY = 4;
 export const PTE_UFFD_WP = 16;
-/** No struct page is counted behind it: zero page or raw pfn. */
+/** No struct page is counted behind it: zero page, raw pfn, or (neither present nor PTE_PROTNONE) a marker. */
 export const PTE_SPECIAL = 32;
 /** With PTE_SPECIAL: the shared zero page. */
 export const PTE_ZERO = 64;
@@ -20,6 +20,9 @@ export const PTE_PROTNONE = 128;
 export const PTE_SWAP = 256;
 /** With PTE_SWAP: the page belonged to this process alone when it was swapped out. */
 export const PTE_SWP_EXCLUSIVE = 512;
+
+/** `pte_marker` bits: what an entry that leads nowhere says of its page. */
+export const PTE_MARKER_GUARD = 4;
 
 const FLAGS = 1024;
 /** Entries in one table. */
@@ -45,6 +48,15 @@ export const pteSpecial = (entry: number): boolean => (entry & PTE_SPECIAL) !== 
 export const isZeroPte = (entry: number): boolean => (entry & PTE_ZERO) !== 0;
 /** `is_swap_pte()` of an entry that leads to a slot. */
 export const isSwapPte = (entry: number): boolean => (entry & PTE_SWAP) !== 0;
+/** What tells a marker from the other entries without a page: a raw pfn and the zero page are there for the kernel. */
+const MARKER_MASK = PTE_PRESENT | PTE_PROTNONE | PTE_SWAP | PTE_SPECIAL;
+/** `make_pte_marker()`: an entry that leads nowhere, with PTE_MARKER_*. */
+export const makePteMarker = (marker: number): number => mkPte(marker, PTE_SPECIAL);
+/** `is_pte_marker()`. */
+export const isPteMarker = (entry: number): boolean => (entry & MARKER_MASK) === PTE_SPECIAL;
+/** `is_guard_pte_marker()`: whoever touches the page gets a signal. */
+export const isGuardPteMarker = (entry: number): boolean =>
+  isPteMarker(entry) && (ptePfn(entry) & PTE_MARKER_GUARD) !== 0;
 /** `pte_swp_exclusive()`. */
 export const pteSwpExclusive = (entry: number): boolean => (entry & PTE_SWP_EXCLUSIVE) !== 0;
 /** `swp_offset()`: the slot that a swap entry leads to. */

@@ -11,6 +11,8 @@ export const VM_MAYEXEC = 0x40;
 export const VM_MAYSHARE = 0x80;
 export const VM_GROWSDOWN = 0x100;
 export const VM_PFNMAP = 0x400;
+/** Guard markers were set in it, and may be there still. */
+export const VM_MAYBE_GUARD = 0x800;
 export const VM_LOCKED = 0x2000;
 export const VM_IO = 0x4000;
 export const VM_SEQ_READ = 0x8000;
@@ -28,6 +30,8 @@ export const VM_NOHUGEPAGE = 0x40000000;
 
 /** `VM_SPECIAL`: never merged, never locked. */
 export const VM_SPECIAL = VM_IO | VM_DONTEXPAND | VM_PFNMAP;
+/** `VM_STICKY`: VMAs merge whether they have it or not, and what came of them has it if one had. */
+export const VM_STICKY = VM_MAYBE_GUARD;
 export const VM_ACCESS = VM_READ | VM_WRITE | VM_EXEC;
 
 /** `is_cow_mapping()`: private and may become writable. */

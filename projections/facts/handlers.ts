@@ -120,6 +120,8 @@ export const factHandlers: Projection<Facts>['on'] = {
       for (let j = 0; j < (runs[i + 1] as number); j++)
         mappings.write(space, newVpn + (runs[i] as number) + j, entries[next++] as number);
   },
+  GuardMarkersInstalled: (facts, { mm, runs, entry }) => writeVpnRuns(facts, mm, runs, entry),
+  GuardMarkersRemoved: (facts, { mm, runs }) => writeVpnRuns(facts, mm, runs, 0),
   PagesLazyfreed(facts, { mm, runs, lruCpu }) {
     const space = facts.mappings.of(mm);
     if (!space) return;
@@ -239,6 +241,11 @@ export const factHandlers: Projection<Facts>['on'] = {
 function writeOne(facts: Facts, event: { readonly mm: number; readonly vpn: number; readonly entry: number }): void {
   const space = facts.mappings.of(event.mm);
   if (space) facts.mappings.write(space, event.vpn, event.entry);
+}
+
+/** Every entry of runs of [vpn, n] is `entry`. */
+function writeVpnRuns(facts: Facts, mm: number, runs: readonly number[], entry: number): void {
+  forEachFrame(runs, 2, 0, (vpn) => writeOne(facts, { mm, vpn, entry }));
 }
 
 function dropHolder(facts: Facts, holder: number): void {

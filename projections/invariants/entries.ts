@@ -1,7 +1,7 @@
 // Rules on single page-table entries.
-import { isZeroPte, pteWrite } from '../../reducers/pte.js';
+import { isGuardPteMarker, isZeroPte, pteWrite } from '../../reducers/pte.js';
 import { PG_ANON, PG_ANON_EXCLUSIVE } from '../../reducers/state.js';
-import { VM_SHARED, VM_WRITE, linearPageIndex } from '../../reducers/vma.js';
+import { VM_MAYBE_GUARD, VM_SHARED, VM_WRITE, linearPageIndex } from '../../reducers/vma.js';
 import type { EntryInvariant } from './invariant.js';
 
 const rule = { about: 'entry', since: 'all', aliases: [], needs: [], knownBroken: [], at: 'event' } as const;
@@ -121,6 +121,20 @@ export const entryInvariants: readonly EntryInvariant[] = [
       if (facts.frames.mappers[pfn]! < 2) return null;
       const times = facts.mappings.timesMapped(pfn, mm);
       return times < 2 ? null : { expected: 1, found: times };
+    },
+  },
+  {
+    ...rule,
+    name: 'guard-copied-by-fork',
+    formula: 'a VMA with a guard marker has an anon_vma or VM_MAYBE_GUARD, by which fork knows to copy it',
+    source: 'madvise_guard_install(), vma_needs_copy()',
+    severity: 1,
+    since: '6.13',
+    of: 'special',
+    check({ entry, vma }) {
+      if (!isGuardPteMarker(entry) || vma === null) return null;
+      if (vma.anonVma !== 0 || (vma.flags & VM_MAYBE_GUARD) !== 0) return null;
+      return { expected: 'an anon_vma or VM_MAYBE_GUARD', found: 'neither' };
     },
   },
   {

@@ -1,5 +1,5 @@
 // Rules on events: what one commit may do to what it meets.
-import { PTE_WRITE, PTRS_PER_PTE } from '../../reducers/pte.js';
+import { PTE_WRITE, PTRS_PER_PTE, isGuardPteMarker, mkPte } from '../../reducers/pte.js';
 import type { InodeView } from '../../reducers/state.js';
 import { PG_ANON, rssPages } from '../../reducers/state.js';
 import { VM_SHARED } from '../../reducers/vma.js';
@@ -50,6 +50,9 @@ const filePages = (inode: InodeView): number =>
 
 /** Calls that get a page ready before they make the file longer: SGP_WRITE, FGP_WRITEBEGIN. */
 const WRITES: ReadonlySet<string> = new Set(['write', 'pwrite64']);
+
+/** Calls that take memory away and no mapping. */
+const KEEPS_MAPPINGS: ReadonlySet<string> = new Set(['madvise', 'ftruncate', 'fallocate']);
 
 export const eventInvariants: readonly EventInvariant[] = [
   {
@@ -159,6 +162,27 @@ export const eventInvariants: readonly EventInvariant[] = [
           report({ kind: 'entry', mm, vpn: found }, { expected: 'an empty entry', found: 'one that is not' });
           return false;
         });
+      },
+    },
+  },
+  {
+    ...rule,
+    name: 'guard-stays',
+    aliases: ['guard-sticky'],
+    formula:
+      'giving up memory or cutting a file leaves guard markers where they are: only unmapping and MADV_GUARD_REMOVE take them away',
+    source: 'zap_nonpresent_ptes(); madvise(2)',
+    severity: 1,
+    since: '6.13',
+    before: {
+      PtesZapped({ mm, special }, { operation }, report) {
+        if (!KEEPS_MAPPINGS.has(operation?.name ?? '')) return;
+        for (let i = 0; i + 3 < special.length; i += 4)
+          if (isGuardPteMarker(mkPte(special[i + 1] as number, special[i + 3] as number)))
+            report(
+              { kind: 'entry', mm, vpn: special[i] as number },
+              { expected: 'a guard marker', found: 'none any more' },
+            );
       },
     },
   },

@@ -33,6 +33,7 @@ const PAGE_FIELDS = [
   'swapcache',
   'slot',
   'excl_entry',
+  'guard',
 ];
 
 /** Arguments of a subject: pid and address, or the address alone. */

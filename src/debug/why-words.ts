@@ -83,6 +83,10 @@ export function storyOf(event: KernelEvent, focus: Focus, who: Who): string {
       return changedEntries('mprotect changed the flags of the entry', event, focus, who);
     case 'PagesLazyfreed':
       return changedEntries('MADV_FREE cleaned the entry', event, focus, who);
+    case 'GuardMarkersInstalled':
+      return `${who(event.mm)} set a guard marker with MADV_GUARD_INSTALL: touching the page is a signal`;
+    case 'GuardMarkersRemoved':
+      return `${who(event.mm)} took the guard marker away with MADV_GUARD_REMOVE`;
     case 'PtesZapped':
       return changedEntries('the entry was cleared', event, focus, who);
     case 'PtesMoved':

@@ -24,10 +24,13 @@ export const BEHAVIOUR_NAMES = [
   'mprotect-upgrades-exclusive',
   'longterm-pin-unshares-files',
   'map-stack-nohugepage',
+  'guard-markers',
   'dontneed-frees-page-tables',
+  'guard-markers-of-files',
   'merge-refuses-fork-child',
   'mremap-moves-several',
   'fault-around-spares-eof',
+  'guard-vma-flag',
 ] as const;
 export type BehaviourName = (typeof BEHAVIOUR_NAMES)[number];
 
@@ -100,12 +103,26 @@ export const BEHAVIOURS: Readonly<Record<BehaviourName, BehaviourDefinition>> = 
     requires: [],
     aliases: [],
   },
+  'guard-markers': {
+    description: 'MADV_GUARD_INSTALL and MADV_GUARD_REMOVE, on anonymous memory that may be written to.',
+    commit: '662df3e5c376',
+    since: '6.13',
+    requires: [],
+    aliases: ['T-17'],
+  },
   'dontneed-frees-page-tables': {
     description: 'MADV_DONTNEED frees the page tables that its range covers as a whole, at once instead of at munmap.',
     commit: '6375e95f381e',
     since: '6.14',
     requires: [],
     aliases: [],
+  },
+  'guard-markers-of-files': {
+    description: 'Guard markers in mappings of files and in memory that may only be read, too.',
+    commit: 'f807123d578d',
+    since: '6.15',
+    requires: ['guard-markers'],
+    aliases: ['T-17'],
   },
   'merge-refuses-fork-child': {
     description:
@@ -128,6 +145,14 @@ export const BEHAVIOURS: Readonly<Record<BehaviourName, BehaviourDefinition>> = 
     commit: '74207de2ba10',
     since: '6.18',
     requires: [],
+    aliases: [],
+  },
+  'guard-vma-flag': {
+    description:
+      'VM_MAYBE_GUARD says that a mapping may have guard markers: fork copies its entries, and merging minds no difference in it. Before, mappings of files got an anon_vma to be copied.',
+    commit: null,
+    since: '6.18',
+    requires: ['guard-markers-of-files'],
     aliases: [],
   },
 };

@@ -39,7 +39,7 @@ function exitMmap(k: Kernel, mm: number, cpu: number): void {
   updateHiwaterRss(k, mm);
   const { vmas } = mmAt(k.view, mm);
   const gone = vmas.map(({ start, end, flags, anonVma, chain }) => ({ start, end, flags, anonVma, chain }));
-  for (const { start, end, flags } of gone) zapPageRange(k, mm, flags, start, end, cpu);
+  for (const { start, end, flags } of gone) zapPageRange(k, mm, flags, start, end, cpu, 'drop');
   let committed = 0;
   let locked = 0;
   for (const { start, end, flags, anonVma, chain } of gone) {

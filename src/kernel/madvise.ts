@@ -36,6 +36,7 @@ import {
   vmasIn,
 } from '../../reducers/vma.js';
 import { NotModelledError } from '../lib/errors.js';
+import { madviseGuardInstall, madviseGuardRemove } from './guard.js';
 import { faultinPageRange } from './gup.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { EINVAL, ENOMEM, PAGE_SIZE, currentTask, isPageAligned, pageAlignWrapped } from './kernel.js';
@@ -77,8 +78,6 @@ export const MADV = {
 const NOT_MODELLED: Readonly<Record<number, string>> = {
   [MADV.REMOVE]: 'MADV_REMOVE',
   [MADV.COLLAPSE]: 'MADV_COLLAPSE',
-  [MADV.GUARD_INSTALL]: 'MADV_GUARD_INSTALL',
-  [MADV.GUARD_REMOVE]: 'MADV_GUARD_REMOVE',
 };
 
 /** Advice that only changes a VMA's flags: [set, clear]. */
@@ -100,6 +99,10 @@ const FLAG_ADVICE: Readonly<Record<number, readonly [number, number]>> = {
 
 const KNOWN: ReadonlySet<number> = new Set<number>(Object.values(MADV));
 
+/** `madvise_behavior_valid()`. */
+const isKnown = (k: Kernel, advice: number): boolean =>
+  KNOWN.has(advice) && (advice < MADV.GUARD_INSTALL || k.behaviours['guard-markers']);
+
 /** `do_madvise()`. Returns 0 or a negative errno; a hole is -ENOMEM after the rest of the range was treated. */
 export function* doMadvise(
   k: Kernel,
@@ -108,7 +111,7 @@ export function* doMadvise(
   length: number,
   advice: number,
 ): KernelThread<number> {
-  if (!KNOWN.has(advice) || !isPageAligned(start)) return -EINVAL;
+  if (!isKnown(k, advice) || !isPageAligned(start)) return -EINVAL;
   const bytes = pageAlignWrapped(length);
   const end = start + bytes;
   if (end >= 2 ** 64 || (bytes === 0 && length !== 0)) return -EINVAL;
@@ -150,7 +153,7 @@ function madviseVma(
     case MADV.DONTNEED_LOCKED:
       if ((flags & VM_PFNMAP) !== 0 || ((flags & VM_LOCKED) !== 0 && advice === MADV.DONTNEED)) return -EINVAL;
       updateHiwaterRss(k, mm);
-      zapPageRange(k, mm, flags, from, to, currentTask(k, tid).cpu);
+      zapPageRange(k, mm, flags, from, to, currentTask(k, tid).cpu, 'keep');
       if (k.behaviours['dontneed-frees-page-tables']) reclaimPageTables(k, mm, from, to);
       flushGather(k, mm);
       return 0;
@@ -164,6 +167,10 @@ function madviseVma(
       if (!vmaIsAnonymous(vma) || (flags & (VM_LOCKED | VM_PFNMAP)) !== 0) return -EINVAL;
       madviseFree(k, mm, from, to, currentTask(k, tid).cpu);
       return 0;
+    case MADV.GUARD_INSTALL:
+      return madviseGuardInstall(k, mm, vma, from, to, currentTask(k, tid).cpu);
+    case MADV.GUARD_REMOVE:
+      return madviseGuardRemove(k, mm, vma, from, to);
     case MADV.WILLNEED:
       // Swapped pages of anonymous memory are looked for, and what was read goes to the LRU.
       if (vma.inode === 0) {
@@ -202,13 +209,15 @@ function madviseWillneed(k: Kernel, mm: number, start: number, end: number, cpu:
   });
 }
 
-/** `try_to_free_pte()`: page tables that the range covers as a whole are empty now, and go. */
+/** `try_to_free_pte()`: page tables that the range covers as a whole are empty now, and go; but for those that guard markers are left in. */
 function reclaimPageTables(k: Kernel, mm: number, start: number, end: number): void {
   const last = end / PAGE_SIZE;
   const first = Math.ceil(start / PAGE_SIZE / PTRS_PER_PTE) * PTRS_PER_PTE;
   for (let vpn = nextTable(mmAt(k.view, mm), first, last); vpn >= 0;) {
     const vpnEnd = tableEnd(vpn);
-    if (vpnEnd <= last) k.emit({ type: 'PageTablesFreed', mm, vpn, vpnEnd, bytes: TABLE_BYTES });
+    const table = pteTable(mmAt(k.view, mm), vpn) as readonly number[];
+    if (vpnEnd <= last && table.every((entry) => entry === 0))
+      k.emit({ type: 'PageTablesFreed', mm, vpn, vpnEnd, bytes: TABLE_BYTES });
     vpn = nextTable(mmAt(k.view, mm), vpnEnd, last);
   }
 }

@@ -167,10 +167,10 @@ export function unmapMappingRange(
       const start = vma.start + from * PAGE_SIZE;
       const end = vma.start + to * PAGE_SIZE;
       updateHiwaterRss(k, id);
-      if (evenCows) zapPageRange(k, id, vma.flags, start, end, cpu);
+      if (evenCows) zapPageRange(k, id, vma.flags, start, end, cpu, 'keep');
       else
         for (const addr of cachedMappings(k, id, start, end))
-          zapPageRange(k, id, vma.flags, addr, addr + PAGE_SIZE, cpu);
+          zapPageRange(k, id, vma.flags, addr, addr + PAGE_SIZE, cpu, 'keep');
     }
     flushGather(k, id);
   }

@@ -8,6 +8,7 @@ import {
   VM_LOCKED,
   VM_SHARED,
   VM_SPECIAL,
+  VM_STICKY,
   VM_WRITE,
   VM_ACCESS,
   findVmaIndex,
@@ -57,7 +58,7 @@ export function accountVma(k: Kernel, mm: number, flags: number, pages: number, 
 function sameMapping(low: NewVma | VmaView, high: NewVma | VmaView): boolean {
   return (
     low.end === high.start &&
-    low.flags === high.flags &&
+    ((low.flags ^ high.flags) & ~VM_STICKY) === 0 &&
     (low.flags & VM_SPECIAL) === 0 &&
     low.inode === high.inode &&
     low.file === high.file &&
@@ -93,16 +94,26 @@ export function insertVma(k: Kernel, mm: number, wanted: NewVma): void {
     const absorbed = right && bothMerge(prev, next) ? next.start : -1;
     const adopts = wanted.anonVma !== 0 && anonVma === 0 && (absorbed < 0 || next?.anonVma === 0);
     k.emit({ type: 'VmaResized', mm, start, newStart: start, newEnd: wanted.end, newPgoff: pgoff });
+    stick(k, mm, start, wanted.flags);
     if (absorbed >= 0) mergeWithNext(k, mm, start, absorbed);
     if (adopts) adoptAnonVma(k, mm, start, wanted);
   } else if (right) {
     const { start, end, anonVma } = next;
     k.emit({ type: 'VmaResized', mm, start, newStart: wanted.start, newEnd: end, newPgoff: wanted.pgoff });
+    stick(k, mm, wanted.start, wanted.flags);
     if (wanted.anonVma !== 0 && anonVma === 0) adoptAnonVma(k, mm, wanted.start, wanted);
   } else {
     k.emit({ type: 'VmaInserted', mm, ...wanted });
     if (wanted.anonVma !== 0) anonVmaClone(k, wanted.anonVma, wanted.chain);
   }
+}
+
+/** The VMA at `start` took in one with `flags`, of which those stay that stick. */
+function stick(k: Kernel, mm: number, start: number, flags: number): void {
+  const now = mmAt(k.view, mm);
+  const { flags: own } = now.vmas[findVmaIndex(now, start)] as VmaView;
+  if ((flags & ~own & VM_STICKY) !== 0)
+    k.emit({ type: 'VmaFlagsChanged', mm, start, flags: own | (flags & VM_STICKY) });
 }
 
 /** `dup_anon_vma()`: the VMA at `start`, never faulted, took in one that was. */
@@ -122,7 +133,9 @@ function mergeWithNext(k: Kernel, mm: number, start: number, absorbed: number): 
   const { anonVma, chain } = keep;
   const goneAnonVma = gone?.anonVma ?? 0;
   const goneChain = gone?.chain ?? [];
+  const { flags } = high;
   k.emit({ type: 'VmaMerged', mm, start, absorbed, anonVma, chain: [...chain] });
+  stick(k, mm, start, flags);
   if (goneAnonVma !== 0) unlinkAnonVmas(k, goneAnonVma, goneChain);
 }
 
@@ -213,7 +226,7 @@ export function doMunmap(k: Kernel, mm: number, start: number, end: number, cpu:
   splitVma(k, mm, end);
   updateHiwaterRss(k, mm);
   const gone = vmasIn(mmAt(k.view, mm), start, end).map((vma) => ({ ...vma }));
-  for (const vma of gone) zapPageRange(k, mm, vma.flags, vma.start, vma.end, cpu);
+  for (const vma of gone) zapPageRange(k, mm, vma.flags, vma.start, vma.end, cpu, 'drop');
   for (const vma of gone) {
     k.emit({ type: 'VmaRemoved', mm, start: vma.start });
     if (vma.anonVma !== 0) unlinkAnonVmas(k, vma.anonVma, vma.chain);

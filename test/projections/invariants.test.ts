@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { EventOf, EventType, KernelEvent } from '../../events/index.js';
 import { INVARIANTS, INVARIANT_NAMES } from '../../projections/invariants/catalogue.js';
-import { PTE_SWP_EXCLUSIVE } from '../../reducers/pte.js';
+import { PTE_MARKER_GUARD, PTE_SPECIAL, PTE_SWP_EXCLUSIVE } from '../../reducers/pte.js';
 import { VM_LOCKED } from '../../reducers/vma.js';
 import { behavioursOf } from '../../src/kernel/behaviours.js';
 import { auditOf, planted } from '../support/audited.js';
@@ -66,6 +66,11 @@ const PINNED = `
 1 store(A+0x2000, 1)
 1 fork() = 2
 1 pin(A+0x1000, P, FOLL_PIN)`;
+const GUARDED = `
+1 mmap(NULL, 0x2000, RW, PRIV|ANON, -1, 0) = A
+1 store(A, 1)
+1 madvise(A+0x1000, P, MADV_GUARD_INSTALL)
+1 madvise(A, 0x2000, MADV_DONTNEED)`;
 const FOREIGN = `
 1 mmap(NULL, 0x2000, RW, PRIV|ANON, -1, 0) = A
 1 store(A, 1, 0x2000)
@@ -178,6 +183,23 @@ const CASES: readonly Case<EventType>[] = [
     SWAPPED,
     'PageSwappedOut',
     but<'PageSwappedOut'>(() => ({ rssSwap: 0 })),
+  ),
+  wrong(
+    'guard-stays',
+    GUARDED,
+    'PtesZapped',
+    but<'PtesZapped'>(({ runs }) => ({ special: [(runs[0] as number) + 1, PTE_MARKER_GUARD, 1, PTE_SPECIAL] })),
+  ),
+  wrong(
+    'guard-copied-by-fork',
+    GUARDED,
+    'GuardMarkersInstalled',
+    ({ mm, runs: [vpn = 0], ...rest }) => [
+      { type: 'VmaFlagsChanged', mm, start: (vpn - 1) * 4096, flags: 3 },
+      { type: 'VmaAnonVmaSet', mm, start: (vpn - 1) * 4096, anonVma: 0, chain: [] },
+      { ...rest, mm, runs: [vpn, 1] },
+    ],
+    { cause: 'GuardMarkersInstalled' },
   ),
   wrong('load-returns-last-store', FORK, 'PageCopied', nothing, { cause: 'CowPageMapped' }),
   wrong(

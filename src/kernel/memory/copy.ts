@@ -24,6 +24,7 @@ import type { VmaView } from '../../../reducers/state.js';
 import { InodeKind, PG_ANON, PG_ANON_EXCLUSIVE, mmAt, pageAt } from '../../../reducers/state.js';
 import {
   VM_ACCESS,
+  VM_MAYBE_GUARD,
   VM_PFNMAP,
   VM_SHARED,
   VM_WRITE,
@@ -38,7 +39,8 @@ import { lruBatchAdded } from '../swap.js';
 import { pmdAlloc, pteAlloc, pudAlloc } from './tables.js';
 
 /** `vma_needs_copy()`: does the child need this VMA's entries, or will its own faults do? */
-export const vmaNeedsCopy = (vma: VmaView): boolean => vma.anonVma !== 0 || (vma.flags & VM_PFNMAP) !== 0;
+export const vmaNeedsCopy = (vma: VmaView): boolean =>
+  vma.anonVma !== 0 || (vma.flags & (VM_PFNMAP | VM_MAYBE_GUARD)) !== 0;
 
 /** Between which address spaces entries are copied, and where. */
 interface Forking {

@@ -5,6 +5,7 @@
 // reference, and copies where it could have reused.
 import {
   PTE_DIRTY,
+  isPteMarker,
   isSwapPte,
   pteAt,
   pteIndex,
@@ -37,23 +38,42 @@ export function updateHiwaterRss(k: Kernel, mm: number): void {
   if (pages > now.hiwaterRss) k.emit({ type: 'HiwaterRssRaised', mm, pages });
 }
 
+/** What becomes of markers: they go with their mapping (ZAP_FLAG_DROP_MARKER), and stay where only the memory goes. */
+export type Markers = 'drop' | 'keep';
+
 /**
  * `zap_page_range_single()`, one VMA of `unmap_vmas()`: clears the entries of [start, end) bytes, which lie in one VMA with `flags`. Pages stay in the
  * mm's gather until flushGather(); those of a locked VMA wait in `cpu`'s mlock batch as well. mmap_lock held (for read suffices where the
  * VMA stays).
  */
-export function zapPageRange(k: Kernel, mm: number, flags: number, start: number, end: number, cpu: number): void {
+export function zapPageRange(
+  k: Kernel,
+  mm: number,
+  flags: number,
+  start: number,
+  end: number,
+  cpu: number,
+  markers: Markers,
+): void {
   const last = end / PAGE_SIZE;
   for (let vpn = nextTable(mmAt(k.view, mm), start / PAGE_SIZE, last); vpn >= 0;) {
     const stop = Math.min(tableEnd(vpn), last);
     for (let from = vpn; from < stop; from += k.batchMax)
-      zapPteRange(k, mm, flags, from, Math.min(from + k.batchMax, stop), cpu);
+      zapPteRange(k, mm, flags, from, Math.min(from + k.batchMax, stop), cpu, markers);
     if (mmAt(k.view, mm).gather.length >= MAX_GATHER_PAGES) flushGather(k, mm);
     vpn = nextTable(mmAt(k.view, mm), stop, last);
   }
 }
 
-function zapPteRange(k: Kernel, mm: number, vmFlags: number, from: number, to: number, cpu: number): void {
+function zapPteRange(
+  k: Kernel,
+  mm: number,
+  vmFlags: number,
+  from: number,
+  to: number,
+  cpu: number,
+  markers: Markers,
+): void {
   const table = pteTable(mmAt(k.view, mm), from) as readonly number[];
   const runs: number[] = [];
   const special: number[] = [];
@@ -67,7 +87,7 @@ function zapPteRange(k: Kernel, mm: number, vmFlags: number, from: number, to: n
   const base = from - pteIndex(from);
   for (let vpn = from; vpn < to; vpn++) {
     const entry = table[vpn - base] as number;
-    if (entry === 0) continue;
+    if (entry === 0 || (markers === 'keep' && isPteMarker(entry))) continue;
     if (isSwapPte(entry)) {
       swapped.push(vpn);
       continue;

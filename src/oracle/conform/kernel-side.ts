@@ -291,9 +291,9 @@ function deepFields(deep: readonly string[], entry: Word | null, kpageflags: Wor
 }
 
 function absent(pagemap: Word, entry: Word | null, slots: Naming<number>, key: string): Fields {
-  if (pagemap.bit(PM_GUARD)) return { kind: 'marker' };
+  if (pagemap.bit(PM_GUARD)) return { kind: 'marker', guard: true };
   const uffd_wp = pagemap.bit(PM_UFFD_WP);
-  if (!pagemap.bit(PM_SWAPPED)) return { kind: 'marker', uffd_wp };
+  if (!pagemap.bit(PM_SWAPPED)) return { kind: 'marker', guard: false, uffd_wp };
   // Bits 0 to 4 are the number of the swap area, the others the slot: together they tell slots apart.
   return { kind: 'swap', uffd_wp, slot: slots.of(pagemap.frame, key), excl_entry: entry?.bit(PTE_SWP_EXCLUSIVE) };
 }

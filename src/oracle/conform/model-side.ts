@@ -229,6 +229,7 @@ export class ModelSide {
 
   #page(state: KernelView, page: CanonicalPage, entry: number, naming: Naming<number>, key: string): Fields {
     const { kind, writable, uffd_wp, protnone } = page;
+    if (kind === 'marker') return { kind, guard: page.guard };
     if (kind !== 'present') return { kind, writable, uffd_wp };
     const pfn = ptePfn(entry);
     const content = contentDigest(pageAt(state, pfn).content, (inode, index) => this.#baseByte(inode, index));

@@ -5,13 +5,14 @@ import type { Operation } from '../../../workload/operation.js';
 import type { Area, Step } from './area.js';
 import { COW } from './areas/cow.js';
 import { CPU } from './areas/cpu.js';
+import { GUARD } from './areas/guard.js';
 import { GUP } from './areas/gup.js';
 import { MMAP } from './areas/mmap.js';
 import { SWAP } from './areas/swap.js';
 import { THREAD } from './areas/thread.js';
 import { Draft } from './picture.js';
 
-const AREAS: readonly Area[] = [COW, MMAP, THREAD, CPU, GUP, SWAP];
+const AREAS: readonly Area[] = [COW, MMAP, THREAD, CPU, GUP, SWAP, GUARD];
 /** Names of the areas that workloads can be about. */
 export const AREA_NAMES: readonly string[] = AREAS.map(({ name }) => name);
 
