@@ -2,6 +2,7 @@
 import type { AddressSpaceEvent } from './address-space.js';
 import type { FolioEvent } from './folio.js';
 import type { GupEvent } from './gup.js';
+import type { MigrateEvent } from './migrate.js';
 import type { PageTableEvent } from './page-table.js';
 import type { SwapEvent } from './swap.js';
 import type { TaskEvent } from './task.js';
@@ -9,12 +10,20 @@ import type { TaskEvent } from './task.js';
 export type * from './address-space.js';
 export type * from './folio.js';
 export type * from './gup.js';
+export type * from './migrate.js';
 export type * from './page-table.js';
 export type * from './swap.js';
 export type * from './task.js';
 
 /** Everything that can happen. */
-export type KernelEvent = TaskEvent | AddressSpaceEvent | PageTableEvent | FolioEvent | GupEvent | SwapEvent;
+export type KernelEvent =
+  | TaskEvent
+  | AddressSpaceEvent
+  | PageTableEvent
+  | FolioEvent
+  | GupEvent
+  | SwapEvent
+  | MigrateEvent;
 export type EventType = KernelEvent['type'];
 /** The event with that `type`. */
 export type EventOf<T extends EventType> = Extract<KernelEvent, { type: T }>;
@@ -354,6 +363,41 @@ export const CATALOGUE: { readonly [T in EventType]: { readonly opcode: number; 
   LazyfreeRevoked: { opcode: 89, fields: { pfn: 'pfn' } },
   GuardMarkersInstalled: { opcode: 110, fields: { mm: 'mm', runs: 'vpnRuns', entry: 'int' } },
   GuardMarkersRemoved: { opcode: 111, fields: { mm: 'mm', runs: 'vpnRuns' } },
+  FolioIsolated: { opcode: 120, fields: { pfn: 'pfn', ref: 'int' } },
+  MigrationPteSet: {
+    opcode: 121,
+    fields: {
+      mm: 'mm',
+      vpn: 'vpn',
+      pfn: 'pfn',
+      entry: 'int',
+      ref: 'int',
+      mapcount: 'int',
+      exclusive: 'int',
+      dirty: 'int',
+    },
+  },
+  FolioMigrated: {
+    opcode: 122,
+    fields: {
+      pfn: 'pfn',
+      from: 'pfn',
+      flags: 'int',
+      fromFlags: 'int',
+      anonVma: 'anonVma',
+      inode: 'inode',
+      index: 'int',
+      cache: 'cacheRuns',
+      slot: 'int',
+      ref: 'int',
+      fromRef: 'int',
+    },
+  },
+  FolioLruAdded: { opcode: 123, fields: { pfn: 'pfn', flags: 'int', ref: 'int', lruCpu: 'cpu' } },
+  MigrationPteRemoved: {
+    opcode: 124,
+    fields: { mm: 'mm', vpn: 'vpn', pfn: 'pfn', entry: 'int', ref: 'int', mapcount: 'int', exclusive: 'int' },
+  },
 };
 
 /** Event types by opcode. */

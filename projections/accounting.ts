@@ -1,5 +1,5 @@
 // Counters recomputed from first principles: page-table entries, VMAs, caches. Never reads the counters it is compared with.
-import { forEachPte, isSwapPte, ptePfn, ptePresent, pteSpecial, swpOffset } from '../reducers/pte.js';
+import { forEachPte, isMigrationPte, isSwapPte, ptePfn, ptePresent, pteSpecial, swpOffset } from '../reducers/pte.js';
 import type { KernelView, MmView } from '../reducers/state.js';
 import {
   FREE_SLOT,
@@ -10,6 +10,7 @@ import {
   MM_SWAPENTS,
   PG_ANON,
   PG_FREE,
+  PG_SWAPBACKED,
   pageAt,
 } from '../reducers/state.js';
 import { VM_ACCOUNT, VM_LOCKED, vmaPages } from '../reducers/vma.js';
@@ -74,9 +75,13 @@ export function rssOf(state: KernelView, mm: MmView): number[] {
   const rss = [0, 0, 0, 0];
   forEachPte(mm, 0, END_VPN, (_vpn, entry) => {
     if (isSwapPte(entry)) rss[MM_SWAPENTS]!++;
-    if (!ptePresent(entry) || pteSpecial(entry)) return;
+    const migrating = isMigrationPte(entry);
+    if (!migrating && (!ptePresent(entry) || pteSpecial(entry))) return;
     const page = pageAt(state, ptePfn(entry));
-    const shmem = state.inodes[page.mapping]?.kind === InodeKind.shmem;
+    // A page that was moved has no mapping any more while its entries still name it.
+    const shmem = migrating
+      ? (page.flags & PG_SWAPBACKED) !== 0
+      : state.inodes[page.mapping]?.kind === InodeKind.shmem;
     const type = (page.flags & PG_ANON) !== 0 ? MM_ANONPAGES : shmem ? MM_SHMEMPAGES : MM_FILEPAGES;
     rss[type]!++;
   });

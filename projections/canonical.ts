@@ -6,6 +6,7 @@ import {
   PTE_UFFD_WP,
   forEachPte,
   isGuardPteMarker,
+  isMigrationPte,
   isPteMarker,
   isSwapPte,
   isZeroPte,
@@ -35,7 +36,7 @@ import { VM_EXEC, VM_GROWSDOWN, VM_LOCKED, VM_MAYSHARE, VM_READ, VM_WRITE } from
 export interface CanonicalPage {
   /** Bytes. */
   readonly addr: number;
-  readonly kind: 'present' | 'zero' | 'special' | 'swap' | 'marker';
+  readonly kind: 'present' | 'zero' | 'special' | 'swap' | 'migration' | 'marker';
   readonly level: 'pte';
   /** Number in order of first appearance, `Z` for the zero page. */
   readonly frame?: number | 'Z';
@@ -55,7 +56,7 @@ export interface CanonicalPage {
   readonly content?: string;
   /** In the swap cache; only of pages that are. */
   readonly swapcache?: boolean;
-  /** Of a swap entry: number of its slot in order of first appearance, and whether it is exclusive. */
+  /** Of a swap entry: number of its slot in order of first appearance, and whether it is exclusive; so also of a migration entry. */
   readonly slot?: number;
   readonly excl_entry?: boolean;
   /** Of a marker: whoever touches the page gets a signal. */
@@ -194,6 +195,13 @@ export function canonicalPage(
   if (isPteMarker(entry)) {
     printed.kind = 'marker';
     printed.guard = isGuardPteMarker(entry);
+    return printed;
+  }
+  if (isMigrationPte(entry)) {
+    printed.kind = 'migration';
+    printed.frame = frameOf(ptePfn(entry));
+    printed.dirty = (entry & PTE_DIRTY) !== 0;
+    printed.excl_entry = pteSwpExclusive(entry) || pteWrite(entry);
     return printed;
   }
   if (pteSpecial(entry) || !ptePresent(entry)) {

@@ -387,6 +387,11 @@ const EXTRA_STEPS: Partial<Record<EventType, readonly Step[]>> = {
   ],
   SwapEntryCopied: [{ method: 'slot', args: ['slot'] }],
   SwapEntryFreed: [{ method: 'slot', args: ['slot'] }],
+  FolioMigrated: [
+    { method: 'slot', args: ['slot'] },
+    { method: 'cachedAt', args: ['pfn'] },
+    { method: 'cachedAt', args: ['from'] },
+  ],
 };
 
 function stepsOf(type: EventType, shape: EventShape): readonly Step[] {

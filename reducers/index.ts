@@ -4,6 +4,7 @@ import type { EventOf, EventType, KernelEvent } from '../events/index.js';
 import { addressSpaceReducers } from './address-space.js';
 import { folioReducers } from './folio.js';
 import { gupReducers } from './gup.js';
+import { migrateReducers } from './migrate.js';
 import { pageTableReducers } from './page-table.js';
 import type { KernelState, KernelView } from './state.js';
 import { swapReducers } from './swap.js';
@@ -19,6 +20,7 @@ const reducers: Reducers<EventType> = {
   ...folioReducers,
   ...gupReducers,
   ...swapReducers,
+  ...migrateReducers,
 };
 const dispatch = reducers as unknown as Readonly<Record<EventType, (state: KernelState, event: KernelEvent) => void>>;
 

@@ -21,6 +21,9 @@ export const PTE_SWAP = 256;
 /** With PTE_SWAP: the page belonged to this process alone when it was swapped out. */
 export const PTE_SWP_EXCLUSIVE = 512;
 
+/** A migration entry: the page is being moved, the payload is its frame still. */
+export const PTE_MIGRATION = 8;
+
 /** `pte_marker` bits: what an entry that leads nowhere says of its page. */
 export const PTE_MARKER_GUARD = 4;
 
@@ -61,6 +64,13 @@ export const isGuardPteMarker = (entry: number): boolean =>
 export const pteSwpExclusive = (entry: number): boolean => (entry & PTE_SWP_EXCLUSIVE) !== 0;
 /** `swp_offset()`: the slot that a swap entry leads to. */
 export const swpOffset = (entry: number): number => Math.floor(entry / FLAGS);
+/**
+ * `is_migration_entry()`: no page is there while frame `ptePfn()` is moved. PTE_WRITE: writable before, and so exclusive if anonymous;
+ * PTE_SWP_EXCLUSIVE: readable-exclusive; neither: readable. PTE_DIRTY and PTE_UFFD_WP are kept for when it is restored.
+ */
+export const isMigrationPte = (entry: number): boolean => (entry & PTE_MIGRATION) !== 0;
+/** `make_writable_migration_entry()` and its kin: `flags` are PTE_WRITE or PTE_SWP_EXCLUSIVE, PTE_DIRTY, PTE_UFFD_WP. */
+export const migrationPte = (pfn: number, flags: number): number => mkPte(pfn, PTE_MIGRATION | flags);
 export const withFlags = (entry: number, set: number, clear: number): number =>
   entry - pteFlags(entry) + ((pteFlags(entry) & ~clear) | set);
 

@@ -1,6 +1,6 @@
 // Folding events into Facts. What reducers/ do to the state, done again from the events' entries, runs and flags alone.
 import { TABLE_BYTES } from '../../reducers/pte.js';
-import { InodeKind } from '../../reducers/state.js';
+import { InodeKind, PG_DIRTY, PG_SWAPBACKED } from '../../reducers/state.js';
 import type { Projection } from '../projection.js';
 import type { Facts } from './facts.js';
 import { vmaHandlers } from './vma-handlers.js';
@@ -205,6 +205,27 @@ export const factHandlers: Projection<Facts>['on'] = {
     if (freed === 1) facts.free(pfn);
   },
   LazyfreeRevoked: (facts, { pfn }) => setFlags(facts, pfn, FRAME_SWAPBACKED | FRAME_DIRTY, 0),
+  MigrationPteSet(facts, event) {
+    const { pfn, exclusive, dirty } = event;
+    setFlags(facts, pfn, dirty === 1 ? FRAME_DIRTY : 0, exclusive === 0 ? FRAME_EXCLUSIVE : 0);
+    writeOne(facts, event);
+  },
+  FolioMigrated(facts, { pfn, from, flags, fromFlags, anonVma, inode, cache, slot }) {
+    const file = facts.inodes.get(inode);
+    if (anonVma !== 0) facts.becomesAnon(pfn, anonVma, false);
+    else if (file?.kind === InodeKind.shmem && facts.frames.has(pfn)) facts.mappings.setKind(pfn, FrameKind.shmem);
+    copyFlags(facts, pfn, flags);
+    copyFlags(facts, from, fromFlags);
+    for (let i = 0; file && i + 2 < cache.length; i += 3)
+      for (let j = 0; j < (cache[i + 2] as number); j++)
+        facts.cache(file, (cache[i] as number) + j, (cache[i + 1] as number) + j);
+    if (slot >= 0) facts.cacheSwap(slot, pfn);
+  },
+  FolioLruAdded: (facts, { pfn, lruCpu }) => facts.enterBatch(facts.lruAdd, lruCpu, pfn),
+  MigrationPteRemoved(facts, event) {
+    setFlags(facts, event.pfn, event.exclusive === 1 ? FRAME_EXCLUSIVE : 0, 0);
+    writeOne(facts, event);
+  },
   InodeCreated: ({ inodes }, { inode, name, kind }) => void inodes.set(inode, { name, kind, pages: new Map() }),
   PageCacheAdded(facts, { inode, runs, swapbacked, lruCpu }) {
     const target = facts.inodes.get(inode);
@@ -255,6 +276,12 @@ function dropHolder(facts: Facts, holder: number): void {
 
 function setFlags({ frames }: Facts, pfn: number, set: number, clear: number): void {
   if (frames.has(pfn)) frames.flags[pfn] = (frames.flags[pfn]! & ~clear) | set;
+}
+
+/** A frame's flags are `flags` of the state now, but for exclusivity. */
+function copyFlags(facts: Facts, pfn: number, flags: number): void {
+  const set = ((flags & PG_DIRTY) !== 0 ? FRAME_DIRTY : 0) | ((flags & PG_SWAPBACKED) !== 0 ? FRAME_SWAPBACKED : 0);
+  setFlags(facts, pfn, set, FRAME_DIRTY | FRAME_SWAPBACKED);
 }
 
 function dropGather({ gathers, frames }: Facts, mm: number): void {

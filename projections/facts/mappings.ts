@@ -5,6 +5,7 @@ import {
   PTE_WRITE,
   PTRS_PER_PTE,
   TABLE_BYTES,
+  isMigrationPte,
   isSwapPte,
   ptePfn,
   ptePresent,
@@ -37,6 +38,8 @@ export interface MmEntries {
   readonly rss: Int32Array;
   /** Swap entries. */
   swapped: number;
+  /** Migration entries; `rss` counts them as pages of the frame's kind. */
+  migrating: number;
   lastIndex: number;
   lastTable: Table | null;
 }
@@ -89,6 +92,7 @@ export class Mappings {
       puds: new Set(),
       rss: new Int32Array(3),
       swapped: 0,
+      migrating: 0,
       lastIndex: -1,
       lastTable: null,
     };
@@ -123,6 +127,8 @@ export class Mappings {
     } else if (entry === 0) table.used--;
     if (isSwapPte(old)) this.#countSlot(space, old, -1);
     if (isSwapPte(entry)) this.#countSlot(space, entry, 1);
+    if (isMigrationPte(old)) this.#countMigrating(space, old, -1);
+    if (isMigrationPte(entry)) this.#countMigrating(space, entry, 1);
     const oldPfn = mappedPfn(old);
     const pfn = mappedPfn(entry);
     if (oldPfn !== pfn) {
@@ -148,6 +154,12 @@ export class Mappings {
     const exclusive = use.exclusive + (pteSwpExclusive(entry) ? n : 0);
     if (entries === 0) this.#slots.delete(slot);
     else this.#slots.set(slot, { entries, exclusive });
+  }
+
+  #countMigrating(space: MmEntries, entry: number, n: number): void {
+    const pfn = ptePfn(entry);
+    space.migrating += n;
+    if (this.frames.has(pfn)) space.rss[this.frames.kind[pfn] as number]! += n;
   }
 
   /** `count` of the tables that a walk to `vpn` lacks, the highest first. */

@@ -1,6 +1,6 @@
 // Rules on what programs read: the semantic oracles. They hold on every kernel and need no mechanism.
 import { contentText } from '../../reducers/content.js';
-import { isZeroPte } from '../../reducers/pte.js';
+import { isMigrationPte, isZeroPte, ptePfn } from '../../reducers/pte.js';
 import type { Content, KernelView } from '../../reducers/state.js';
 import { cachedPfn, pageAt } from '../../reducers/state.js';
 import { VM_SHARED } from '../../reducers/vma.js';
@@ -67,7 +67,7 @@ export const byteInvariants: readonly EventInvariant[] = [
     name: 'load-returns-last-store',
     aliases: ['child-content'],
     formula:
-      'a page copied on write has the bytes that stood there before; a fresh one those of its file, or zeros; bytes of a mapped page change by stores only',
+      'a page copied on write, or migrated, has the bytes that stood there before; a fresh one those of its file, or zeros; bytes of a mapped page change by stores only',
     source: 'the COW contract',
     before: {
       CowPageMapped({ mm, vpn, pfn }, audited, report) {
@@ -86,6 +86,11 @@ export const byteInvariants: readonly EventInvariant[] = [
         const parents = parentsPfn(audited, mm, vpn);
         const first = (): Bytes | undefined => (inode ? bytesOf(view, cachedPfn(inode, index)) : null);
         expectBytes(audited, report, { mm, vpn }, pfn, parents === null ? first() : bytesOf(view, parents));
+      },
+      MigrationPteRemoved({ mm, vpn, pfn }, audited, report) {
+        const space = audited.facts.mappings.of(mm);
+        const old = space === undefined ? 0 : audited.facts.mappings.at(space, vpn);
+        if (isMigrationPte(old)) expectBytes(audited, report, { mm, vpn }, pfn, bytesOf(audited.view, ptePfn(old)));
       },
       PageCopied: ({ pfn }, audited, report) => replaced(audited, report, pfn),
     },

@@ -5,6 +5,7 @@ import { entryInvariants } from './entries.js';
 import { eventInvariants } from './events.js';
 import { frameInvariants } from './frames.js';
 import { gupInvariants } from './gup.js';
+import { migrateCounterInvariants, migrateEventInvariants } from './migrate.js';
 import { swapEntryInvariants, swapEventInvariants, swapFrameInvariants } from './swap.js';
 import type { BookInvariant, Invariant } from './invariant.js';
 
@@ -44,6 +45,8 @@ export const INVARIANTS: readonly Invariant[] = [
   ...swapEntryInvariants,
   ...swapFrameInvariants,
   ...swapEventInvariants,
+  ...migrateEventInvariants,
+  ...migrateCounterInvariants,
 ];
 
 export const INVARIANT_NAMES: readonly string[] = INVARIANTS.map(({ name }) => name);

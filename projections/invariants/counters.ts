@@ -29,6 +29,8 @@ const MAPPING_EVENTS: readonly EventType[] = [
   'SwapEntryCopied',
   'SwapEntryFreed',
   'LazyfreeDiscarded',
+  'MigrationPteSet',
+  'MigrationPteRemoved',
 ];
 const VMA_EVENTS: readonly EventType[] = [
   'VmaInserted',
@@ -61,7 +63,7 @@ export const counterInvariants: readonly CounterInvariant[] = [
     name: 'rss-equals-ptes',
     aliases: ['rss-anon'],
     formula:
-      'MM_FILEPAGES, MM_ANONPAGES, MM_SHMEMPAGES == entries to such pages (and, while execve runs, pages of its arguments)',
+      'MM_FILEPAGES, MM_ANONPAGES, MM_SHMEMPAGES == entries to such pages, migration entries among them (and, while execve runs, pages of its arguments)',
     source: 'check_mm(): "Bad rss-counter state"',
     severity: 2,
     changedBy: MAPPING_EVENTS,

@@ -1,4 +1,5 @@
 // Rules on pages that are held from outside of page tables: pins, pipes, registered buffers.
+import { isMigrationPte, ptePfn } from '../../reducers/pte.js';
 import { PG_ANON, PG_ANON_EXCLUSIVE, pageAt } from '../../reducers/state.js';
 import type { HeldPage, HolderFacts } from '../facts/facts.js';
 import { FrameKind } from '../facts/frames.js';
@@ -51,7 +52,7 @@ export const gupInvariants: readonly EventInvariant[] = [
     name: 'pin-oracle',
     aliases: ['pin-stability'],
     formula:
-      'while a FOLL_PIN pin (of a file’s page: with FOLL_LONGTERM) is held, no write fault gives its mapping another page',
+      'while a FOLL_PIN pin (of a file’s page: with FOLL_LONGTERM) is held, neither a write fault nor migration gives its mapping another page',
     source: 'Documentation/core-api/pin_user_pages.rst; the COW contract',
     since: '5.19',
     before: {
@@ -59,6 +60,15 @@ export const gupInvariants: readonly EventInvariant[] = [
         const pins = oldPfn < 0 ? 0 : pinsThrough(audited, oldPfn, mm);
         if (pins === 0) return;
         report({ kind: 'entry', mm, vpn }, { expected: `the page that ${pins} pins hold`, found: 'a copy of it' });
+      },
+      MigrationPteRemoved({ mm, vpn, pfn }, audited, report) {
+        const { mappings } = audited.facts;
+        const space = mappings.of(mm);
+        const old = space === undefined ? 0 : mappings.at(space, vpn);
+        const from = isMigrationPte(old) ? ptePfn(old) : pfn;
+        const pins = from === pfn ? 0 : pinsThrough(audited, from, mm);
+        if (pins === 0) return;
+        report({ kind: 'entry', mm, vpn }, { expected: `the page that ${pins} pins hold`, found: 'another frame' });
       },
     },
   },

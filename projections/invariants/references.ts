@@ -49,6 +49,13 @@ export class References {
       case 'SwapRead':
         this.#add(event.pfn, -1, number);
         break;
+      case 'FolioIsolated':
+        this.#add(event.pfn, event.ref, number);
+        break;
+      case 'FolioLruAdded':
+        // The batch has one; what the event does not bring was isolation's.
+        this.#add(event.pfn, event.ref - (event.lruCpu < 0 ? 0 : 1), number);
+        break;
       case 'CowPageMapped':
         this.#add(event.pfn, -1, number);
         if (event.oldPfn >= 0) this.#add(event.oldPfn, 1, number);

@@ -11,6 +11,8 @@ export const vmaText = (vma: CanonicalVma): string =>
 /** What a page is, apart from its place: neighbours that agree are printed as one line. */
 function pageText(page: CanonicalPage): string {
   if (page.kind === 'swap') return page.excl_entry === true ? 'swapped out, exclusive' : 'swapped out';
+  if (page.kind === 'migration')
+    return `being migrated, ${page.writable ? 'writable' : page.excl_entry === true ? 'readable-exclusive' : 'readable'}`;
   if (page.kind !== 'present') return page.kind;
   const words = [page.backing ?? '', page.writable ? 'writable' : 'read-only', page.dirty === true ? 'dirty' : 'clean'];
   if (page.anon_exclusive === true) words.push('exclusive');

@@ -133,6 +133,16 @@ export function storyOf(event: KernelEvent, focus: Focus, who: Who): string {
       return `frame ${event.pfn} of ${who(event.mm)}, given up by MADV_FREE and not written to since, was dropped`;
     case 'LazyfreeRevoked':
       return `frame ${event.pfn}, given up by MADV_FREE, had been written to since: it stays`;
+    case 'FolioIsolated':
+      return `frame ${event.pfn} was taken off the LRU to be moved`;
+    case 'MigrationPteSet':
+      return `the entry of ${who(event.mm)} to frame ${event.pfn} became a migration entry, ${migrationKind(event.entry)} (try_to_migrate)`;
+    case 'FolioMigrated':
+      return `what was frame ${event.from} is now frame ${event.pfn}`;
+    case 'FolioLruAdded':
+      return `frame ${event.pfn} went to CPU ${event.lruCpu}'s batch of new pages`;
+    case 'MigrationPteRemoved':
+      return `${who(event.mm)} got frame ${event.pfn} for its migration entry, ${rights(event.entry)}${event.exclusive === 1 ? ', exclusive' : ''} (remove_migration_pte)`;
     case 'TaskCreated':
       return `task ${event.tid} came into being${event.parent === 0 ? '' : `, child of ${event.parent}`}`;
     case 'TaskMmSwitched':
@@ -143,6 +153,9 @@ export function storyOf(event: KernelEvent, focus: Focus, who: Who): string {
       return 'changed by this event';
   }
 }
+
+const migrationKind = (entry: number): string =>
+  (entry & PTE_WRITE) !== 0 ? 'writable' : pteSwpExclusive(entry) ? 'readable-exclusive' : 'readable';
 
 const isExclusive = (entry: number): string => (pteSwpExclusive(entry) ? ', exclusive' : '');
 
@@ -176,7 +189,8 @@ export function originOf(event: KernelEvent, focus: Focus): Focus | null {
 /** Whether `event` took a mapping of frame `pfn` away from somebody. */
 export function givesUp(event: KernelEvent, pfn: number): boolean {
   if (event.type === 'CowPageMapped') return event.oldPfn === pfn;
-  if (event.type === 'PageSwappedOut' || event.type === 'LazyfreeDiscarded') return event.pfn === pfn;
+  if (event.type === 'PageSwappedOut' || event.type === 'LazyfreeDiscarded' || event.type === 'MigrationPteSet')
+    return event.pfn === pfn;
   return event.type === 'PtesZapped' && namesFrame(event, pfn);
 }
 

@@ -21,6 +21,7 @@ export const BEHAVIOUR_NAMES = [
   'anon-exclusive',
   'gup-unshare',
   'swap-exclusive-bit',
+  'migration-entry-exclusive',
   'mprotect-upgrades-exclusive',
   'longterm-pin-unshares-files',
   'map-stack-nohugepage',
@@ -80,6 +81,14 @@ export const BEHAVIOURS: Readonly<Record<BehaviourName, BehaviourDefinition>> = 
     since: '5.19',
     requires: ['anon-exclusive'],
     aliases: ['T-06'],
+  },
+  'migration-entry-exclusive': {
+    description:
+      'A migration entry remembers that its page, though not writable, belonged to one process alone; without, it comes back as possibly shared.',
+    commit: '6c287605fd56',
+    since: '5.19',
+    requires: ['anon-exclusive'],
+    aliases: [],
   },
   'mprotect-upgrades-exclusive': {
     description: 'mprotect to writable gives exclusive pages the write bit at once instead of by a fault.',

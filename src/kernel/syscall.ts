@@ -6,6 +6,7 @@ import { ACCESS_CALLS } from './calls/access.js';
 import { FILE_CALLS } from './calls/files.js';
 import { GUP_CALLS } from './calls/gup.js';
 import { MEMORY_CALLS } from './calls/memory.js';
+import { MIGRATE_CALLS } from './calls/migrate.js';
 import { PAGE_CACHE_CALLS } from './calls/page-cache.js';
 import { PROCESS_CALLS } from './calls/process.js';
 import type { Kernel, KernelThread } from './kernel.js';
@@ -18,6 +19,7 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   ...ACCESS_CALLS,
   ...FILE_CALLS,
   ...GUP_CALLS,
+  ...MIGRATE_CALLS,
   ...PAGE_CACHE_CALLS,
 };
 

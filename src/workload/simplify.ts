@@ -17,6 +17,7 @@ const MAP_PRIVATE = 2;
 const RANGE: Readonly<Record<string, readonly [number, number]>> = {
   ...{ mmap: [0, 1], munmap: [0, 1], mprotect: [0, 1], madvise: [0, 1], mlock: [0, 1], mlock2: [0, 1] },
   ...{ munlock: [0, 1], msync: [0, 1], mincore: [0, 1], mremap: [0, 1], load: [0, 1], store: [0, 2] },
+  ...{ mbind: [0, 1], migrate: [0, 1] },
   ...{ read: [1, 2], write: [1, 2], pread64: [1, 2], pwrite64: [1, 2] },
 };
 /** Calls that go byte by byte: their lengths and addresses need not be whole pages. */

@@ -2,7 +2,16 @@
 //
 // Lock order: mmap_lock > VMA lock > folio lock > i_mmap_rwsem > anon_vma root > page-table lock > LRU lock.
 // User faults run under the VMA's read lock, kernel faults under mmap_lock for read; entries change under the table's lock.
-import { PTE_DIRTY, isPteMarker, isSwapPte, pteAt, ptePresent, pteWrite, withFlags } from '../../../reducers/pte.js';
+import {
+  PTE_DIRTY,
+  isMigrationPte,
+  isPteMarker,
+  isSwapPte,
+  pteAt,
+  ptePresent,
+  pteWrite,
+  withFlags,
+} from '../../../reducers/pte.js';
 import type { MmView, VmaView } from '../../../reducers/state.js';
 import { mmAt } from '../../../reducers/state.js';
 import {
@@ -28,6 +37,7 @@ import {
   currentTask,
   pageDown,
 } from '../kernel.js';
+import { migrationEntryWait } from '../migrate.js';
 import { expandDownwards } from '../vma.js';
 import { doAnonymousPage } from './anonymous.js';
 import { doFault } from './file.js';
@@ -137,6 +147,10 @@ export function* handleMmFault(k: Kernel, fault: Fault): KernelThread<FaultResul
   if (isSwapPte(entry)) return yield* doSwapPage(k, fault);
   // handle_pte_marker(): there are none but guards.
   if (isPteMarker(entry)) return 'sigsegv';
+  if (isMigrationPte(entry)) {
+    yield* migrationEntryWait(k, entry);
+    return 'done';
+  }
   if (!ptePresent(entry)) return vmaIsAnonymous(vma) ? yield* doAnonymousPage(k, fault) : yield* doFault(k, fault);
   const wantsWrite = fault.access === 'write' || (fault.access === 'unshare' && isCowMapping(vma.flags));
   if (wantsWrite && !pteWrite(entry)) return yield* doWpPage(k, fault);

@@ -62,12 +62,12 @@ function* doReadFault(k: Kernel, fault: Fault): KernelThread<FaultResult> {
   if (k.interleaved) yield { op: 'acquire', lock: `ptl(${fault.mm},${fault.vpn})` };
   // Reading dropped the lock, the fault begins anew (VM_FAULT_RETRY): what came in is there to be mapped.
   if (found.major && k.machine.faultAroundPages > 1) doFaultAround(k, fault, vma, -1);
-  if (pteAt(mmAt(k.view, fault.mm), fault.vpn) === 0) mapFilePage(k, fault, vma, found.pfn, readFlags(k, vma));
+  if (pteAt(mmAt(k.view, fault.mm), fault.vpn) === 0) mapFilePage(k, fault, vma, found.pfn, vmPageProt(k, vma));
   return found.major ? 'major' : 'done';
 }
 
-/** Flags that a read gives a page-cache page: writable at once in shared mappings nobody needs to be told about. */
-function readFlags(k: Kernel, vma: VmaView): number {
+/** `vm_page_prot`, what a mapping of `vma` gets unasked: writable at once in shared mappings nobody needs to be told about. */
+export function vmPageProt(k: Kernel, vma: VmaView): number {
   if ((vma.flags & (VM_SHARED | VM_WRITE)) !== (VM_SHARED | VM_WRITE)) return presentFlag(vma);
   return hasPageMkwrite(inodeOf(k, vma)) ? PTE_PRESENT : PTE_PRESENT | PTE_WRITE;
 }
@@ -99,7 +99,7 @@ function doFaultAround(k: Kernel, fault: Fault, vma: VmaView, told: number): voi
   const noTable = pteTable(mm, fault.vpn) === null;
   if (noTable && pages.beginsWithLastPage && k.behaviours['fault-around-spares-eof']) return;
   pteAlloc(k, fault.mm, fault.vpn);
-  mlockVmaPages(k, vma, pages.commit(k, fault.mm, readFlags(k, vma)), fault.cpu);
+  mlockVmaPages(k, vma, pages.commit(k, fault.mm, vmPageProt(k, vma)), fault.cpu);
 }
 
 /** `do_cow_fault()`: the program gets a copy at once; the cache's page is never mapped. */

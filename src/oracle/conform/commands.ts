@@ -3,6 +3,9 @@ import type { Operation, Value } from '../../workload/operation.js';
 import { isFd, isNameRef, isStruct, isText } from '../../workload/operation.js';
 import { ARENA_END, ARENA_START } from './generate/places.js';
 
+const PAGE = 4096;
+const MBIND = 237;
+const MPOL_MF_MOVE_ALL = 4;
 /** Numbers of system calls, x86-64, whose arguments are plain numbers or texts. */
 const SYSCALLS: Readonly<Record<string, number>> = {
   read: 0,
@@ -25,6 +28,7 @@ const SYSCALLS: Readonly<Record<string, number>> = {
   mlock: 149,
   munlock: 150,
   openat: 257,
+  mbind: MBIND,
   fallocate: 285,
   dup3: 292,
   memfd_create: 319,
@@ -36,6 +40,7 @@ const SYSCALLS: Readonly<Record<string, number>> = {
 const DEFAULTS: Readonly<Record<string, readonly number[]>> = {
   mmap: [0, 0, 0, 0, -1, 0],
   mremap: [0, 0, 0, 0, 0],
+  mbind: [0, 0, 0, 0, 0, 0],
 };
 
 const TASK_SIZE = 0x7ffffffff000;
@@ -97,6 +102,8 @@ export class Translator {
     const number = SYSCALLS[name];
     if (number !== undefined) return this.#call(operation, number);
     switch (name) {
+      case 'migrate':
+        return this.#migrate(operation);
       case 'open':
       case 'creat':
         return impossible(`${name} (write openat)`);
@@ -199,6 +206,12 @@ export class Translator {
     return this.#plain(operation, ['call', number, ...texts].join(' '));
   }
 
+  /** The kernel moves pages at a task's wish: to the only node, which the empty set of nodes leaves out. */
+  #migrate(operation: Operation): Command {
+    const [addr = 0, length = PAGE] = operation.args;
+    return this.#call({ ...operation, name: 'mbind', args: [addr, length, 0, null, 0, MPOL_MF_MOVE_ALL] }, MBIND);
+  }
+
   #touch(operation: Operation): Command {
     const [addr, access] = operation.args;
     const word =
@@ -268,7 +281,7 @@ export class Translator {
 
 /** Calls that change what is mapped in a range, or its pages. */
 const RANGE_CALLS: ReadonlySet<string> = new Set([
-  ...['munmap', 'mprotect', 'pkey_mprotect', 'mremap', 'madvise', 'mlock', 'mlock2', 'munlock', 'msync'],
+  ...['munmap', 'mprotect', 'pkey_mprotect', 'mremap', 'madvise', 'mlock', 'mlock2', 'munlock', 'msync', 'mbind'],
 ]);
 const MAP_FIXED = 0x10;
 const MREMAP_FIXED = 2;

@@ -26,14 +26,14 @@ function park(draft: Draft, fd: number, at: number): void {
   draft.add(draft.first, 'close', fd);
 }
 
-const openPipe: Preparation = (draft) => {
+export const openPipe: Preparation = (draft) => {
   const reading = draft.freeFd(draft.first);
   draft.add(draft.first, 'pipe2', O_NONBLOCK);
   park(draft, reading, PIPE_READ);
   park(draft, draft.freeFd(draft.first, reading + 1), PIPE_WRITE);
 };
 
-const openRing: Preparation = (draft) => {
+export const openRing: Preparation = (draft) => {
   draft.add(draft.first, 'io_uring_setup', 8);
   park(draft, draft.freeFd(draft.first), RING);
 };
@@ -64,7 +64,7 @@ function bytesOf(draft: Draft, task: Task, fits: (mapped: Mapped) => boolean): r
   return [range.start + offset, Math.max(1, Math.min(length, most))];
 }
 
-const vmsplice: Step = (draft) => {
+export const vmsplice: Step = (draft) => {
   const task = draft.anyTask();
   const found = bytesOf(draft, task, isReadable);
   if (found === null) return false;
@@ -72,7 +72,7 @@ const vmsplice: Step = (draft) => {
   return true;
 };
 
-const pipeRead: Step = (draft) => {
+export const pipeRead: Step = (draft) => {
   const task = draft.anyTask();
   const found = bytesOf(draft, task, isWritable);
   if (found === null) return false;
@@ -88,7 +88,7 @@ const pipeWrite: Step = (draft) => {
   return true;
 };
 
-const register: Step = (draft) => {
+export const register: Step = (draft) => {
   const task = draft.anyTask();
   const found = bytesOf(draft, task, isWritable);
   if (found === null) return false;
@@ -101,7 +101,7 @@ const register: Step = (draft) => {
   return true;
 };
 
-const unregister: Step = (draft) => {
+export const unregister: Step = (draft) => {
   draft.add(draft.anyTask(), 'io_uring_register', RING, 1, null, 0);
   return true;
 };

@@ -1,0 +1,20 @@
+// Calls that move pages to other frames: mbind(2), and what the machine does on its own.
+import type { Handler } from '../call.js';
+import { cIntArg, fromKernel, intArg } from '../call.js';
+import { PAGE_SIZE } from '../kernel.js';
+import { MPOL_MF_MOVE_ALL, doMbind } from '../mempolicy.js';
+
+/** Handlers by name. */
+export const MIGRATE_CALLS: Readonly<Record<string, Handler>> = {
+  *mbind(k, call) {
+    const [addr, length, mode] = [intArg(call, 0), intArg(call, 1), cIntArg(call, 2)];
+    const nodemask = intArg(call, 3, 0);
+    return fromKernel(yield* doMbind(k, call.tid, { addr, length, mode, nodemask, flags: cIntArg(call, 5, 0) }));
+  },
+  *migrate(k, call) {
+    const [addr, length] = [intArg(call, 0), intArg(call, 1, PAGE_SIZE)];
+    return fromKernel(
+      yield* doMbind(k, call.tid, { addr, length, mode: 0, nodemask: 0, flags: MPOL_MF_MOVE_ALL }),
+    );
+  },
+};

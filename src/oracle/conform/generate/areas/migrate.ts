@@ -1,0 +1,113 @@
+// Area migrate: pages that get other frames while they are shared, locked, read-only, swapped in, held by pipes and registered buffers.
+import type { Value } from '../../../../workload/operation.js';
+import { advise, exitProcess, fork, load, mapPrivate, store, unlockedAnonymous } from '../access.js';
+import type { Area, Step } from '../area.js';
+import { MADV, MAP, READ, RW, isPrivate, isPrivateAnonymous, isReadable, isUnlocked, mapFixed } from '../calls.js';
+import { MREMAP, mlock, mprotect, mremap } from '../calls.js';
+import { PAGE, anyPage } from '../places.js';
+import { openData, openMemory } from '../prologue.js';
+import { mapFileShared, unlock, unmap } from '../mapping-steps.js';
+import { openPipe, openRing, pipeRead, register, unregister, vmsplice } from './gup.js';
+
+const MPOL = { DEFAULT: 0 } as const;
+const MPOL_MF = { STRICT: 1, MOVE: 2, MOVE_ALL: 4, LAZY: 8 } as const;
+/** Modes and flags that are refused, or change nothing. */
+const SENSELESS: readonly (readonly [mode: number, flags: number])[] = [
+  [MPOL.DEFAULT, MPOL_MF.MOVE | MPOL_MF.LAZY],
+  [MPOL.DEFAULT, MPOL_MF.STRICT],
+  [MPOL.DEFAULT, 0],
+  [7, MPOL_MF.MOVE],
+  [0xc000, MPOL_MF.MOVE],
+  [0x8000, MPOL_MF.MOVE],
+  [0x2000, MPOL_MF.MOVE],
+];
+
+const migrate: Step = (draft) => {
+  const task = draft.anyTask();
+  const range = draft.range(task);
+  if (range === null) return false;
+  draft.add(task, 'migrate', range.start, range.length);
+  return true;
+};
+
+/** Only what nothing else maps, and whether or not others do. */
+const mbind: Step = (draft) => {
+  const { random } = draft;
+  const task = draft.anyTask();
+  const range = draft.range(task);
+  if (range === null) return false;
+  const flags = random.pick([MPOL_MF.MOVE, MPOL_MF.MOVE, MPOL_MF.MOVE | MPOL_MF.STRICT, MPOL_MF.MOVE_ALL]);
+  const [mode, wrong] = random.chance(15) ? random.pick(SENSELESS) : [MPOL.DEFAULT, flags];
+  const start = random.chance(3) ? range.start + 1 : range.start;
+  const nodes: Value = null;
+  draft.add(task, 'mbind', start, range.length - (random.chance(10) ? 1 : 0), mode, nodes, 0, wrong);
+  return true;
+};
+
+/** Fresh pages, often shared by a fork or made read-only, that are moved at once. */
+const storeAndMigrate: Step = (draft) => {
+  const { random } = draft;
+  const task = draft.anyTask();
+  const range = { start: anyPage(random), length: PAGE * random.between(1, 6) };
+  mapFixed(draft, task, range, RW, MAP.PRIVATE);
+  draft.add(task, 'store', range.start, random.chance(20) ? 0 : random.between(1, 255), range.length);
+  if (random.chance(30)) fork(draft);
+  if (random.chance(30)) mprotect(draft, task, range, random.pick([READ, READ, 0]));
+  draft.add(task, 'migrate', range.start, range.length);
+  return true;
+};
+
+const protect: Step = (draft) => {
+  const task = draft.anyTask();
+  const range = draft.pages(task, isPrivate);
+  if (range === null) return false;
+  mprotect(draft, task, range, draft.random.pick([RW, RW, READ, READ, 0]));
+  return true;
+};
+
+const lock: Step = (draft) => {
+  const task = draft.anyTask();
+  const range = draft.pages(task, (each) => isReadable(each) && isUnlocked(each));
+  if (range === null) return false;
+  if (draft.random.chance(30)) mlock(draft, task, range, true, 1);
+  else mlock(draft, task, range, true);
+  return true;
+};
+
+const move: Step = (draft) => {
+  const task = draft.anyTask();
+  const range = draft.pages(task, isPrivateAnonymous);
+  if (range === null) return false;
+  const flags = MREMAP.MAYMOVE | MREMAP.FIXED | (draft.random.chance(25) ? MREMAP.DONTUNMAP : 0);
+  const { start: from, length } = range;
+  mremap(draft, task, { from, oldLength: length, newLength: length, flags, to: anyPage(draft.random) });
+  return true;
+};
+
+export const MIGRATE: Area = {
+  name: 'migrate',
+  prologue: [openData, openMemory, openPipe, openRing],
+  steps: {
+    mapPrivate: [5, mapPrivate],
+    mapFile: [4, mapFileShared(50)],
+    store: [14, store],
+    load: [8, load],
+    migrate: [12, migrate],
+    mbind: [10, mbind],
+    storeAndMigrate: [6, storeAndMigrate],
+    fork: [6, fork],
+    exit: [3, exitProcess],
+    vmsplice: [4, vmsplice],
+    pipeRead: [3, pipeRead],
+    register: [4, register],
+    unregister: [2, unregister],
+    protect: [6, protect],
+    lock: [4, lock],
+    unlock: [3, unlock],
+    dontneed: [3, advise([MADV.DONTNEED], isUnlocked)],
+    free: [3, advise([MADV.FREE], unlockedAnonymous)],
+    populateRead: [2, advise([MADV.POPULATE_READ], isReadable)],
+    unmap: [3, unmap],
+    move: [3, move],
+  },
+};
