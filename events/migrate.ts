@@ -26,7 +26,7 @@ export interface MigrationPteSet {
 /**
  * `__folio_migrate_mapping()` and `folio_migrate_flags()`: what frame `from` was, the new frame `pfn` is; its bytes are there already.
  * `flags` and `fromFlags` are the flags of both afterwards. Anonymous memory has its `anonVma`, a page of a file its `inode` and the place
- * in the cache that is now the new frame's (`cache`: [index, pfn, 1]); `slot` is that in the swap cache, -1 for none. A cache's reference
+ * in the cache that is now the new frame's (`cache`: [index, pfn, 1] or empty); `slot` is that in the swap cache, -1 for none. A cache's reference
  * goes along: `ref` and `fromRef`.
  */
 export interface FolioMigrated {

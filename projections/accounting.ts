@@ -79,9 +79,7 @@ export function rssOf(state: KernelView, mm: MmView): number[] {
     if (!migrating && (!ptePresent(entry) || pteSpecial(entry))) return;
     const page = pageAt(state, ptePfn(entry));
     // A page that was moved has no mapping any more while its entries still name it.
-    const shmem = migrating
-      ? (page.flags & PG_SWAPBACKED) !== 0
-      : state.inodes[page.mapping]?.kind === InodeKind.shmem;
+    const shmem = migrating ? (page.flags & PG_SWAPBACKED) !== 0 : state.inodes[page.mapping]?.kind === InodeKind.shmem;
     const type = (page.flags & PG_ANON) !== 0 ? MM_ANONPAGES : shmem ? MM_SHMEMPAGES : MM_FILEPAGES;
     rss[type]!++;
   });

@@ -3,14 +3,7 @@ import type { MigrateEvent } from '../events/index.js';
 import { enterLruBatch } from './folio.js';
 import type { Reducers } from './index.js';
 import { setPte } from './pte.js';
-import {
-  MLOCK_COUNT_SHIFT,
-  PG_ANON_EXCLUSIVE,
-  PG_DIRTY,
-  PG_LRU,
-  pageOf,
-  setCacheSlot,
-} from './state.js';
+import { MLOCK_COUNT_SHIFT, PG_ANON_EXCLUSIVE, PG_DIRTY, PG_LRU, pageOf, setCacheSlot } from './state.js';
 
 /** All flags without the count of mlocks behind them. */
 const FLAGS = (1 << MLOCK_COUNT_SHIFT) - 1;
@@ -48,8 +41,7 @@ export const migrateReducers: Reducers<MigrateEvent['type']> = {
       page.index = index;
     }
     const file = state.inodes[inode];
-    for (let i = 0; file && i + 2 < cache.length; i += 3)
-      for (let j = 0; j < cache[i + 2]!; j++) setCacheSlot(file, cache[i]! + j, cache[i + 1]! + j + 1);
+    if (file && cache[0] !== undefined) setCacheSlot(file, cache[0], pfn + 1);
     const found = state.swap[slot];
     if (!found) return;
     delete state.swapCache[from];

@@ -30,6 +30,15 @@ const OLDER = [
   wrong: `Behaviour ${name} as before it came.`,
   args: ['--without', name],
 }));
+/** Those that other areas show. */
+const OLDER_ELSEWHERE = [
+  {
+    name: 'without migration-entry-exclusive',
+    wrong: 'Behaviour migration-entry-exclusive as before it came.',
+    args: ['--without', 'migration-entry-exclusive'],
+    areas: 'migrate',
+  },
+];
 const ERAS = ['5.8', '5.15', '5.18', '6.1', '6.12'].map((version) => ({
   name: `kernel ${version}`,
   wrong: `The model of Linux ${version}.`,
@@ -53,7 +62,7 @@ const workloads = options.workloads ?? '2000';
 const mutants = JSON.parse(readFileSync(join(root, 'test/mutants/mutants.json'), 'utf8'));
 const all = [
   ...mutants.map((mutant) => ({ ...mutant, kind: 'mutant', args: [] })),
-  ...[...OLDER, ...ERAS].map((each) => ({ ...each, kind: 'older' })),
+  ...[...OLDER, ...OLDER_ELSEWHERE, ...ERAS].map((each) => ({ ...each, kind: 'older' })),
   ...HIDDEN.map((each) => ({ ...each, kind: 'hidden' })),
 ];
 const wanted = options.only?.split(',');

@@ -216,9 +216,8 @@ export const factHandlers: Projection<Facts>['on'] = {
     else if (file?.kind === InodeKind.shmem && facts.frames.has(pfn)) facts.mappings.setKind(pfn, FrameKind.shmem);
     copyFlags(facts, pfn, flags);
     copyFlags(facts, from, fromFlags);
-    for (let i = 0; file && i + 2 < cache.length; i += 3)
-      for (let j = 0; j < (cache[i + 2] as number); j++)
-        facts.cache(file, (cache[i] as number) + j, (cache[i + 1] as number) + j);
+    const [index] = cache;
+    if (file && index !== undefined) facts.cache(file, index, pfn);
     if (slot >= 0) facts.cacheSwap(slot, pfn);
   },
   FolioLruAdded: (facts, { pfn, lruCpu }) => facts.enterBatch(facts.lruAdd, lruCpu, pfn),

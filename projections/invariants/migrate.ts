@@ -56,7 +56,10 @@ export const migrateEventInvariants: readonly EventInvariant[] = [
       MigrationPteSet({ mm, vpn, pfn, entry }, audited, report) {
         const old = entryAt(audited, mm, vpn);
         if (mappedPfn(old) !== pfn || ptePfn(entry) !== pfn)
-          report({ kind: 'entry', mm, vpn }, { expected: `an entry to frame ${mappedPfn(old)}`, found: `frame ${pfn}` });
+          report(
+            { kind: 'entry', mm, vpn },
+            { expected: `an entry to frame ${mappedPfn(old)}`, found: `frame ${pfn}` },
+          );
         if ((old & PTE_WRITE) !== (entry & PTE_WRITE))
           report({ kind: 'entry', mm, vpn }, { expected: rights(old), found: rights(entry) });
       },

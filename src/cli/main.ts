@@ -206,7 +206,11 @@ export function program(): Command {
     .argument('[workload...]')
     .option('--fuzz <n>', 'n random workloads instead; what differs is shrunk and written as a workload')
     .option('--seed <n>', 'of the random workloads', '1')
-    .option('--areas <list>', 'what the random workloads are about, of cow,mmap,thread,cpu,gup,swap', 'cow,mmap')
+    .option(
+      '--areas <list>',
+      'what the random workloads are about, of cow,mmap,thread,cpu,gup,swap,guard,migrate',
+      'cow,mmap',
+    )
     .option('--length <n>', 'operations of a random workload', '25')
     .option('--max-mismatches <n>', 'stop after so many workloads that differ', '1')
     .option('-o, --output <folder>', 'where shrunk workloads go', '.')

@@ -68,7 +68,11 @@ function queuePagesRange(k: Kernel, mm: number, start: number, end: number, all:
     // `vma_migratable()`
     if ((vma.flags & (VM_IO | VM_PFNMAP)) !== 0) continue;
     const [from, to] = [Math.max(vma.start, start) / PAGE_SIZE, Math.min(vma.end, end) / PAGE_SIZE];
-    for (let vpn = nextTable(mmAt(k.view, mm), from, to); vpn >= 0; vpn = nextTable(mmAt(k.view, mm), tableEnd(vpn), to))
+    for (
+      let vpn = nextTable(mmAt(k.view, mm), from, to);
+      vpn >= 0;
+      vpn = nextTable(mmAt(k.view, mm), tableEnd(vpn), to)
+    )
       queueFoliosPteRange(k, mm, vpn, Math.min(tableEnd(vpn), to), all, isolated);
   }
   return isolated;

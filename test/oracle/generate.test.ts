@@ -47,6 +47,8 @@ const ADDRESSES: Readonly<Record<string, readonly number[]>> = {
   munlock: [0],
   msync: [0],
   mincore: [0],
+  mbind: [0],
+  migrate: [0],
   load: [0],
   store: [0],
   read: [1],
@@ -70,6 +72,8 @@ const RANGES: Readonly<Record<string, readonly [number, number]>> = {
   mlock: [0, 1],
   mlock2: [0, 1],
   munlock: [0, 1],
+  mbind: [0, 1],
+  migrate: [0, 1],
 };
 const BYTEWISE = new Set(['load', 'store', 'mlock', 'mlock2', 'munlock', 'read', 'write', 'pread64', 'pwrite64']);
 const FAULTING = new Set(['mlock', 'mlock2', 'madvise 22', 'madvise 23']);

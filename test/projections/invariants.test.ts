@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { EventOf, EventType, KernelEvent } from '../../events/index.js';
 import { INVARIANTS, INVARIANT_NAMES } from '../../projections/invariants/catalogue.js';
-import { PTE_MARKER_GUARD, PTE_SPECIAL, PTE_SWP_EXCLUSIVE } from '../../reducers/pte.js';
+import { PTE_MARKER_GUARD, PTE_SPECIAL, PTE_SWP_EXCLUSIVE, migrationPte } from '../../reducers/pte.js';
 import { VM_LOCKED } from '../../reducers/vma.js';
 import { behavioursOf } from '../../src/kernel/behaviours.js';
 import { auditOf, planted } from '../support/audited.js';
@@ -92,6 +92,11 @@ const GIVEN_UP = `
 1 lru_add_drain()
 1 madvise(A, P, MADV_FREE)
 1 madvise(A, P, MADV_PAGEOUT)`;
+const MIGRATED = `
+1 mmap(NULL, 0x2000, RW, PRIV|ANON, -1, 0) = A
+1 store(A, 1, 0x2000)
+1 mprotect(A, P, RO)
+1 migrate(A, 0x2000)`;
 const UNSHARED = `
 1 mmap(NULL, P, RW, PRIV|ANON, -1, 0) = A
 1 store(A, 1)
@@ -126,6 +131,60 @@ const nothing = (): readonly KernelEvent[] => [];
 const writable = (runs: readonly number[], at: number): number[] => runs.map((n, i) => (i === at ? n | WRITE : n));
 
 const CASES: readonly Case<EventType>[] = [
+  wrong(
+    'migration-keeps-exclusive',
+    MIGRATED,
+    'MigrationPteSet',
+    but<'MigrationPteSet'>(({ entry }) => ({ entry: entry - PTE_SWP_EXCLUSIVE })),
+  ),
+  wrong(
+    'migration-keeps-exclusive',
+    MIGRATED,
+    'MigrationPteRemoved',
+    but<'MigrationPteRemoved'>(() => ({ exclusive: 0 })),
+  ),
+  wrong(
+    'migration-keeps-rights',
+    MIGRATED,
+    'MigrationPteRemoved',
+    but<'MigrationPteRemoved'>(({ entry }) => ({ entry: entry + WRITE })),
+  ),
+  wrong(
+    'migration-keeps-rights',
+    MIGRATED,
+    'MigrationPteSet',
+    but<'MigrationPteSet'>(({ entry }) => ({ entry: entry + 1024 })),
+  ),
+  wrong('migrating-page-is-isolated', MIGRATED, 'FolioIsolated', nothing, { cause: 'MigrationPteSet' }),
+  wrong('migrated-page-has-no-holder', MIGRATED, 'MigrationPteSet', nothing, { cause: 'FolioMigrated' }),
+  wrong(
+    'no-migration-entry-at-rest',
+    MIGRATED,
+    'MigrationPteRemoved',
+    (event) => {
+      const { mm, vpn, pfn } = event;
+      const entry = migrationPte(pfn, WRITE);
+      return [event, { type: 'MigrationPteSet', mm, vpn, pfn, entry, ref: 0, mapcount: 0, exclusive: 0, dirty: 0 }];
+    },
+    { nth: -1, cause: 'MigrationPteSet' },
+  ),
+  wrong('load-returns-last-store', MIGRATED, 'PageCopied', nothing, { cause: 'MigrationPteRemoved' }),
+  wrong(
+    'pin-oracle',
+    MIGRATED,
+    'FolioMigrated',
+    (event, { events }) => {
+      const set = events.find((each) => each.type === 'MigrationPteSet' && each.pfn === event.from);
+      const [mm, vpn] = set?.type === 'MigrationPteSet' ? [set.mm, set.vpn] : [0, 0];
+      const held = { pfn: event.from, mm, vpn, offset: 0, length: 4096, ref: 1024, bias: 1024 };
+      return [
+        { type: 'HolderCreated', holder: 1, kind: 0, owner: 1, flags: 1 },
+        { type: 'PageGrabbed', holder: 1, ...held },
+        event,
+      ];
+    },
+    { cause: 'MigrationPteRemoved' },
+  ),
   wrong(
     'swap-excl-single',
     SWAPPED,

@@ -13,8 +13,6 @@ export const MIGRATE_CALLS: Readonly<Record<string, Handler>> = {
   },
   *migrate(k, call) {
     const [addr, length] = [intArg(call, 0), intArg(call, 1, PAGE_SIZE)];
-    return fromKernel(
-      yield* doMbind(k, call.tid, { addr, length, mode: 0, nodemask: 0, flags: MPOL_MF_MOVE_ALL }),
-    );
+    return fromKernel(yield* doMbind(k, call.tid, { addr, length, mode: 0, nodemask: 0, flags: MPOL_MF_MOVE_ALL }));
   },
 };
