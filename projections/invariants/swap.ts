@@ -2,7 +2,7 @@
 import { PTE_DIRTY, pteSwpExclusive, swpOffset } from '../../reducers/pte.js';
 import { FREE_SLOT, PG_ANON_EXCLUSIVE, PG_SWAPCACHE } from '../../reducers/state.js';
 import { VM_LOCKED } from '../../reducers/vma.js';
-import { FRAME_DIRTY, FRAME_SWAPBACKED } from '../facts/frames.js';
+import { FRAME_DIRTY, FRAME_EXCLUSIVE, FRAME_SWAPBACKED } from '../facts/frames.js';
 import type { Audited, EntryInvariant, EventInvariant, FrameInvariant, Report } from './invariant.js';
 
 const rule = { since: 'all', aliases: [], needs: [], knownBroken: [], at: 'event' } as const;
@@ -112,6 +112,37 @@ export const swapEventInvariants: readonly EventInvariant[] = [
       PageSwappedOut({ mm, vpn }, { facts }, report) {
         if (((facts.vmas.at(mm, vpn * 4096)?.flags ?? 0) & VM_LOCKED) !== 0)
           report({ kind: 'entry', mm, vpn }, { expected: 'a present page', found: 'a swap entry in locked memory' });
+      },
+    },
+  },
+  {
+    ...rule,
+    about: 'event',
+    name: 'exclusive-survives-swap',
+    aliases: ['swap-keeps-exclusive'],
+    formula: 'the entry of an exclusive page becomes an exclusive swap entry',
+    source: 'try_to_unmap_one(); 1493a1913e34',
+    severity: 1,
+    since: '5.19',
+    needs: ['anon-exclusive'],
+    before: {
+      PageSwappedOut({ mm, vpn, pfn, entry }, { facts }, report) {
+        if ((facts.frames.flags[pfn]! & FRAME_EXCLUSIVE) !== 0 && !pteSwpExclusive(entry))
+          report({ kind: 'entry', mm, vpn }, { expected: 'an exclusive swap entry', found: 'one that may be shared' });
+      },
+    },
+  },
+  {
+    ...rule,
+    about: 'event',
+    name: 'referenced-page-not-discarded',
+    formula: 'a page given up by MADV_FREE is not dropped while somebody holds it from outside of page tables',
+    source: '6c8e2a256915; try_to_unmap_one()',
+    severity: 1,
+    before: {
+      LazyfreeDiscarded({ mm, vpn, pfn }, { facts }, report) {
+        for (const [id] of facts.holdersOf(pfn))
+          report({ kind: 'entry', mm, vpn }, { expected: `the page that holder ${id} has`, found: 'nothing' });
       },
     },
   },

@@ -8,6 +8,8 @@ interface BehaviourDefinition {
   readonly commit: string | null;
   /** First mainline version that has it. */
   readonly since: string;
+  /** First mainline version that has it no more, of what was taken back or replaced. */
+  readonly until?: string;
   /** Switches without which it makes no sense. */
   readonly requires: readonly BehaviourName[];
   /** Names the reference documents use for it. */
@@ -15,14 +17,19 @@ interface BehaviourDefinition {
 }
 
 export const BEHAVIOUR_NAMES = [
+  'gup-foll-cow',
+  'gup-read-breaks-cow',
   'cow-reuse-by-refcount',
   'fork-copies-pinned',
+  'write-protect-seq',
   'wp-reuse-drains-lru',
+  'lazyfree-checks-refs',
   'anon-exclusive',
   'gup-unshare',
   'swap-exclusive-bit',
   'migration-entry-exclusive',
   'mprotect-upgrades-exclusive',
+  'foll-force-needs-exclusive',
   'longterm-pin-unshares-files',
   'map-stack-nohugepage',
   'guard-markers',
@@ -37,6 +44,22 @@ export type BehaviourName = (typeof BEHAVIOUR_NAMES)[number];
 
 /** Every switch, oldest first. */
 export const BEHAVIOURS: Readonly<Record<BehaviourName, BehaviourDefinition>> = {
+  'gup-foll-cow': {
+    description:
+      'A forced write remembers that it broke COW and looks for a dirty entry; before, it looked again as a reader and took whatever was there.',
+    commit: '19be0eaffa3a',
+    since: '4.9',
+    requires: [],
+    aliases: ['T-05'],
+  },
+  'gup-read-breaks-cow': {
+    description: 'Whoever takes a reference to a page of a private mapping gets a copy that is its own, also to read.',
+    commit: '17839856fd58',
+    since: '5.8',
+    until: '5.9',
+    requires: ['gup-foll-cow'],
+    aliases: ['T-02'],
+  },
   'cow-reuse-by-refcount': {
     description:
       'A write fault reuses an anonymous page only if nothing else holds a reference; before, one mapping was enough.',
@@ -52,12 +75,28 @@ export const BEHAVIOURS: Readonly<Record<BehaviourName, BehaviourDefinition>> = 
     requires: [],
     aliases: ['T-03'],
   },
+  'write-protect-seq': {
+    description:
+      'fork raises a sequence count around what it write-protects; GUP-fast gives pins back that were taken meanwhile, and takes them slowly.',
+    commit: '57efa1fe5957',
+    since: '5.11',
+    requires: ['fork-copies-pinned'],
+    aliases: ['T-04'],
+  },
   'wp-reuse-drains-lru': {
     description: 'Before counting references a write fault empties its own CPU’s batch of new pages.',
     commit: 'd4c470970d45',
     since: '5.18',
     requires: ['cow-reuse-by-refcount'],
     aliases: ['T-01'],
+  },
+  'lazyfree-checks-refs': {
+    description:
+      'Reclaim drops a page that MADV_FREE gave up only if nobody holds a reference; before, direct reads into it were lost.',
+    commit: '6c8e2a256915',
+    since: '5.18',
+    requires: [],
+    aliases: [],
   },
   'anon-exclusive': {
     description: 'PG_anon_exclusive: a page known to belong to one process is reused without counting references.',
@@ -96,6 +135,14 @@ export const BEHAVIOURS: Readonly<Record<BehaviourName, BehaviourDefinition>> = 
     since: '6.0',
     requires: ['anon-exclusive'],
     aliases: ['T-13'],
+  },
+  'foll-force-needs-exclusive': {
+    description:
+      'A forced write follows an entry that is not writable if its page is exclusive; before, if it broke COW itself and the entry is dirty.',
+    commit: '5535be309971',
+    since: '6.0',
+    requires: ['anon-exclusive', 'gup-foll-cow'],
+    aliases: ['T-05'],
   },
   'longterm-pin-unshares-files': {
     description:
@@ -193,7 +240,9 @@ export function behavioursOf(version: string): Behaviours {
   // Stable updates (6.18.44) count as their mainline version.
   const known = compare(wanted, OLDEST) >= 0 && compare([wanted[0], wanted[1], 0], newest) <= 0;
   if (!known) throw new UserError(`kernel ${version} is not modelled; 2.6.26 to ${DEFAULT_KERNEL} are`, EXIT.input);
-  const entries = BEHAVIOUR_NAMES.map((name) => [name, compare(wanted, parseVersion(BEHAVIOURS[name].since)) >= 0]);
+  const has = ({ since, until }: BehaviourDefinition): boolean =>
+    compare(wanted, parseVersion(since)) >= 0 && (until === undefined || compare(wanted, parseVersion(until)) < 0);
+  const entries = BEHAVIOUR_NAMES.map((name) => [name, has(BEHAVIOURS[name])]);
   return Object.fromEntries(entries) as Behaviours;
 }
 

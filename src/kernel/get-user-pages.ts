@@ -112,8 +112,10 @@ function* gupFastPte(k: Kernel, gup: Gup, addr: number, length: number): KernelT
   if (k.interleaved) yield { op: 'preempt', at: 'gup-fast:G3' };
   const entry = pteAt(mmAt(k.view, gup.mm), vpn);
   const { flags } = gup;
+  // Whether the mapping is private nobody knows here, so that all but writable entries are left to the slow path.
+  const mayCow = k.behaviours['gup-read-breaks-cow'];
   if ((entry & PTE_PRESENT) === 0 || pteSpecial(entry)) return false;
-  if ((flags & FOLL_WRITE) !== 0 && !pteWrite(entry)) return false;
+  if (((flags & FOLL_WRITE) !== 0 || mayCow) && !pteWrite(entry)) return false;
   const pfn = ptePfn(entry);
   if (!fastFolioAllowed(k, pageAt(k.view, pfn), flags)) return false;
   // Linux asks only once it has the page, as it may be shared in between; where it is already the answer is the same.
@@ -163,13 +165,14 @@ function checkVmaFlags(k: Kernel, vma: VmaView, flags: number): boolean {
 
 /** One page with faults as it takes: `follow_page_mask()` and `faultin_page()`, again and again. False: -EFAULT. */
 function* followOrFault(k: Kernel, gup: Gup, vpn: number, offset: number, length: number): KernelThread<boolean> {
-  const { tid, mm, flags, holder } = gup;
+  const { tid, mm, holder } = gup;
   const addr = vpn * PAGE_SIZE;
   const { cpu } = currentTask(k, tid);
   let broken = false;
   for (;;) {
     const vma = vmaLookup(mmAt(k.view, mm), addr);
-    if (vma === null || !checkVmaFlags(k, vma, flags)) return false;
+    if (vma === null || !checkVmaFlags(k, vma, gup.flags)) return false;
+    const flags = wantedOf(k, vma, gup.flags, broken);
     if (k.interleaved) yield { op: 'acquire', lock: `ptl(${mm},${vpn})` };
     const found = followPagePte(k, vma, pteAt(mmAt(k.view, mm), vpn), flags, broken);
     if (typeof found === 'number') {
@@ -181,6 +184,16 @@ function* followOrFault(k: Kernel, gup: Gup, vpn: number, offset: number, length
     k.emit({ type: 'FaultAccounted', tid, major: result === 'major' ? 1 : 0 });
     broken = found === 'write';
   }
+}
+
+/**
+ * What the lookup asks for. In 5.8 whoever takes a reference in a private mapping writes (`should_force_cow_break()`); to 4.8 who broke COW
+ * where it may not write goes on as a reader, not to fault for ever.
+ */
+function wantedOf(k: Kernel, vma: VmaView, flags: number, broken: boolean): number {
+  if (k.behaviours['gup-read-breaks-cow'] && isCowMapping(vma.flags)) return flags | FOLL_WRITE;
+  const forgets = broken && !k.behaviours['gup-foll-cow'] && (vma.flags & VM_WRITE) === 0;
+  return forgets ? flags & ~FOLL_WRITE : flags;
 }
 
 /**
@@ -202,9 +215,13 @@ function followPagePte(k: Kernel, vma: VmaView, entry: number, flags: number, br
 /** `can_follow_write_pte()`: may be written through as it is? With FOLL_FORCE also what is not writable, if it is the mapping's own. */
 function canFollowWritePte(k: Kernel, vma: VmaView, entry: number, flags: number, broken: boolean): boolean {
   if (pteWrite(entry)) return true;
+  // Who may not write at all gets a copy of its own all the same.
+  if (k.behaviours['gup-read-breaks-cow']) return broken && (entry & PTE_DIRTY) !== 0;
   const mayForce = (vma.flags & (VM_SHARED | VM_MAYSHARE | VM_MAYWRITE | VM_WRITE)) === VM_MAYWRITE;
   if ((flags & FOLL_FORCE) === 0 || !mayForce || pteSpecial(entry)) return false;
   const page = pageAt(k.view, ptePfn(entry));
   if ((page.flags & PG_ANON) === 0) return false;
-  return k.behaviours['anon-exclusive'] ? (page.flags & PG_ANON_EXCLUSIVE) !== 0 : broken && (entry & PTE_DIRTY) !== 0;
+  return k.behaviours['foll-force-needs-exclusive']
+    ? (page.flags & PG_ANON_EXCLUSIVE) !== 0
+    : broken && (entry & PTE_DIRTY) !== 0;
 }

@@ -134,7 +134,9 @@ function discardLazyfree(k: Kernel, { mm, vpn, pfn }: Place): void {
   const page = pageAt(k.view, pfn);
   const dirty = (pteAt(mmAt(k.view, mm), vpn) & PTE_DIRTY) !== 0 || (page.flags & PG_DIRTY) !== 0;
   if (dirty) k.emit({ type: 'LazyfreeRevoked', pfn });
-  if (dirty || page.ref !== page.mapcount) return;
+  if (dirty || (k.behaviours['lazyfree-checks-refs'] && page.ref !== page.mapcount)) return;
   updateHiwaterRss(k, mm);
-  k.emit({ type: 'LazyfreeDiscarded', mm, vpn, pfn, ref: -1, mapcount: -1, rssAnon: -1, freed: 1 });
+  // Who has a reference keeps the page: `__remove_mapping()` cannot freeze it.
+  const freed = page.ref === 1 ? 1 : 0;
+  k.emit({ type: 'LazyfreeDiscarded', mm, vpn, pfn, ref: -1, mapcount: -1, rssAnon: -1, freed });
 }

@@ -202,3 +202,51 @@ ${ANON}
 1 close(U) = 0`);
   });
 });
+
+describe('eras', () => {
+  const READER = `
+${ANON}
+1 store(A, 0x11)
+1 fork() = 2
+1 pin(A, P, FOLL_GET) = D
+`;
+  it('5.8: who takes a reference in a private mapping gets its own copy, readers too', () => {
+    // The copy of the parent; the child keeps the old page.
+    const copied = ranWell(READER, { kernel: '5.8' });
+    expect(copied.pfn(1, copied.addr('A'))).not.toBe(copied.pfn(2, copied.addr('A')));
+    for (const kernel of ['5.7', '5.9']) {
+      const shared = ranWell(READER, { kernel });
+      expect(shared.pfn(1, shared.addr('A'))).toBe(shared.pfn(2, shared.addr('A')));
+    }
+  });
+  it('5.8: of memory that may only be read, and of the zero page as well', () => {
+    const ran = ranWell(
+      `
+1 mmap(NULL, P, RO, PRIV|ANON, -1, 0) = A
+1 load(A) = 0
+1 pin(A, P, FOLL_GET) = D
+check page(1, A).kind == "present"
+check !page(1, A).writable
+1 pin(A, P, FOLL_PIN|FOLL_FAST) = F`,
+      { kernel: '5.8' },
+    );
+    expect(ran.events.filter(({ type }) => type === 'FaultAccounted')).toHaveLength(2 + 1);
+  });
+  const FORCED = `
+${ANON}
+1 store(A, 0x11, P)
+1 mprotect(A, P, RO) = 0
+1 openat(AT_FDCWD, "/proc/self/mem", O_RDWR) = M
+1 pwrite64(M, A+0x1000, 1, A) = 1
+1 load(A) = 0
+check !page(1, A).writable
+check page(1, A).dirty
+`;
+  it('a forced write of an exclusive page needs no fault since 6.0; before, it must have broken COW itself', () => {
+    const faults = (kernel: string): number => ranWell(FORCED, { kernel }).faults(1);
+    const [now, exclusive, dirty, forgetful] = ['6.0', '5.19', '4.9', '4.8'].map(faults) as [
+      ...[number, number, number, number],
+    ];
+    expect([exclusive - now, dirty - now, forgetful - now]).toEqual([1, 1, 1]);
+  });
+});

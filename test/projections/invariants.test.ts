@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type { EventOf, EventType, KernelEvent } from '../../events/index.js';
 import { INVARIANTS, INVARIANT_NAMES } from '../../projections/invariants/catalogue.js';
 import { PTE_MARKER_GUARD, PTE_SPECIAL, PTE_SWP_EXCLUSIVE, migrationPte } from '../../reducers/pte.js';
+import { HolderKind } from '../../reducers/state.js';
 import { VM_LOCKED } from '../../reducers/vma.js';
 import { behavioursOf } from '../../src/kernel/behaviours.js';
 import { auditOf, planted } from '../support/audited.js';
@@ -12,6 +13,7 @@ import { runOperations } from '../support/projected.js';
 import { parseWorkload } from '../support/workload.js';
 
 const WRITE = 2;
+const FOLL_GET = 2;
 
 const FORK = `
 1 mmap(NULL, 0x4000, RW, PRIV|ANON, -1, 0) = A
@@ -227,6 +229,23 @@ const CASES: readonly Case<EventType>[] = [
     'PageSwappedOut',
     (event) => [{ type: 'VmaFlagsChanged', mm: event.mm, start: event.vpn * 4096, flags: VM_LOCKED }, event],
     { cause: 'PageSwappedOut' },
+  ),
+  wrong(
+    'exclusive-survives-swap',
+    SWAPPED,
+    'PageSwappedOut',
+    but<'PageSwappedOut'>(({ entry }) => ({ entry: entry - PTE_SWP_EXCLUSIVE })),
+  ),
+  wrong(
+    'referenced-page-not-discarded',
+    GIVEN_UP,
+    'LazyfreeDiscarded',
+    (event) => [
+      { type: 'HolderCreated', holder: 1, kind: HolderKind.pin, owner: 1, flags: FOLL_GET },
+      { type: 'PageGrabbed', holder: 1, pfn: event.pfn, mm: 1, vpn: event.vpn, offset: 0, length: 1, ref: 1, bias: 1 },
+      { ...event, freed: 0 },
+    ],
+    { cause: 'LazyfreeDiscarded' },
   ),
   wrong(
     'lazyfree-clean-drop',

@@ -15,8 +15,10 @@ export async function behavioursCommand(options: {
     out(JSON.stringify({ kernel: options.kernel, behaviours }));
   } else {
     for (const name of BEHAVIOUR_NAMES) {
-      const { since, commit, description } = BEHAVIOURS[name];
-      out(`${values[name] ? 'on ' : 'off'} ${bold(name)} (since ${since}${commit === null ? '' : `, ${commit}`})`);
+      const { since, until, commit, description } = BEHAVIOURS[name];
+      out(
+        `${values[name] ? 'on ' : 'off'} ${bold(name)} (since ${since}${until === undefined ? '' : ` until ${until}`}${commit === null ? '' : `, ${commit}`})`,
+      );
       out(`    ${description}`);
     }
   }
