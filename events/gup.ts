@@ -56,6 +56,15 @@ export interface MmHasPinnedSet {
   readonly type: 'MmHasPinnedSet';
   readonly mm: number;
 }
+/**
+ * `raw_write_seqcount_begin()` and `_end()` of mm->write_protect_seq, which is `seq` now: odd while fork write-protects. Told only where other
+ * CPUs run meanwhile.
+ */
+export interface WriteProtectSeqRaised {
+  readonly type: 'WriteProtectSeqRaised';
+  readonly mm: number;
+  readonly seq: number;
+}
 
 export type GupEvent =
   | HolderCreated
@@ -63,4 +72,5 @@ export type GupEvent =
   | PageGrabbed
   | HeldBytesChanged
   | HeldPageReleased
-  | MmHasPinnedSet;
+  | MmHasPinnedSet
+  | WriteProtectSeqRaised;

@@ -305,6 +305,7 @@ export const CATALOGUE: { readonly [T in EventType]: { readonly opcode: number; 
     fields: { holder: 'int', at: 'int', pfn: 'pfn', ref: 'int', bias: 'int', freed: 'int' },
   },
   MmHasPinnedSet: { opcode: 75, fields: { mm: 'mm' } },
+  WriteProtectSeqRaised: { opcode: 76, fields: { mm: 'mm', seq: 'int' } },
   FolioSwapAllocated: { opcode: 80, fields: { slot: 'int', pfn: 'pfn', ref: 'int' } },
   PageSwappedOut: {
     opcode: 81,

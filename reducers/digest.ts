@@ -229,6 +229,10 @@ export class SubjectHash {
   hasPinned(): void {
     this.numbers(this.#state.hasPinned);
   }
+  /** How often fork began and ended to write-protect an address space. */
+  writeProtectSeq(mm: number): void {
+    this.hash.pair(mm, this.#state.writeProtectSeq[mm] ?? ABSENT);
+  }
 
   /** A slot of the swap area, and which is the next free one. */
   slot(slot: number): void {
@@ -367,6 +371,7 @@ const EXTRA_STEPS: Partial<Record<EventType, readonly Step[]>> = {
   HeldBytesChanged: [{ method: 'holder', args: ['holder'] }],
   HeldPageReleased: [{ method: 'holder', args: ['holder'] }],
   MmHasPinnedSet: [{ method: 'hasPinned', args: [] }],
+  WriteProtectSeqRaised: [{ method: 'writeProtectSeq', args: ['mm'] }],
   FolioSwapAllocated: [
     { method: 'slot', args: ['slot'] },
     { method: 'cachedAt', args: ['pfn'] },

@@ -38,6 +38,9 @@ export const gupReducers: Reducers<GupEvent['type']> = {
   MmHasPinnedSet(state, { mm }) {
     if (!state.hasPinned.includes(mm)) state.hasPinned.push(mm);
   },
+  WriteProtectSeqRaised(state, { mm, seq }) {
+    state.writeProtectSeq[mm] = seq;
+  },
 };
 
 /** Numbers of one page in `Holder.pages`. */

@@ -113,6 +113,7 @@ function restInto(hash: Hash64, state: KernelView): void {
       }
     }
   if (state.hasPinned.length > 0) numbersOf(hash, state.hasPinned, 18);
+  for (const [mm, seq] of Object.entries(state.writeProtectSeq)) numbersOf(hash, [Number(mm), seq], 20);
   if (state.swap.length > 0) {
     hash.pair(state.swapFree, 19);
     for (const { count, pfn, content } of state.swap) {

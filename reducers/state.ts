@@ -230,6 +230,8 @@ export interface KernelState {
   holders: (Holder | null)[];
   /** Address spaces with MMF_HAS_PINNED, in the order in which they got it. */
   hasPinned: number[];
+  /** `mm->write_protect_seq` of address spaces that forked while other CPUs ran, by id; odd while one does. */
+  writeProtectSeq: Record<number, number>;
   /** Slots of the swap area that were ever used. */
   swap: SwapSlot[];
   /** Head of the list of free slots, -1 if empty. */
@@ -274,6 +276,7 @@ export function initialState(): KernelState {
     committed: 0,
     holders: [null],
     hasPinned: [],
+    writeProtectSeq: {},
     swap: [],
     swapFree: -1,
     swapCache: {},

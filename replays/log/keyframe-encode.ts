@@ -44,6 +44,7 @@ export const WIDTH = {
   holder: 5,
   held: 6,
   slot: 7,
+  seq: 2,
 } as const;
 /** Where the keyframe before stands, for one that holds the whole state. */
 export const WHOLE = -1;
@@ -333,7 +334,9 @@ function gupOf(state: KernelView): unknown {
     for (let i = 0; i < holder.pages.length; i += WIDTH.held)
       pages.add(...(holder.pages.slice(i, i + WIDTH.held) as [number, ...number[]]));
   }
-  return [state.holders.length, rows.encode(), pages.encode(), listOf(state.hasPinned)];
+  const seqs = pool.rows(WIDTH.seq);
+  for (const [mm, seq] of Object.entries(state.writeProtectSeq)) seqs.add(Number(mm), seq);
+  return [state.holders.length, rows.encode(), pages.encode(), listOf(state.hasPinned), seqs.encode()];
 }
 
 /** All slots: swapped memory is seldom. `content` 0: zeros, else the base and how many numbers of runs follow. */

@@ -350,7 +350,7 @@ function contentsIn(data: unknown, runData: unknown, frames: number): Content[] 
 }
 
 function gupInto(state: KernelState, data: unknown): void {
-  const [length, rowData, pageData, hasPinned] = arrayOf(data, 'the holders');
+  const [length, rowData, pageData, hasPinned, seqData] = arrayOf(data, 'the holders');
   if (!isCount(length, LIMIT.ids) || length < 1) throw new MalformedError('an impossible number of holders');
   const holders = new Array<KernelState['holders'][0]>(length).fill(null);
   // A page may be held as often as anybody likes.
@@ -366,6 +366,12 @@ function gupInto(state: KernelState, data: unknown): void {
   if (at !== n) throw new MalformedError('held pages of nobody');
   state.holders = holders;
   state.hasPinned = numbersIn(hasPinned, LIMIT.ids, 'address spaces');
+  // Keyframes of before there was one have none.
+  state.writeProtectSeq = {};
+  if (seqData === undefined) return;
+  eachRow(rowsOf(seqData, WIDTH.seq, LIMIT.ids, 'sequence counts'), ([mm, seq]) => {
+    state.writeProtectSeq[mm as number] = seq as number;
+  });
 }
 
 function filesInto(state: KernelState, data: unknown): void {

@@ -2,7 +2,7 @@
 import { mmAt, rssPages } from '../../reducers/state.js';
 import type { VmaView } from '../../reducers/state.js';
 import { VM_ACCOUNT, VM_DONTCOPY, VM_LOCKED, VM_LOCKONFAULT, VM_WIPEONFORK, vmaPages } from '../../reducers/vma.js';
-import type { Kernel } from './kernel.js';
+import type { Kernel, KernelThread } from './kernel.js';
 import { currentTask } from './kernel.js';
 import { copyPageRange, vmaNeedsCopy } from './memory/copy.js';
 import { anonVmaFork } from './rmap.js';
@@ -14,19 +14,20 @@ export const CLONE_VFORK = 0x4000;
 export const CLONE_THREAD = 0x10000;
 
 /** `copy_process()`: task `child` comes into being; it shares the address space with CLONE_VM and gets a copy otherwise. */
-export function copyProcess(k: Kernel, tid: number, child: number, flags: number): void {
+export function* copyProcess(k: Kernel, tid: number, child: number, flags: number): KernelThread {
   const parent = currentTask(k, tid);
   const { mm: parentMm, cpu, tgid } = parent;
   let mm = parentMm;
   if ((flags & CLONE_VM) !== 0) k.emit({ type: 'MmUsersChanged', mm, users: 1 });
-  else mm = dupMm(k, parentMm, cpu);
+  else mm = yield* dupMm(k, parentMm, cpu);
   const thread = (flags & CLONE_THREAD) !== 0;
   if (!thread) k.emit({ type: 'FdTableCopied', tgid: child, from: tgid });
   k.emit({ type: 'TaskCreated', tid: child, tgid: thread ? tgid : child, parent: tid, mm, cpu });
 }
 
-/** `dup_mm()`, `dup_mmap()`: both mmap_locks held for write, the child's from birth. */
-function dupMm(k: Kernel, parent: number, cpu: number): number {
+/** `dup_mm()`, `dup_mmap()`: takes both mmap_locks for write, the child's from birth. */
+function* dupMm(k: Kernel, parent: number, cpu: number): KernelThread<number> {
+  if (k.interleaved) yield { op: 'acquire', lock: `mmap_lock(${parent}):write` };
   const child = k.view.mms.length;
   const { mmapBase, startBrk, brk, foreignLayout } = mmAt(k.view, parent);
   k.emit({ type: 'MmCreated', mm: child, parent, mmapBase, startBrk, brk, defFlags: 0, foreignLayout });
@@ -43,7 +44,7 @@ function dupMm(k: Kernel, parent: number, cpu: number): number {
       continue;
     }
     if ((vma.flags & VM_ACCOUNT) !== 0) sums.committed += vmaPages(vma);
-    dupVma(k, parent, child, vma, cpu);
+    yield* dupVma(k, parent, child, vma, cpu);
   }
   k.emit({ type: 'VmAccounted', mm: child, ...sums, locked: 0 });
   k.emit({ type: 'HiwaterRssRaised', mm: child, pages: rssPages(mmAt(k.view, child)) });
@@ -51,12 +52,12 @@ function dupMm(k: Kernel, parent: number, cpu: number): number {
 }
 
 /** One VMA: locks are not inherited, MADV_WIPEONFORK memory starts empty, what faults cannot restore is copied. */
-function dupVma(k: Kernel, parent: number, child: number, vma: VmaView, cpu: number): void {
+function* dupVma(k: Kernel, parent: number, child: number, vma: VmaView, cpu: number): KernelThread {
   const { start, end, pgoff, inode, file } = vma;
   const wipe = (vma.flags & VM_WIPEONFORK) !== 0;
   const link = wipe ? { anonVma: 0, chain: [] } : anonVmaFork(k, vma);
   const flags = vma.flags & ~(VM_LOCKED | VM_LOCKONFAULT);
   k.emit({ type: 'VmaInserted', mm: child, start, end, flags, pgoff, inode, file, ...link });
   if (wipe || !vmaNeedsCopy(vma)) return;
-  copyPageRange(k, { parent, child, cpu }, vma);
+  yield* copyPageRange(k, { parent, child, cpu }, vma);
 }

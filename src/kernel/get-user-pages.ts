@@ -89,18 +89,36 @@ export function* getUserPages(k: Kernel, gup: Gup, start: number, length: number
 export function* getUserPagesFast(k: Kernel, gup: Gup, start: number, length: number): KernelThread<number> {
   if (start + length > TASK_SIZE) return -EFAULT;
   setHasPinned(k, gup);
-  let at = start;
   const end = start + length;
+  const done = yield* gupFast(k, gup, start, end);
+  const at = done === 0 ? start : (Math.floor(start / PAGE_SIZE) + done) * PAGE_SIZE;
+  if (at >= end) return done;
+  if (k.interleaved) yield { op: 'acquire', lock: `mmap_lock(${gup.mm}):read` };
+  const rest = yield* getUserPages(k, { ...gup, flags: gup.flags | FOLL_TOUCH }, at, end - at);
+  return rest < 0 && done > 0 ? done : done + rest;
+}
+
+/**
+ * `gup_fast()`: the pages of [start, end) up to the first that cannot be had without locks. Pins are taken only while no fork write-protects, and all
+ * given back if one began meanwhile: it may have looked for pins before they were there.
+ * @returns how many.
+ */
+function* gupFast(k: Kernel, gup: Gup, start: number, end: number): KernelThread<number> {
+  const counted = k.interleaved && k.behaviours['write-protect-seq'] && (gup.flags & FOLL_PIN) !== 0;
+  if (k.interleaved) yield { op: 'preempt', at: 'gup-fast:G1' };
+  const seq = k.view.writeProtectSeq[gup.mm] ?? 0;
+  if (counted && seq % 2 === 1) return 0;
   let done = 0;
-  while (at < end) {
+  for (let at = start; at < end;) {
     const stop = Math.min(end, (Math.floor(at / PAGE_SIZE) + 1) * PAGE_SIZE);
     if (!(yield* gupFastPte(k, gup, at, stop - at))) break;
     done++;
     at = stop;
   }
-  if (at >= end) return done;
-  const rest = yield* getUserPages(k, { ...gup, flags: gup.flags | FOLL_TOUCH }, at, end - at);
-  return rest < 0 && done > 0 ? done : done + rest;
+  if (k.interleaved) yield { op: 'preempt', at: 'gup-fast:G10' };
+  if (!counted || (k.view.writeProtectSeq[gup.mm] ?? 0) === seq) return done;
+  for (; done > 0; done--) releaseAt(k, gup.holder, heldCount(k, gup.holder) - 1);
+  return 0;
 }
 
 /**

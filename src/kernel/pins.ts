@@ -39,6 +39,7 @@ export function* doPin(k: Kernel, call: Call): KernelThread<Got> {
   const holder = createHolder(k, HolderKind.pin, tid, how);
   // get_user_pages() notes accesses, pin_user_pages() leaves that to unpin_user_pages_dirty_lock().
   const gup = { tid, mm, holder, flags: !fast && both === FOLL_GET ? how | FOLL_TOUCH : how };
+  if (k.interleaved && !fast) yield { op: 'acquire', lock: `mmap_lock(${mm}):read` };
   const got = fast ? yield* getUserPagesFast(k, gup, addr, length) : yield* getUserPages(k, gup, addr, length);
   if (got === pagesIn(addr, length)) return { value: holder };
   removeHolder(k, holder);

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { BEHAVIOURS, BEHAVIOUR_NAMES, behavioursOf, withBehaviours } from '../../src/kernel/behaviours.js';
 
-const on = (version: string): string[] => BEHAVIOUR_NAMES.filter((name) => behavioursOf(version)[name]);
+const on = (version: string): (typeof BEHAVIOUR_NAMES)[number][] =>
+  BEHAVIOUR_NAMES.filter((name) => behavioursOf(version)[name]);
 
 describe('a kernel version', () => {
   it('has the behaviours that came with it or before', () => {

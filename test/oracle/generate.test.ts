@@ -163,10 +163,10 @@ describe('generated workloads', () => {
         (type) => seen.add(type),
         () => {},
       );
-    // These tell what only recordings and execve have, or mlockall and brk, which would reach the real process itself.
+    // These tell what only recordings and execve have, mlockall and brk, which would reach the real process itself, or tasks that race.
     const elsewhere = [
       ...['TaskMmSwitched', 'ExecMmPrepared', 'ArgPagesAccounted', 'SpecialPfnMapped'],
-      ...['PageCacheHolesNoted', 'BrkSet', 'DefFlagsSet'],
+      ...['PageCacheHolesNoted', 'BrkSet', 'DefFlagsSet', 'WriteProtectSeqRaised'],
     ];
     const missed = Object.keys(CATALOGUE).filter((type) => !seen.has(type));
     expect(missed.toSorted()).toEqual(elsewhere.toSorted());

@@ -22,7 +22,7 @@ function* fork(k: Kernel, call: Call, flags: number): KernelThread<Got> {
   if (living !== undefined && living.exited === 0)
     throw new InputError({ line: call.operation.line }, `${call.name} creates task ${child}, which is alive already`);
   if (living !== undefined) reap(k, child);
-  copyProcess(k, call.tid, child, flags);
+  yield* copyProcess(k, call.tid, child, flags);
   return { value: child };
 }
 

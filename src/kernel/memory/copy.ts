@@ -32,7 +32,7 @@ import {
   linearPageIndex,
   vmaLookup,
 } from '../../../reducers/vma.js';
-import type { Kernel } from '../kernel.js';
+import type { Kernel, KernelThread } from '../kernel.js';
 import { GUP_PIN_COUNTING_BIAS, PAGE_SIZE } from '../kernel.js';
 import { allocPage } from '../page-alloc.js';
 import { lruBatchAdded } from '../swap.js';
@@ -49,8 +49,23 @@ interface Forking {
   readonly cpu: number;
 }
 
-/** `copy_page_range()`: gives the child the parent's entries of `vma`, table by table. */
-export function copyPageRange(k: Kernel, forking: Forking, vma: VmaView): void {
+/**
+ * `copy_page_range()`: gives the child the parent's entries of `vma`, table by table. While those of a private mapping are write-protected the
+ * sequence count is odd, so that GUP-fast, which takes no lock, hears of it.
+ */
+export function* copyPageRange(k: Kernel, forking: Forking, vma: VmaView): KernelThread {
+  const counted = k.interleaved && k.behaviours['write-protect-seq'] && isCowMapping(vma.flags);
+  if (k.interleaved) yield { op: 'preempt', at: 'fork:K0' };
+  if (counted) raiseSeq(k, forking.parent);
+  yield* copyTables(k, forking, vma);
+  if (k.interleaved) yield { op: 'preempt', at: 'fork:K8' };
+  if (counted) raiseSeq(k, forking.parent);
+}
+
+const raiseSeq = (k: Kernel, mm: number): void =>
+  k.emit({ type: 'WriteProtectSeqRaised', mm, seq: (k.view.writeProtectSeq[mm] ?? 0) + 1 });
+
+function* copyTables(k: Kernel, forking: Forking, vma: VmaView): KernelThread {
   const { parent, child } = forking;
   const { start, end, flags, inode } = vma;
   const last = end / PAGE_SIZE;
@@ -64,7 +79,7 @@ export function copyPageRange(k: Kernel, forking: Forking, vma: VmaView): void {
     const stop = Math.min(vpn - (vpn % span) + span, last);
     if (missing === 0)
       for (let from = vpn; from < stop; from += k.batchMax)
-        copyPteRange(k, forking, flags, inode, from, Math.min(from + k.batchMax, stop));
+        yield* copyPteRange(k, forking, flags, inode, from, Math.min(from + k.batchMax, stop));
     vpn = stop;
   }
 }
@@ -73,7 +88,15 @@ export function copyPageRange(k: Kernel, forking: Forking, vma: VmaView): void {
  * `copy_pte_range()`, `copy_present_ptes()`: anonymous pages become shared (no longer exclusive, write-protected on both sides), page-cache
  * pages get another mapping. The flags decide nothing: what was writable in a private mapping no longer is.
  */
-function copyPteRange(k: Kernel, forking: Forking, vmFlags: number, inode: number, from: number, to: number): void {
+function* copyPteRange(
+  k: Kernel,
+  forking: Forking,
+  vmFlags: number,
+  inode: number,
+  from: number,
+  to: number,
+): KernelThread {
+  if (k.interleaved) yield { op: 'acquire', lock: `ptl(${forking.parent},${from})` };
   const { parent } = forking;
   const table = pteTable(mmAt(k.view, parent), from) as readonly number[];
   const cow = isCowMapping(vmFlags);
@@ -98,12 +121,14 @@ function copyPteRange(k: Kernel, forking: Forking, vmFlags: number, inode: numbe
     const pfn = ptePfn(entry);
     if (pteSpecial(entry)) append5(special, vpn, pfn, childFlags, parentFlags, 0);
     else if ((pageAt(k.view, pfn).flags & PG_ANON) !== 0) {
+      if (k.interleaved) yield { op: 'preempt', at: 'fork:K3' };
       if (needsCowForDma(k, parent, pfn)) {
         // The locks are dropped for the allocation: what was done so far can be seen, the rest begins anew behind this page.
         copySwapped(k, forking, swapped);
         share(k, forking, inode, { anon, file, special }, anonPages, filePages);
         copyPresentPage(k, forking, vpn, pfn);
-        return vpn + 1 < to ? copyPteRange(k, forking, vmFlags, inode, vpn + 1, to) : undefined;
+        if (vpn + 1 < to) yield* copyPteRange(k, forking, vmFlags, inode, vpn + 1, to);
+        return;
       }
       append5(anon, vpn, pfn, childFlags, parentFlags, 1);
       anonPages++;
@@ -112,6 +137,7 @@ function copyPteRange(k: Kernel, forking: Forking, vmFlags: number, inode: numbe
       filePages++;
     }
   }
+  if (k.interleaved && anonPages > 0) yield { op: 'preempt', at: 'fork:K4' };
   copySwapped(k, forking, swapped);
   share(k, forking, inode, { anon, file, special }, anonPages, filePages);
 }
