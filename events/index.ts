@@ -3,6 +3,7 @@ import type { AddressSpaceEvent } from './address-space.js';
 import type { FolioEvent } from './folio.js';
 import type { GupEvent } from './gup.js';
 import type { MigrateEvent } from './migrate.js';
+import type { KsmEvent } from './ksm.js';
 import type { PageTableEvent } from './page-table.js';
 import type { SwapEvent } from './swap.js';
 import type { TaskEvent } from './task.js';
@@ -11,6 +12,7 @@ export type * from './address-space.js';
 export type * from './folio.js';
 export type * from './gup.js';
 export type * from './migrate.js';
+export type * from './ksm.js';
 export type * from './page-table.js';
 export type * from './swap.js';
 export type * from './task.js';
@@ -23,7 +25,8 @@ export type KernelEvent =
   | FolioEvent
   | GupEvent
   | SwapEvent
-  | MigrateEvent;
+  | MigrateEvent
+  | KsmEvent;
 export type EventType = KernelEvent['type'];
 /** The event with that `type`. */
 export type EventOf<T extends EventType> = Extract<KernelEvent, { type: T }>;
@@ -399,6 +402,49 @@ export const CATALOGUE: { readonly [T in EventType]: { readonly opcode: number; 
     opcode: 124,
     fields: { mm: 'mm', vpn: 'vpn', pfn: 'pfn', entry: 'int', ref: 'int', mapcount: 'int', exclusive: 'int' },
   },
+  KsmMmEntered: { opcode: 140, fields: { mm: 'mm' } },
+  KsmMmExited: { opcode: 141, fields: { mm: 'mm' } },
+  KsmMmLeft: { opcode: 142, fields: { mm: 'mm' } },
+  KsmCountersInherited: {
+    opcode: 143,
+    fields: { mm: 'mm', merging: 'int', items: 'int', zeroPages: 'int', allZeroPages: 'int' },
+  },
+  KsmItemAdded: { opcode: 144, fields: { mm: 'mm', vpn: 'vpn', items: 'int' } },
+  KsmItemRemoved: { opcode: 145, fields: { mm: 'mm', vpn: 'vpn', items: 'int' } },
+  KsmItemChecked: { opcode: 146, fields: { mm: 'mm', vpn: 'vpn', pfn: 'pfn' } },
+  KsmItemUnstable: { opcode: 147, fields: { mm: 'mm', vpn: 'vpn', unstable: 'int', unshared: 'int' } },
+  KsmItemLinked: {
+    opcode: 148,
+    fields: { mm: 'mm', vpn: 'vpn', node: 'int', merging: 'int', shared: 'int', sharing: 'int' },
+  },
+  KsmItemUnlinked: {
+    opcode: 149,
+    fields: { mm: 'mm', vpn: 'vpn', node: 'int', merging: 'int', shared: 'int', sharing: 'int' },
+  },
+  KsmNodeInserted: { opcode: 150, fields: { node: 'int', pfn: 'pfn' } },
+  KsmNodeRemoved: { opcode: 151, fields: { node: 'int' } },
+  KsmPageProtected: {
+    opcode: 152,
+    fields: { mm: 'mm', vpn: 'vpn', pfn: 'pfn', entry: 'int', exclusive: 'int', dirty: 'int' },
+  },
+  KsmPageMade: { opcode: 153, fields: { pfn: 'pfn' } },
+  KsmPageReplaced: {
+    opcode: 154,
+    fields: {
+      mm: 'mm',
+      vpn: 'vpn',
+      pfn: 'pfn',
+      mapcount: 'int',
+      kpfn: 'pfn',
+      kref: 'int',
+      kmapcount: 'int',
+      entry: 'int',
+      rssAnon: 'int',
+    },
+  },
+  KsmZeroPagesChanged: { opcode: 155, fields: { mm: 'mm', zeroPages: 'int', allZeroPages: 'int' } },
+  KsmScanEnded: { opcode: 156, fields: { scans: 'int' } },
+  KsmUseZeroPagesSet: { opcode: 157, fields: { on: 'int' } },
 };
 
 /** Event types by opcode. */

@@ -8,6 +8,7 @@ import {
   isGuardPteMarker,
   isMigrationPte,
   isPteMarker,
+  isKsmZeroPte,
   isSwapPte,
   isZeroPte,
   ptePfn,
@@ -29,6 +30,7 @@ import {
   PG_DIRTY,
   PG_SWAPCACHE,
   SECTION,
+  isKsm,
 } from '../reducers/state.js';
 import { VM_EXEC, VM_GROWSDOWN, VM_LOCKED, VM_MAYSHARE, VM_READ, VM_WRITE } from '../reducers/vma.js';
 
@@ -42,7 +44,7 @@ export interface CanonicalPage {
   readonly frame?: number | 'Z';
   readonly order?: number;
   readonly sub?: number;
-  readonly backing?: 'anon' | 'file' | 'shmem';
+  readonly backing?: 'anon' | 'ksm' | 'file' | 'shmem';
   readonly anon_exclusive?: boolean;
   /** Mapped exactly once: bit 56 of pagemap. */
   readonly single_map?: boolean;
@@ -54,6 +56,8 @@ export interface CanonicalPage {
   readonly mapcount?: number;
   readonly refcount?: number;
   readonly content?: string;
+  /** A zero page that KSM placed. */
+  readonly ksm_zero?: boolean;
   /** In the swap cache; only of pages that are. */
   readonly swapcache?: boolean;
   /** Of a swap entry: number of its slot in order of first appearance, and whether it is exclusive; so also of a migration entry. */
@@ -158,8 +162,8 @@ export function canonicalVma(state: KernelView, vma: VmaView): CanonicalVma {
   };
 }
 
-function backingOf(state: KernelView, page: PageView): 'anon' | 'file' | 'shmem' {
-  if ((page.flags & PG_ANON) !== 0) return 'anon';
+function backingOf(state: KernelView, page: PageView): 'anon' | 'ksm' | 'file' | 'shmem' {
+  if ((page.flags & PG_ANON) !== 0) return isKsm(page) ? 'ksm' : 'anon';
   return state.inodes[page.mapping]?.kind === InodeKind.shmem ? 'shmem' : 'file';
 }
 
@@ -184,6 +188,7 @@ export function canonicalPage(
   if (isZeroPte(entry)) {
     printed.kind = 'zero';
     printed.frame = 'Z';
+    if (isKsmZeroPte(entry)) printed.ksm_zero = true;
     return printed;
   }
   if (isSwapPte(entry)) {
@@ -217,7 +222,7 @@ export function canonicalPage(
   printed.order = 0;
   printed.sub = 0;
   printed.backing = backing;
-  if (backing === 'anon') printed.anon_exclusive = (page.flags & PG_ANON_EXCLUSIVE) !== 0;
+  if ((page.flags & PG_ANON) !== 0) printed.anon_exclusive = (page.flags & PG_ANON_EXCLUSIVE) !== 0;
   printed.single_map = page.mapcount === 1;
   if ((entry & PTE_PRESENT) === 0) printed.protnone = true;
   printed.dirty = (entry & PTE_DIRTY) !== 0 || (page.flags & PG_DIRTY) !== 0;

@@ -3,7 +3,7 @@ import { PTE_DIRTY, isSwapPte, ptePfn, ptePresent, pteSpecial, swpOffset } from 
 import { InodeKind } from '../reducers/state.js';
 import { VM_LOCKED } from '../reducers/vma.js';
 import type { Facts } from './facts/facts.js';
-import { FRAME_DIRTY, FRAME_SWAPBACKED, FrameKind } from './facts/frames.js';
+import { FRAME_DIRTY, FRAME_KSM, FRAME_SWAPBACKED, FrameKind } from './facts/frames.js';
 import type { MmEntries } from './facts/mappings.js';
 import type { VmaFacts, VmaSums } from './facts/vmas.js';
 
@@ -18,6 +18,7 @@ export interface Smaps {
   readonly Private_Clean: number;
   readonly Private_Dirty: number;
   readonly Anonymous: number;
+  readonly KSM: number;
   readonly LazyFree: number;
   readonly Swap: number;
   readonly SwapPss: number;
@@ -31,7 +32,7 @@ const PSS_SCALE = 4096;
 /** `smaps_account()` over the entries of one VMA. */
 export function smapsOf(facts: Facts, space: MmEntries, vma: VmaFacts): Smaps {
   const { frames } = facts;
-  const pages = { sharedClean: 0, sharedDirty: 0, privateClean: 0, privateDirty: 0, anonymous: 0, lazyFree: 0 };
+  const pages = { sharedClean: 0, sharedDirty: 0, privateClean: 0, privateDirty: 0, anonymous: 0, ksm: 0, lazyFree: 0 };
   let pss = 0;
   let swap = 0;
   let swapPss = 0;
@@ -50,9 +51,10 @@ export function smapsOf(facts: Facts, space: MmEntries, vma: VmaFacts): Smaps {
     pss += Math.floor((4096 * PSS_SCALE) / Math.max(mappers, 1));
     if (frames.kind[pfn] !== FrameKind.anon) return;
     pages.anonymous++;
+    if ((flags & FRAME_KSM) !== 0) pages.ksm++;
     if ((flags & FRAME_SWAPBACKED) === 0 && !dirty) pages.lazyFree++;
   });
-  const { sharedClean, sharedDirty, privateClean, privateDirty, anonymous, lazyFree } = pages;
+  const { sharedClean, sharedDirty, privateClean, privateDirty, anonymous, ksm, lazyFree } = pages;
   const pssKb = Math.floor(pss / PSS_SCALE / 1024);
   return {
     start: vma.start,
@@ -64,6 +66,7 @@ export function smapsOf(facts: Facts, space: MmEntries, vma: VmaFacts): Smaps {
     Private_Clean: privateClean * PAGE_KB,
     Private_Dirty: privateDirty * PAGE_KB,
     Anonymous: anonymous * PAGE_KB,
+    KSM: ksm * PAGE_KB,
     LazyFree: lazyFree * PAGE_KB,
     Swap: swap * PAGE_KB,
     SwapPss: Math.floor(swapPss / PSS_SCALE / 1024),

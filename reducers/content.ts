@@ -81,6 +81,18 @@ export function* segmentsOf(
   if (at < end) yield [at, end - at, base];
 }
 
+/** A text that is the same for the same bytes, however they were written; null if some are not known. */
+export function bytesKey(content: Bytes): string | null {
+  let key = '';
+  let last = -1;
+  for (const [at, , byte] of segmentsOf(content, 0, PAGE_SIZE)) {
+    if (byte < 0) return null;
+    if (byte !== last) key += `${at}=${byte},`;
+    last = byte;
+  }
+  return key;
+}
+
 /** `content` after `length` bytes at `fromOffset` of a page with bytes `source` were copied to `offset`. */
 export function copiedContent(
   content: Bytes,

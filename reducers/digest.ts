@@ -221,6 +221,29 @@ export class SubjectHash {
     this.hash.number(this.#state.swapCache[pfn] ?? ABSENT);
   }
 
+  /** What KSM knows of the page at `vpn`, and counts of its process. */
+  ksmItem(mmId: number, vpn: number): void {
+    const { slots, counters } = this.#state.ksm;
+    const at = slots.findIndex((each) => each.mm === mmId);
+    this.hash.number(at);
+    this.numbers(counters[mmId] ?? []);
+    const item = slots[at]?.items.find((each) => each.vpn === vpn);
+    if (!item) return this.hash.pair(ABSENT, 13);
+    this.hash.pair(item.node, item.unstable);
+    this.hash.number(item.checked);
+    if (item.content === null) return;
+    this.hash.pair(item.content.fill, item.content.inode);
+    this.numbers(item.content.runs);
+  }
+  /** KSM as a whole: who is scanned, and the counters. */
+  ksm(): void {
+    const { useZeroPages, scans, slots, nodes, lastNode, pagesShared, pagesSharing, pagesUnshared, zeroPages } =
+      this.#state.ksm;
+    this.numbers([useZeroPages, scans, lastNode, pagesShared, pagesSharing, pagesUnshared, zeroPages]);
+    for (const { mm, exited, items } of slots) this.numbers([mm, exited, items.length]);
+    for (const { id, pfn } of nodes) this.numbers([id, pfn]);
+  }
+
   /** Who holds pages, and which. */
   holder(id: number): void {
     this.#object(this.#state.holders[id], 12);
@@ -345,6 +368,9 @@ function stepsOfField(field: string, kind: FieldKind, mms: readonly string[], in
   }
 }
 
+const KSM: Step = { method: 'ksm', args: [] };
+const KSM_ITEM: Step = { method: 'ksmItem', args: ['mm', 'vpn'] };
+
 /** What kinds of fields do not tell: numbers that are runs, descriptors. */
 const EXTRA_STEPS: Partial<Record<EventType, readonly Step[]>> = {
   MmCreated: [{ method: 'tablesRemade', args: ['mm'] }],
@@ -397,6 +423,21 @@ const EXTRA_STEPS: Partial<Record<EventType, readonly Step[]>> = {
     { method: 'cachedAt', args: ['pfn'] },
     { method: 'cachedAt', args: ['from'] },
   ],
+  KsmMmEntered: [KSM],
+  KsmMmExited: [KSM],
+  KsmMmLeft: [KSM],
+  KsmCountersInherited: [KSM, { method: 'ksmItem', args: ['mm', -1] }],
+  KsmItemAdded: [KSM_ITEM],
+  KsmItemRemoved: [KSM_ITEM],
+  KsmItemChecked: [KSM_ITEM],
+  KsmItemUnstable: [KSM, KSM_ITEM],
+  KsmItemLinked: [KSM, KSM_ITEM],
+  KsmItemUnlinked: [KSM, KSM_ITEM],
+  KsmNodeInserted: [KSM],
+  KsmNodeRemoved: [KSM],
+  KsmZeroPagesChanged: [KSM, { method: 'ksmItem', args: ['mm', -1] }],
+  KsmScanEnded: [KSM],
+  KsmUseZeroPagesSet: [KSM],
 };
 
 function stepsOf(type: EventType, shape: EventShape): readonly Step[] {

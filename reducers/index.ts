@@ -5,6 +5,7 @@ import { addressSpaceReducers } from './address-space.js';
 import { folioReducers } from './folio.js';
 import { gupReducers } from './gup.js';
 import { migrateReducers } from './migrate.js';
+import { ksmReducers } from './ksm.js';
 import { pageTableReducers } from './page-table.js';
 import type { KernelState, KernelView } from './state.js';
 import { swapReducers } from './swap.js';
@@ -21,6 +22,7 @@ const reducers: Reducers<EventType> = {
   ...gupReducers,
   ...swapReducers,
   ...migrateReducers,
+  ...ksmReducers,
 };
 const dispatch = reducers as unknown as Readonly<Record<EventType, (state: KernelState, event: KernelEvent) => void>>;
 

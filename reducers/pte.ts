@@ -49,6 +49,8 @@ export const ptePresent = (entry: number): boolean => (entry & (PTE_PRESENT | PT
 export const pteWrite = (entry: number): boolean => (entry & PTE_WRITE) !== 0;
 export const pteSpecial = (entry: number): boolean => (entry & PTE_SPECIAL) !== 0;
 export const isZeroPte = (entry: number): boolean => (entry & PTE_ZERO) !== 0;
+/** `is_ksm_zero_pte()`: a zero page that KSM placed is marked dirty. */
+export const isKsmZeroPte = (entry: number): boolean => (entry & (PTE_ZERO | PTE_DIRTY)) === (PTE_ZERO | PTE_DIRTY);
 /** `is_swap_pte()` of an entry that leads to a slot. */
 export const isSwapPte = (entry: number): boolean => (entry & PTE_SWAP) !== 0;
 /** What tells a marker from the other entries without a page: a raw pfn and the zero page are there for the kernel. */

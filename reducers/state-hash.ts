@@ -1,6 +1,6 @@
 // A hash of a whole state: equal for equal states, however they came to be. Keyframes carry it.
 import { Hash64 } from '../src/lib/hash.js';
-import type { KernelView, MmView, PageView } from './state.js';
+import type { KernelView, KsmView, MmView, PageView } from './state.js';
 import { ascending } from './touched.js';
 
 /** What hashing a page table costs, counted in frames. */
@@ -123,6 +123,7 @@ function restInto(hash: Hash64, state: KernelView): void {
     for (const pfn of ascending(Object.keys(state.swapCache).map(Number)))
       hash.pair(pfn, state.swapCache[pfn] as number);
   }
+  ksmInto(hash, state.ksm);
   for (const inode of state.inodes) {
     if (inode === null) continue;
     hash.text(inode.name);
@@ -133,6 +134,25 @@ function restInto(hash: Hash64, state: KernelView): void {
       sparse(hash, leaf);
     });
   }
+}
+
+/** KSM, if it was ever heard of. */
+function ksmInto(hash: Hash64, ksm: KsmView): void {
+  const { useZeroPages, scans, slots, nodes, lastNode, counters } = ksm;
+  const { pagesShared, pagesSharing, pagesUnshared, zeroPages } = ksm;
+  const root = [useZeroPages, scans, slots.length, nodes.length, lastNode, pagesShared, pagesSharing, pagesUnshared];
+  const known = ascending(Object.keys(counters).map(Number));
+  if (root.every((each) => each === 0) && known.length === 0 && zeroPages === 0) return;
+  numbersOf(hash, [...root, zeroPages], 20);
+  for (const { mm, exited, items } of slots) {
+    numbersOf(hash, [mm, exited, items.length], 21);
+    for (const { vpn, node, unstable, checked, content } of items) {
+      numbersOf(hash, [vpn, node, unstable, checked], 22);
+      if (content !== null) contentInto(hash, content);
+    }
+  }
+  for (const { id, pfn } of nodes) hash.pair(id, pfn);
+  for (const mm of known) numbersOf(hash, [mm, ...(counters[mm] as readonly number[])], 23);
 }
 
 function tableHash(table: readonly number[]): Hash64 {

@@ -63,7 +63,7 @@ export interface Page {
   ref: number;
   /** Page-table entries that map it; counted from 0. */
   mapcount: number;
-  /** anon_vma of an anonymous page, inode of a page-cache page, 0 for neither. */
+  /** anon_vma of an anonymous page, inode of a page-cache page, 0 for neither; of a KSM page as `ksmMapping()` says. */
   mapping: number;
   /** Page index in the file or anon_vma's address space; of a free frame, the next free one. */
   index: number;
@@ -195,6 +195,52 @@ export interface SwapSlot {
   content: Content | null;
 }
 
+/** What KSM knows of a page of a process: `struct ksm_rmap_item`. */
+export interface KsmItem {
+  vpn: number;
+  /** Node of the stable tree to which it is linked, 0 for none. */
+  node: number;
+  /** 1: in the unstable tree, or left over from that of the last scan. */
+  unstable: number;
+  /** 1: `content` are the bytes at the last scan that looked (`oldchecksum`). */
+  checked: number;
+  content: Content | null;
+}
+
+/** An address space that KSM scans: `struct ksm_mm_slot`. */
+export interface KsmSlot {
+  mm: number;
+  /** 1: it is gone; the next scan takes this down. */
+  exited: number;
+  /** Sorted by page. */
+  items: KsmItem[];
+}
+
+/** A node of the stable tree: a KSM page, found by its bytes. */
+export interface KsmNode {
+  id: number;
+  pfn: number;
+}
+
+/** State of mm/ksm.c. */
+export interface Ksm {
+  useZeroPages: number;
+  /** full_scans. */
+  scans: number;
+  /** In the order in which they are scanned. */
+  slots: KsmSlot[];
+  /** The latest first. */
+  nodes: KsmNode[];
+  /** Nodes ever made: ids are never used again. */
+  lastNode: number;
+  /** ksm_merging_pages, ksm_rmap_items, ksm_zero_pages by address space, of those where one is not 0. */
+  counters: Record<number, number[]>;
+  pagesShared: number;
+  pagesSharing: number;
+  pagesUnshared: number;
+  zeroPages: number;
+}
+
 /** What a file descriptor leads to. */
 export interface OpenFile {
   inode: number;
@@ -238,6 +284,7 @@ export interface KernelState {
   swapFree: number;
   /** Slots by the frames that are in the swap cache. */
   swapCache: Record<number, number>;
+  ksm: Ksm;
 }
 
 type DeepReadonly<T> = T extends (infer U)[]
@@ -253,6 +300,8 @@ export type TaskView = DeepReadonly<Task>;
 export type SwapSlotView = DeepReadonly<SwapSlot>;
 export type InodeView = DeepReadonly<Inode>;
 export type HolderView = DeepReadonly<Holder>;
+export type KsmItemView = DeepReadonly<KsmItem>;
+export type KsmView = DeepReadonly<Ksm>;
 
 /** Frames in one section of the memory map. */
 export const SECTION = 256;
@@ -280,8 +329,34 @@ export function initialState(): KernelState {
     swap: [],
     swapFree: -1,
     swapCache: {},
+    ksm: noKsm(),
   };
 }
+
+/** KSM before it ever ran. */
+export function noKsm(): Ksm {
+  return {
+    useZeroPages: 0,
+    scans: 0,
+    slots: [],
+    nodes: [],
+    lastNode: 0,
+    counters: {},
+    pagesShared: 0,
+    pagesSharing: 0,
+    pagesUnshared: 0,
+    zeroPages: 0,
+  };
+}
+
+/** `mapping` of the KSM page of stable node `node`; 0: of none, as that of a page whose second half could not be merged. */
+export const ksmMapping = (node: number): number => -1 - node;
+/** `folio_test_ksm()`. */
+export const isKsm = ({ flags, mapping }: { readonly flags: number; readonly mapping: number }): boolean =>
+  (flags & PG_ANON) !== 0 && mapping < 0;
+/** `folio_stable_node()`: of any page, 0 for none. */
+export const stableNode = (page: { readonly flags: number; readonly mapping: number }): number =>
+  isKsm(page) ? -1 - page.mapping : 0;
 
 /** A deep copy that reducers may change in place; `state` itself may be frozen or shared. */
 export function own(state: KernelView): KernelState {

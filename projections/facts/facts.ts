@@ -2,6 +2,7 @@
 // difference of a counter in an event is believed: that is what lets projections and invariants contradict them.
 import { mkPte } from '../../reducers/pte.js';
 import { FRAME_EXCLUSIVE, FRAME_SWAPBACKED, FrameKind, FrameTable } from './frames.js';
+import { KsmFacts } from './ksm.js';
 import type { MmEntries } from './mappings.js';
 import { Mappings } from './mappings.js';
 import { Vmas } from './vmas.js';
@@ -45,6 +46,7 @@ export class Facts {
   /** A page may be in it more than once. */
   readonly mlock = new Map<number, number[]>();
   readonly holders = new Map<number, HolderFacts>();
+  readonly ksm = new KsmFacts();
 
   /** Writes `n` entries from `vpn` on; frames count up with them where `step` is 1. */
   writeRun(space: MmEntries, vpn: number, pfn: number, n: number, flags: number, step: number): void {

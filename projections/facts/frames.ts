@@ -7,6 +7,8 @@ export type FrameKind = (typeof FrameKind)[keyof typeof FrameKind];
 export const FRAME_EXCLUSIVE = 1;
 export const FRAME_DIRTY = 2;
 export const FRAME_SWAPBACKED = 4;
+/** A KSM page. */
+export const FRAME_KSM = 8;
 
 /** Frames beyond this are not believed in (128 GiB): a log may be made up. */
 const FRAMES_MAX = 2 ** 25;

@@ -9,10 +9,11 @@ import {
   PG_DIRTY,
   PG_FREE,
   PG_SWAPBACKED,
+  isKsm,
 } from '../../reducers/state.js';
 import type { InodeFacts } from './facts.js';
 import { Facts } from './facts.js';
-import { FRAME_DIRTY, FRAME_SWAPBACKED, FrameKind } from './frames.js';
+import { FRAME_DIRTY, FRAME_KSM, FRAME_SWAPBACKED, FrameKind } from './frames.js';
 import type { MmEntries } from './mappings.js';
 
 /** The facts as they stand in `state`: entries, VMAs, page flags, caches, batches and gathers, never a counter. */
@@ -44,6 +45,7 @@ export function factsOf(state: KernelView): Facts {
   state.swap.forEach(({ count, pfn }, slot) => {
     if (count !== FREE_SLOT && pfn >= 0) facts.cacheSwap(slot, pfn);
   });
+  facts.ksm.read(state);
   return facts;
 }
 
@@ -64,8 +66,9 @@ function readFrame(
   const { flags, mapping } = page;
   if ((flags & PG_FREE) !== 0 || !facts.frames.has(pfn)) return;
   if ((flags & PG_ANON) !== 0) {
-    facts.becomesAnon(pfn, mapping, (flags & PG_ANON_EXCLUSIVE) !== 0);
+    facts.becomesAnon(pfn, isKsm(page) ? 0 : mapping, (flags & PG_ANON_EXCLUSIVE) !== 0);
     facts.frames.flags[pfn]! &= ~FRAME_SWAPBACKED;
+    if (isKsm(page)) facts.frames.flags[pfn]! |= FRAME_KSM;
   } else if (state.inodes[mapping]?.kind === InodeKind.shmem) facts.mappings.setKind(pfn, FrameKind.shmem);
   if ((flags & PG_SWAPBACKED) !== 0) facts.frames.flags[pfn]! |= FRAME_SWAPBACKED;
   if ((flags & PG_DIRTY) !== 0) facts.frames.flags[pfn]! |= FRAME_DIRTY;

@@ -4,7 +4,7 @@ import { InodeKind, PG_DIRTY, PG_SWAPBACKED } from '../../reducers/state.js';
 import type { Projection } from '../projection.js';
 import type { Facts } from './facts.js';
 import { vmaHandlers } from './vma-handlers.js';
-import { FRAME_DIRTY, FRAME_EXCLUSIVE, FRAME_SWAPBACKED, FrameKind } from './frames.js';
+import { FRAME_DIRTY, FRAME_EXCLUSIVE, FRAME_KSM, FRAME_SWAPBACKED, FrameKind } from './frames.js';
 
 /** Calls `visit` for each frame of runs that begin `from` numbers into each `stride`, with the count behind it. */
 function forEachFrame(runs: readonly number[], stride: number, from: number, visit: (pfn: number) => void): void {
@@ -204,6 +204,21 @@ export const factHandlers: Projection<Facts>['on'] = {
     writeOne(facts, { mm, vpn, entry: 0 });
     if (freed === 1) facts.free(pfn);
   },
+  KsmItemAdded: ({ ksm }, { mm, vpn }) => ksm.add(mm, vpn),
+  KsmItemRemoved: ({ ksm }, { mm, vpn }) => ksm.remove(mm, vpn),
+  KsmItemUnstable: ({ ksm }, { mm, vpn, unstable }) => ksm.setUnstable(mm, vpn, unstable === 1),
+  KsmItemLinked: ({ ksm }, { mm, vpn, node }) => ksm.link(mm, vpn, node),
+  KsmItemUnlinked: ({ ksm }, { mm, vpn }) => ksm.link(mm, vpn, 0),
+  KsmPageProtected(facts, event) {
+    setFlags(facts, event.pfn, event.dirty === 1 ? FRAME_DIRTY : 0, event.exclusive === 0 ? FRAME_EXCLUSIVE : 0);
+    writeOne(facts, event);
+  },
+  KsmPageMade(facts, { pfn }) {
+    if (!facts.frames.has(pfn)) return;
+    facts.mappings.setAnonVma(pfn, 0);
+    setFlags(facts, pfn, FRAME_KSM | FRAME_DIRTY, 0);
+  },
+  KsmPageReplaced: writeOne,
   LazyfreeRevoked: (facts, { pfn }) => setFlags(facts, pfn, FRAME_SWAPBACKED | FRAME_DIRTY, 0),
   MigrationPteSet(facts, event) {
     const { pfn, exclusive, dirty } = event;

@@ -6,6 +6,7 @@ import {
   PTRS_PER_PTE,
   TABLE_BYTES,
   isMigrationPte,
+  isKsmZeroPte,
   isSwapPte,
   ptePfn,
   ptePresent,
@@ -40,6 +41,8 @@ export interface MmEntries {
   swapped: number;
   /** Migration entries; `rss` counts them as pages of the frame's kind. */
   migrating: number;
+  /** Entries to zero pages that KSM placed. */
+  ksmZeroPages: number;
   lastIndex: number;
   lastTable: Table | null;
 }
@@ -64,6 +67,8 @@ export class Mappings {
   /** By mm. */
   readonly mms = new Map<number, MmEntries>();
   watcher: EntryWatcher | null = null;
+  /** Entries to zero pages that KSM placed, of all address spaces. */
+  ksmZeroPages = 0;
   /** Mapped frames that belong to each anon_vma. */
   anonMapped = new Int32Array(NODES);
   /** Mappings as singly linked lists, one per frame; node 0 is none. */
@@ -93,6 +98,7 @@ export class Mappings {
       rss: new Int32Array(3),
       swapped: 0,
       migrating: 0,
+      ksmZeroPages: 0,
       lastIndex: -1,
       lastTable: null,
     };
@@ -125,6 +131,8 @@ export class Mappings {
     if (old === 0) {
       if (entry !== 0) table.used++;
     } else if (entry === 0) table.used--;
+    if (isKsmZeroPte(old)) this.#countKsmZero(space, -1);
+    if (isKsmZeroPte(entry)) this.#countKsmZero(space, 1);
     if (isSwapPte(old)) this.#countSlot(space, old, -1);
     if (isSwapPte(entry)) this.#countSlot(space, entry, 1);
     if (isMigrationPte(old)) this.#countMigrating(space, old, -1);
@@ -144,6 +152,11 @@ export class Mappings {
   /** How many entries lead to `slot` of the swap area, and how many of them are exclusive. */
   slotUse(slot: number): { readonly entries: number; readonly exclusive: number } {
     return this.#slots.get(slot) ?? { entries: 0, exclusive: 0 };
+  }
+
+  #countKsmZero(space: MmEntries, n: number): void {
+    space.ksmZeroPages += n;
+    this.ksmZeroPages += n;
   }
 
   #countSlot(space: MmEntries, entry: number, n: number): void {

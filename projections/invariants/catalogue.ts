@@ -6,6 +6,7 @@ import { eventInvariants } from './events.js';
 import { frameInvariants } from './frames.js';
 import { gupInvariants } from './gup.js';
 import { migrateCounterInvariants, migrateEventInvariants } from './migrate.js';
+import { ksmCounterInvariants, ksmFrameInvariants } from './ksm.js';
 import { swapEntryInvariants, swapEventInvariants, swapFrameInvariants } from './swap.js';
 import type { BookInvariant, Invariant } from './invariant.js';
 
@@ -47,6 +48,8 @@ export const INVARIANTS: readonly Invariant[] = [
   ...swapEventInvariants,
   ...migrateEventInvariants,
   ...migrateCounterInvariants,
+  ...ksmFrameInvariants,
+  ...ksmCounterInvariants,
 ];
 
 export const INVARIANT_NAMES: readonly string[] = INVARIANTS.map(({ name }) => name);

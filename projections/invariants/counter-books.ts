@@ -56,7 +56,7 @@ export class CounterBooks {
 
   #compare(book: Book, mm: number, number: number): void {
     const { view, facts } = this.#audited;
-    const drift = book.counter.counter(view, view.mms[mm] ?? null) - book.counter.truth(facts, mm);
+    const drift = book.counter.counter(view, view.mms[mm] ?? null, mm) - book.counter.truth(facts, mm);
     const { drifts } = book;
     if (drift === 0) {
       const mended = drifts.size > 0 && drifts.delete(mm);
@@ -75,7 +75,7 @@ export class CounterBooks {
         const explained = invariant.name === 'rss-equals-ptes' && drift === this.#argPages(mm, counter);
         const truth = counter.truth(facts, mm);
         const subject = subjectOf(invariant, counter, mm);
-        const finding = { expected: truth, found: counter.counter(view, view.mms[mm] ?? null) };
+        const finding = { expected: truth, found: counter.counter(view, view.mms[mm] ?? null, mm) };
         this.#findings.checked(invariant, subject, explained ? null : finding, since);
       }
   }

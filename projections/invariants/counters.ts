@@ -31,6 +31,7 @@ const MAPPING_EVENTS: readonly EventType[] = [
   'LazyfreeDiscarded',
   'MigrationPteSet',
   'MigrationPteRemoved',
+  'KsmPageReplaced',
 ];
 const VMA_EVENTS: readonly EventType[] = [
   'VmaInserted',

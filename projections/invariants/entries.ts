@@ -1,6 +1,6 @@
 // Rules on single page-table entries.
 import { isGuardPteMarker, isZeroPte, pteWrite } from '../../reducers/pte.js';
-import { PG_ANON, PG_ANON_EXCLUSIVE } from '../../reducers/state.js';
+import { PG_ANON, PG_ANON_EXCLUSIVE, isKsm } from '../../reducers/state.js';
 import { VM_MAYBE_GUARD, VM_SHARED, VM_WRITE, linearPageIndex } from '../../reducers/vma.js';
 import type { EntryInvariant } from './invariant.js';
 
@@ -79,7 +79,8 @@ export const entryInvariants: readonly EntryInvariant[] = [
     severity: 1,
     of: 'anon',
     check({ page }, { view }) {
-      const id = page?.mapping ?? 0;
+      if (page === null || isKsm(page)) return null;
+      const id = page.mapping;
       return view.anonVmas[id] ? null : { expected: 'a live anon_vma', found: `anon_vma ${id}, which is none` };
     },
   },
@@ -105,7 +106,7 @@ export const entryInvariants: readonly EntryInvariant[] = [
     severity: 2,
     of: 'anon',
     check({ page, vma, vpn }) {
-      if (page === null || vma === null) return null;
+      if (page === null || vma === null || isKsm(page)) return null;
       const index = linearPageIndex(vma, vpn * 4096);
       return index === page.index ? null : { expected: index, found: page.index };
     },
@@ -113,12 +114,12 @@ export const entryInvariants: readonly EntryInvariant[] = [
   {
     ...rule,
     name: 'anon-map-once',
-    formula: 'an anonymous page is mapped at most once in an address space',
+    formula: 'an anonymous page that KSM did not merge is mapped at most once in an address space',
     source: 'uses of folio->index in mm/rmap.c',
     severity: 2,
     of: 'anon',
-    check({ mm, pfn }, { facts }) {
-      if (facts.frames.mappers[pfn]! < 2) return null;
+    check({ mm, pfn, page }, { facts }) {
+      if (page === null || isKsm(page) || facts.frames.mappers[pfn]! < 2) return null;
       const times = facts.mappings.timesMapped(pfn, mm);
       return times < 2 ? null : { expected: 1, found: times };
     },

@@ -1,7 +1,7 @@
 // Running the rules on frames: each frame that an event concerns is looked at once, after it.
 import type { KernelEvent } from '../../events/index.js';
 import type { PageView } from '../../reducers/state.js';
-import { PG_ANON_EXCLUSIVE, PG_FREE, PG_SWAPCACHE } from '../../reducers/state.js';
+import { PG_ANON_EXCLUSIVE, PG_FREE, PG_SWAPCACHE, isKsm } from '../../reducers/state.js';
 import { REFCOUNT_ACCOUNTED, REF_LOWER_BOUND } from './catalogue.js';
 import type { Findings } from './findings.js';
 import type { Audited, FrameInvariant, Invariant } from './invariant.js';
@@ -80,6 +80,7 @@ export class FrameChecks {
     const { frames } = this.#audited.facts;
     const mappers = frames.mappers[pfn] as number;
     if (page.mapcount !== mappers || frames.batched[pfn]! > 1 || (page.flags & PG_SWAPCACHE) !== 0) return true;
+    if (isKsm(page)) return true;
     return mappers > 1 && ((page.flags & PG_ANON_EXCLUSIVE) !== 0 || frames.writers[pfn] !== 0);
   }
 

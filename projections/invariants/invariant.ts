@@ -73,7 +73,8 @@ export interface CounterInvariant extends InvariantInfo {
   readonly changedBy: readonly EventType[];
   readonly counters: readonly {
     readonly what: string;
-    counter(view: KernelView, mm: MmView | null): number;
+    /** `id`: of the address space, which may be gone (`mm` null); 0 for the machine. */
+    counter(view: KernelView, mm: MmView | null, id: number): number;
     truth(facts: Facts, mm: number): number;
   }[];
 }

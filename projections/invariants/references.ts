@@ -60,6 +60,9 @@ export class References {
         this.#add(event.pfn, -1, number);
         if (event.oldPfn >= 0) this.#add(event.oldPfn, 1, number);
         break;
+      case 'KsmPageReplaced':
+        this.#add(event.pfn, 1, number);
+        break;
       case 'FolioReleased':
         if (event.freed === 1) this.#set(event.pfn, 0, number);
         else this.#add(event.pfn, -1, number);

@@ -97,6 +97,7 @@ const PARTS: Readonly<Record<string, PartOf>> = {
     if (mm === null) return;
     notes.note(mm.vmas.length);
     for (const pages of mm.rss) notes.note(pages);
+    for (const counter of state.ksm.counters[mm.id] ?? [0, 0, 0]) notes.note(counter);
   },
   task: (args, pid) => (state, notes) => noteNumbers(state.tasks[args[0] ?? pid], notes),
   folio:
@@ -140,8 +141,9 @@ function collect(expression: Expression, names: Names, parts: Part[]): boolean {
       return true;
     case 'name':
       if (expression.name === 'meminfo') parts.push((state, notes) => notes.note(state.committed));
+      if (expression.name === 'ksm') parts.push((state, notes) => noteNumbers(state.ksm, notes));
       return (
-        expression.name === 'meminfo' ||
+        ['meminfo', 'ksm'].includes(expression.name) ||
         names.nameOf(expression.name) !== undefined ||
         ['true', 'false', 'none', 'P', 'H'].includes(expression.name)
       );

@@ -1,4 +1,4 @@
-// What expressions can speak of: page(pid, addr), vma(pid, addr), mm(pid), task(pid), folio(pfn), meminfo.
+// What expressions can speak of: page(pid, addr), vma(pid, addr), mm(pid), task(pid), folio(pfn), meminfo, ksm.
 import { pteAt } from '../../reducers/pte.js';
 import type { KernelView, MmView } from '../../reducers/state.js';
 import { PG_FREE, PG_LRU, pageAt, rssPages } from '../../reducers/state.js';
@@ -34,6 +34,7 @@ const PAGE_FIELDS = [
   'slot',
   'excl_entry',
   'guard',
+  'ksm_zero',
 ];
 
 /** Arguments of a subject: pid and address, or the address alone. */
@@ -76,6 +77,7 @@ export const SUBJECTS: Readonly<Record<string, Finder>> = {
     const pid = args[0] ?? scope.pid;
     const mm = addressSpace(scope.state, pid, at);
     const [file = 0, anon = 0, swap = 0, shmem = 0] = mm.rss;
+    const [merging = 0, items = 0, zeroPages = 0] = scope.state.ksm.counters[mm.id] ?? [];
     return {
       name: `mm(${pid})`,
       fields: {
@@ -94,6 +96,9 @@ export const SUBJECTS: Readonly<Record<string, Finder>> = {
         map_count: mm.vmas.length,
         brk: mm.brk,
         users: mm.users,
+        ksm_merging_pages: merging,
+        ksm_rmap_items: items,
+        ksm_zero_pages: zeroPages,
       },
     };
   },
@@ -126,7 +131,19 @@ export const SUBJECTS: Readonly<Record<string, Finder>> = {
   },
 };
 
-/** `meminfo` and what else the machine as a whole has; null for a name that is none of it. Values as /proc/meminfo prints them. */
+/** `meminfo`, `ksm` and what else the machine as a whole has; null for a name that is none of it. Values as /proc/meminfo and /sys/kernel/mm/ksm print them. */
 export function machineSubject(state: KernelView, name: string): Subject | null {
-  return name === 'meminfo' ? { name, fields: { Committed_AS: state.committed * 4 } } : null;
+  if (name === 'meminfo') return { name, fields: { Committed_AS: state.committed * 4 } };
+  if (name !== 'ksm') return null;
+  const { pagesShared, pagesSharing, pagesUnshared, zeroPages, scans } = state.ksm;
+  return {
+    name,
+    fields: {
+      pages_shared: pagesShared,
+      pages_sharing: pagesSharing,
+      pages_unshared: pagesUnshared,
+      ksm_zero_pages: zeroPages,
+      full_scans: scans,
+    },
+  };
 }

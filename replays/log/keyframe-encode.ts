@@ -45,6 +45,7 @@ export const WIDTH = {
   held: 6,
   slot: 7,
   seq: 2,
+  ksmItem: 9,
 } as const;
 /** Where the keyframe before stands, for one that holds the whole state. */
 export const WHOLE = -1;
@@ -106,7 +107,7 @@ export function encodeKeyframe(
     inodesOf(state, selection),
     spaces,
     framesOf(state, selection),
-    [cpusOf(state), filesOf(state, selection), gupOf(state), slotsOf(state)],
+    [cpusOf(state), filesOf(state, selection), gupOf(state), slotsOf(state), ...ksmOf(state)],
   ]);
   return payload.length <= PAYLOAD_MAX ? payload : null;
 }
@@ -351,6 +352,34 @@ function slotsOf(state: KernelView): unknown {
   const cache = pool.rows(2);
   for (const pfn of ascending(Object.keys(state.swapCache).map(Number))) cache.add(pfn, state.swapCache[pfn] as number);
   return [state.swapFree, rows.encode(), listOfNumbers(runs), cache.encode()];
+}
+
+/** All that KSM knows; nothing where it never ran. */
+function ksmOf({ ksm }: KernelView): unknown[] {
+  const { useZeroPages, scans, slots, nodes, lastNode, counters, pagesShared, pagesSharing } = ksm;
+  const known = ascending(Object.keys(counters).map(Number));
+  const root = [useZeroPages, scans, lastNode, pagesShared, pagesSharing, ksm.pagesUnshared, ksm.zeroPages];
+  if (root.every((each) => each === 0) && slots.length + nodes.length + known.length === 0) return [];
+  const slotRows = pool.rows(3);
+  const items = pool.rows(WIDTH.ksmItem);
+  const runs = pool.numbers();
+  for (const slot of slots) {
+    slotRows.add(slot.mm, slot.exited, slot.items.length);
+    for (const { vpn, node, unstable, checked, content } of slot.items) {
+      const { fill, inode, index } = content ?? { fill: 0, inode: 0, index: 0 };
+      const length = content?.runs.length ?? 0;
+      items.add(vpn, node, unstable, checked, content === null ? 0 : 1, fill, inode, index, length);
+      for (const number of content?.runs ?? []) runs.push(number);
+    }
+  }
+  const nodeRows = pool.rows(2);
+  for (const { id, pfn } of nodes) nodeRows.add(id, pfn);
+  const counted = pool.rows(4);
+  for (const mm of known) {
+    const [merging = 0, rmapItems = 0, zeroPages = 0] = counters[mm] as readonly number[];
+    counted.add(mm, merging, rmapItems, zeroPages);
+  }
+  return [[listOf(root), slotRows.encode(), items.encode(), listOfNumbers(runs), nodeRows.encode(), counted.encode()]];
 }
 
 const listOfNumbers = (numbers: Numbers): unknown => [numbers.length, numbers.encode()];

@@ -1,7 +1,7 @@
 // Reading keyframes: the state at one event, rebuilt from a whole keyframe and the changes of those after it.
 import type { PmdTable, PteTable } from '../../reducers/pte.js';
-import { SECTION } from '../../reducers/state.js';
-import type { Content, KernelState, Mm, Page, Vma } from '../../reducers/state.js';
+import { SECTION, noKsm } from '../../reducers/state.js';
+import type { Content, KernelState, Ksm, KsmItem, Mm, Page, Vma } from '../../reducers/state.js';
 import { MalformedError } from './columns.js';
 import { arrayOf, isCount } from './event-codec.js';
 import { LIMIT, WHOLE, WIDTH } from './keyframe-encode.js';
@@ -36,7 +36,7 @@ export function keyframeOf(data: unknown): Keyframe {
 /** Makes of `state`, which is that of the keyframe before (or the initial one), the state of this one. Throws MalformedError. */
 export function applyKeyframe(state: KernelState, keyframe: Keyframe): void {
   const [root, tasks, anonVmas, inodes, mms, frames, rest] = keyframe.contents;
-  const [cpus, files, gup, slots] = arrayOf(rest, 'the rest of a keyframe');
+  const [cpus, files, gup, slots, ksm] = arrayOf(rest, 'the rest of a keyframe');
   const cpuCount = rootInto(state, root);
   tasksInto(state, tasks);
   anonVmasInto(state, anonVmas);
@@ -56,6 +56,39 @@ export function applyKeyframe(state: KernelState, keyframe: Keyframe): void {
   if (gup !== undefined) gupInto(state, gup);
   // Of an older log there are none.
   if (slots !== undefined) slotsInto(state, slots);
+  state.ksm = ksm === undefined ? noKsm() : ksmFrom(ksm);
+}
+
+function ksmFrom(data: unknown): Ksm {
+  const [root, slotData, itemData, runData, nodeData, countData] = arrayOf(data, 'KSM');
+  const numbers = numbersIn(root, LIMIT.numbers, 'the root of KSM', LIMIT.ids);
+  const [useZeroPages = 0, scans = 0, lastNode = 0, pagesShared = 0, pagesSharing = 0] = numbers;
+  const [pagesUnshared = 0, zeroPages = 0] = numbers.slice(5);
+  const ksm = { ...noKsm(), useZeroPages, scans, lastNode, pagesShared, pagesSharing, pagesUnshared, zeroPages };
+  const runs = new Stretches(runData, LIMIT.numbers, 'runs of checked pages');
+  const items: KsmItem[] = [];
+  eachRow(rowsOf(itemData, WIDTH.ksmItem, LIMIT.frames, 'rmap items', LIMIT.ids), (row) => {
+    const [vpn, node, unstable, checked] = row as [number, number, number, number];
+    const [has, fill, inode, index, length] = row.slice(4) as [number, number, number, number, number];
+    const content = has === 1 ? { fill, inode, index, runs: runs.take(length, 'runs of checked pages') } : null;
+    items.push({ vpn, node, unstable, checked, content });
+  });
+  runs.end('runs of checked pages');
+  let at = 0;
+  eachRow(rowsOf(slotData, 3, LIMIT.ids, 'scanned processes', LIMIT.ids), (row) => {
+    const [mm, exited, count] = row as [number, number, number];
+    if (!isCount(count, items.length - at)) throw new MalformedError('rmap items of nobody');
+    ksm.slots.push({ mm, exited, items: items.slice(at, (at += count)) });
+  });
+  if (at !== items.length) throw new MalformedError('rmap items of nobody');
+  eachRow(rowsOf(nodeData, 2, LIMIT.frames, 'stable nodes', LIMIT.ids), (row) => {
+    const [id, pfn] = row as [number, number];
+    ksm.nodes.push({ id, pfn });
+  });
+  eachRow(rowsOf(countData, 4, LIMIT.ids, 'counters of KSM'), ([mm, ...counters]) => {
+    ksm.counters[mm as number] = counters;
+  });
+  return ksm;
 }
 
 function slotsInto(state: KernelState, data: unknown): void {

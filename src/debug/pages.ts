@@ -19,7 +19,7 @@ function pageText(page: CanonicalPage): string {
   if (page.swapcache === true) words.push('in the swap cache');
   if (page.protnone === true) words.push('PROT_NONE');
   words.push(`mapped ${page.mapcount}x`, `refs ${page.refcount}`);
-  if (page.backing === 'anon') words.push(`bytes ${page.content}`);
+  if (page.backing === 'anon' || page.backing === 'ksm') words.push(`bytes ${page.content}`);
   return words.join(', ');
 }
 

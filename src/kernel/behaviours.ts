@@ -31,6 +31,7 @@ export const BEHAVIOUR_NAMES = [
   'mprotect-upgrades-exclusive',
   'foll-force-needs-exclusive',
   'longterm-pin-unshares-files',
+  'ksm-breaks-by-unshare',
   'map-stack-nohugepage',
   'guard-markers',
   'dontneed-frees-page-tables',
@@ -39,6 +40,7 @@ export const BEHAVIOUR_NAMES = [
   'mremap-moves-several',
   'fault-around-spares-eof',
   'guard-vma-flag',
+  'ksm-fork-resets-counters',
 ] as const;
 export type BehaviourName = (typeof BEHAVIOUR_NAMES)[number];
 
@@ -152,6 +154,14 @@ export const BEHAVIOURS: Readonly<Record<BehaviourName, BehaviourDefinition>> = 
     requires: ['gup-unshare'],
     aliases: ['T-02'],
   },
+  'ksm-breaks-by-unshare': {
+    description:
+      'Pages that KSM merged are taken apart without a write (FAULT_FLAG_UNSHARE): the copies are clean and not writable.',
+    commit: '6cce3314b928',
+    since: '6.2',
+    requires: ['gup-unshare'],
+    aliases: [],
+  },
   'map-stack-nohugepage': {
     description: 'MAP_STACK keeps huge pages out of the mapping, and it from merging with others.',
     commit: 'c4608d1bf7c6',
@@ -209,6 +219,14 @@ export const BEHAVIOURS: Readonly<Record<BehaviourName, BehaviourDefinition>> = 
     commit: null,
     since: '6.18',
     requires: ['guard-markers-of-files'],
+    aliases: [],
+  },
+  'ksm-fork-resets-counters': {
+    description:
+      'A child does not inherit what KSM counted for its parent, except zero pages, which then count for the whole machine as well.',
+    commit: '4d6fc29f3634',
+    since: '6.18',
+    requires: [],
     aliases: [],
   },
 };

@@ -4,6 +4,7 @@ import { VM_ACCOUNT, VM_LOCKED } from '../../reducers/vma.js';
 import { exitFiles } from './holders.js';
 import type { Kernel } from './kernel.js';
 import { currentTask } from './kernel.js';
+import { ksmExit } from './ksm.js';
 import { flushGather, freePgtables, updateHiwaterRss, zapPageRange } from './memory/zap.js';
 import { unlinkAnonVmas } from './rmap.js';
 
@@ -30,6 +31,7 @@ export function doGroupExit(k: Kernel, tid: number): void {
 export function mmput(k: Kernel, mm: number, cpu: number, deferFlush = false): void {
   k.emit({ type: 'MmUsersChanged', mm, users: -1 });
   if (mmAt(k.view, mm).users > 0) return;
+  ksmExit(k, mm);
   exitMmap(k, mm, cpu);
   if (!deferFlush) finishExit(k, mm);
 }

@@ -4,6 +4,7 @@ import type { VmaView } from '../../reducers/state.js';
 import { VM_ACCOUNT, VM_DONTCOPY, VM_LOCKED, VM_LOCKONFAULT, VM_WIPEONFORK, vmaPages } from '../../reducers/vma.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { currentTask } from './kernel.js';
+import { ksmFork } from './ksm.js';
 import { copyPageRange, vmaNeedsCopy } from './memory/copy.js';
 import { anonVmaFork } from './rmap.js';
 import { vmaSums } from './vma.js';
@@ -31,6 +32,7 @@ function* dupMm(k: Kernel, parent: number, cpu: number): KernelThread<number> {
   const child = k.view.mms.length;
   const { mmapBase, startBrk, brk, foreignLayout } = mmAt(k.view, parent);
   k.emit({ type: 'MmCreated', mm: child, parent, mmapBase, startBrk, brk, defFlags: 0, foreignLayout });
+  ksmFork(k, parent, child);
   const now = mmAt(k.view, parent);
   const sums = { total: now.totalVm, data: now.dataVm, stack: now.stackVm, exec: now.execVm, committed: 0 };
   for (let i = 0; i < mmAt(k.view, parent).vmas.length; i++) {

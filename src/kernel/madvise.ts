@@ -39,6 +39,7 @@ import { NotModelledError } from '../lib/errors.js';
 import { madviseGuardInstall, madviseGuardRemove } from './guard.js';
 import { faultinPageRange } from './gup.js';
 import type { Kernel, KernelThread } from './kernel.js';
+import { ksmEnter, unmergeKsmPages } from './ksm.js';
 import { EINVAL, ENOMEM, PAGE_SIZE, currentTask, isPageAligned, pageAlignWrapped } from './kernel.js';
 import { append4, flushGather, updateHiwaterRss, zapPageRange } from './memory/zap.js';
 import { PAGEVEC_SIZE, drainLruLazyfree, lruAddDrainIfMlock } from './swap.js';
@@ -130,6 +131,7 @@ export function* doMadvise(
     const now = mmAt(k.view, mm);
     const vma = now.vmas[findVmaIndex(now, from)] as VmaView;
     const to = Math.min(vma.end, end);
+    if (advice === MADV.UNMERGEABLE && (vma.flags & VM_MERGEABLE) !== 0) yield* unmergeKsmPages(k, tid, mm, from, to);
     const error = madviseVma(k, tid, mm, vma, from, to, advice);
     if (error !== 0) return error;
     next = to;
@@ -190,6 +192,7 @@ function madviseVma(
     case MADV.MERGEABLE:
       // Where KSM cannot work the advice is silently no change.
       if ((flags & (VM_SHARED | VM_MAYSHARE | VM_SPECIAL)) !== 0) return 0;
+      if ((flags & VM_MERGEABLE) === 0) ksmEnter(k, mm);
       break;
     default:
       break;

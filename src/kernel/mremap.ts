@@ -6,6 +6,7 @@ import {
   VM_DONTEXPAND,
   VM_LOCKED,
   VM_LOCKONFAULT,
+  VM_MERGEABLE,
   VM_MAYSHARE,
   VM_PFNMAP,
   VM_SHARED,
@@ -27,6 +28,7 @@ import {
   isPageAligned,
   pageAlignWrapped,
 } from './kernel.js';
+import { unmergeKsmPages } from './ksm.js';
 import { movePageTables } from './memory/move.js';
 import { enoughMemory, getUnmappedArea, lockLimitError, spaceLimitError } from './mmap.js';
 import { unlinkAnonVmas } from './rmap.js';
@@ -54,7 +56,8 @@ interface Remap {
   readonly fixed: boolean;
   readonly dontUnmap: boolean;
   readonly mayMove: boolean;
-  /** Where it runs. */
+  /** Who asks, and where it runs. */
+  readonly tid: number;
   readonly cpu: number;
 }
 
@@ -74,6 +77,7 @@ export function* doMremap(k: Kernel, tid: number, call: MremapCall): KernelThrea
     fixed: (flags & MREMAP_FIXED) !== 0,
     dontUnmap: (flags & MREMAP_DONTUNMAP) !== 0,
     mayMove: (flags & MREMAP_MAYMOVE) !== 0,
+    tid,
     cpu,
   };
   const error = paramsError(k, mm, remap);
@@ -170,7 +174,7 @@ function* mremapTo(k: Kernel, mm: number, remap: Remap): KernelThread<number> {
     target = yield* getUnmappedArea(k, mm, newAddr, newLength, 'mremap');
     if (target < 0) return target;
   }
-  return moveVma(k, mm, { ...remap, oldLength: length, newAddr: target });
+  return yield* moveVma(k, mm, { ...remap, oldLength: length, newAddr: target });
 }
 
 /** `mremap_at()`: the size changes in place if it can. */
@@ -193,7 +197,7 @@ function* mremapAt(k: Kernel, mm: number, remap: Remap): KernelThread<number> {
   }
   if (!remap.mayMove) return -ENOMEM;
   const target = yield* getUnmappedArea(k, mm, 0, newLength, 'mremap');
-  return target < 0 ? target : moveVma(k, mm, { ...remap, newAddr: target });
+  return target < 0 ? target : yield* moveVma(k, mm, { ...remap, newAddr: target });
 }
 
 /** `shrink_vma()`: what is beyond the new length goes, whatever is mapped there. */
@@ -212,7 +216,7 @@ function canExpand(k: Kernel, mm: number, end: number, grown: number): boolean {
  * `move_vma()`: a copy of the VMA at the new address, entries moved as they are, the old range unmapped (or left empty: DONTUNMAP).
  * The copy keeps its page offset, so that anonymous pages keep their index, unless nothing was ever faulted.
  */
-function moveVma(k: Kernel, mm: number, remap: Remap): number {
+function* moveVma(k: Kernel, mm: number, remap: Remap): KernelThread<number> {
   const { addr, oldLength, newLength, newAddr, dontUnmap } = remap;
   const vma = vmaLookup(mmAt(k.view, mm), addr) as VmaView;
   const { flags, inode, file, anonVma } = vma;
@@ -220,6 +224,8 @@ function moveVma(k: Kernel, mm: number, remap: Remap): number {
   const neverFaulted = vmaIsAnonymous(vma) && anonVma === 0;
   const pgoff = neverFaulted ? anonPgoff(newAddr) : vma.pgoff + (addr - vma.start) / PAGE_SIZE;
   if (mmAt(k.view, mm).vmas.length >= k.machine.maxMapCount - 3) return -ENOMEM;
+  // Merged pages would turn up where they could be taken for others that were merged there.
+  if ((flags & VM_MERGEABLE) !== 0) yield* unmergeKsmPages(k, remap.tid, mm, addr, addr + oldLength);
   const charged = dontUnmap ? newLength : newLength - oldLength;
   if ((flags & VM_ACCOUNT) !== 0 && !enoughMemory(k, charged / PAGE_SIZE)) return -ENOMEM;
   const end = newAddr + newLength;

@@ -21,6 +21,7 @@ import {
   PG_LRU,
   PG_SWAPBACKED,
   PG_UNEVICTABLE,
+  isKsm,
   mmAt,
   pageAt,
 } from '../../reducers/state.js';
@@ -71,6 +72,7 @@ function isolated(k: Kernel, mm: number, from: number, to: number): Place[] {
     const { flags, mapcount } = pageAt(k.view, pfn);
     if ((flags & PG_ANON) === 0) throw new NotModelledError('MADV_PAGEOUT of pages of the page cache');
     if ((flags & PG_LRU) === 0 || (flags & PG_UNEVICTABLE) !== 0 || mapcount !== 1) continue;
+    if (isKsm(pageAt(k.view, pfn))) throw new NotModelledError('MADV_PAGEOUT of KSM pages');
     places.push({ mm, vpn, pfn });
   }
   return places;

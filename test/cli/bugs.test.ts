@@ -103,6 +103,28 @@ const BUGS: readonly Bug[] = [
     to: '6.18',
     decides: 'lazyfree-checks-refs',
   },
+  {
+    file: 'ksm-read-pin-stale',
+    kernel: '5.18',
+    broken: ['16 pin-oracle'],
+    without: 'gup-unshare',
+    brokenWithout: ['15 pinned-anon-is-exclusive', '16 pin-oracle'],
+    invariant: 'pin-oracle',
+    from: '5.18',
+    to: '6.18',
+    decides: 'gup-unshare',
+  },
+  {
+    file: 'ksm-fork-counters',
+    kernel: '6.17',
+    broken: ['16 ksm-counters-equal-items', '16 ksm-counters-equal-items', '16 ksm-totals'],
+    without: 'ksm-fork-resets-counters',
+    brokenWithout: ['16 ksm-counters-equal-items', '16 ksm-counters-equal-items', '16 ksm-totals'],
+    invariant: 'ksm-counters-equal-items',
+    from: '6.17',
+    to: '6.18',
+    decides: 'ksm-fork-resets-counters',
+  },
 ];
 
 const pathOf = (file: string): string => `examples/bugs/${file}.fsw`;

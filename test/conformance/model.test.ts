@@ -18,6 +18,7 @@ const textOf = (name: string): string => readFileSync(new URL(name, folder), 'ut
 
 /** Where Linux itself breaks an invariant (`knownBroken`): the file, and what is wrong. */
 const BROKEN_BY_LINUX: Readonly<Record<string, string>> = {
+  'ksm-dontfork-zero-pages-count-for-the-child.strace': 'zero',
   'mlock-counts-mlocks-of-a-page.strace': 'locked',
   'mremap-dontunmap-counts-locked-twice.strace': 'locked',
 };

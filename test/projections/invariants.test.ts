@@ -99,6 +99,16 @@ const MIGRATED = `
 1 store(A, 1, 0x2000)
 1 mprotect(A, P, RO)
 1 migrate(A, 0x2000)`;
+const MERGED = `
+ksm_use_zero_pages(1)
+1 mmap(NULL, 0x3000, RW, PRIV|ANON, -1, 0) = A
+1 store(A, 1, 0x2000)
+1 store(A+0x2000, 0)
+1 madvise(A, 0x3000, MADV_MERGEABLE)
+ksm_scan()
+1 fork() = 2
+2 store(A+0x2000, 1)
+2 store(A, 2)`;
 const UNSHARED = `
 1 mmap(NULL, P, RW, PRIV|ANON, -1, 0) = A
 1 store(A, 1)
@@ -186,6 +196,31 @@ const CASES: readonly Case<EventType>[] = [
       ];
     },
     { cause: 'MigrationPteRemoved' },
+  ),
+  wrong(
+    'KSM-not-exclusive',
+    MERGED,
+    'KsmPageReplaced',
+    but<'KsmPageReplaced'>(({ entry }) => ({ entry: entry + WRITE })),
+  ),
+  wrong(
+    'ksm-counters-equal-items',
+    MERGED,
+    'KsmItemLinked',
+    but<'KsmItemLinked'>(() => ({ merging: 0 })),
+  ),
+  wrong(
+    'ksm-counters-equal-items',
+    MERGED,
+    'KsmZeroPagesChanged',
+    but<'KsmZeroPagesChanged'>(() => ({ zeroPages: 0 })),
+    { cause: 'KsmPageReplaced' },
+  ),
+  wrong(
+    'ksm-totals',
+    MERGED,
+    'KsmItemLinked',
+    but<'KsmItemLinked'>(() => ({ shared: 0 })),
   ),
   wrong(
     'swap-excl-single',

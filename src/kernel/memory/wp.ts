@@ -7,6 +7,7 @@ import {
   PTE_PRESENT,
   PTE_PROTNONE,
   PTE_WRITE,
+  isKsmZeroPte,
   mkPte,
   pteAt,
   pteFlags,
@@ -15,8 +16,9 @@ import {
   withFlags,
 } from '../../../reducers/pte.js';
 import type { MmView, PageView, VmaView } from '../../../reducers/state.js';
-import { InodeKind, PG_ANON, PG_ANON_EXCLUSIVE, PG_LRU, mmAt, pageAt } from '../../../reducers/state.js';
+import { InodeKind, PG_ANON, PG_ANON_EXCLUSIVE, PG_LRU, isKsm, mmAt, pageAt } from '../../../reducers/state.js';
 import { VM_MAYSHARE, VM_SHARED, VM_WRITE, linearPageIndex, vmaLookup } from '../../../reducers/vma.js';
+import { NotModelledError } from '../../lib/errors.js';
 import type { Kernel, KernelThread } from '../kernel.js';
 import { allocPage, putPage } from '../page-alloc.js';
 import { anonVmaPrepare } from '../rmap.js';
@@ -58,6 +60,7 @@ export function* doWpPage(k: Kernel, fault: Fault): KernelThread<FaultResult> {
  */
 export function wpCanReuseAnonFolio(k: Kernel, pfn: number, cpu: number): boolean {
   let page: PageView = pageAt(k.view, pfn);
+  if (isKsm(page)) return reuseKsmPage(k, page);
   if (!k.behaviours['cow-reuse-by-refcount']) return reuseSwapPage(k, pfn);
   if (k.behaviours['wp-reuse-drains-lru']) {
     // One mapping, the swap cache and one batch at most; with more a drain could not help.
@@ -67,6 +70,13 @@ export function wpCanReuseAnonFolio(k: Kernel, pfn: number, cpu: number): boolea
   }
   if (inSwapCache(page) && k.behaviours['wp-reuse-drains-lru'] && page.ref === 2) folioFreeSwap(k, pfn);
   return pageAt(k.view, pfn).ref === 1;
+}
+
+/** A KSM page is always copied. For a while (5.1 to 5.8, `reuse_ksm_page()`) one that only this mapping had was not; that is not modelled. */
+function reuseKsmPage(k: Kernel, page: PageView): boolean {
+  if (!k.behaviours['cow-reuse-by-refcount'] && page.ref === 1)
+    throw new NotModelledError('writing to a KSM page that nothing else has, before 5.9');
+  return false;
 }
 
 /** `reuse_swap_page()`: no other mapping and no entry to its slot; one in the swap cache leaves it. */
@@ -144,6 +154,7 @@ function* wpPageCopy(k: Kernel, fault: Fault, oldPfn: number): KernelThread<Faul
     rssShmem: wasShmem ? -1 : 0,
     lruCpu: locked ? -1 : fault.cpu,
   });
+  if (isKsmZeroPte(seen)) k.emit({ type: 'KsmZeroPagesChanged', mm: mmId, zeroPages: -1, allZeroPages: -1 });
   folioAddedLruVma(k, locked, pfn, fault.cpu);
   if (oldPfn >= 0) {
     // A copy was made: the page that nobody maps any more needs no slot.

@@ -6,6 +6,7 @@
 import {
   PTE_DIRTY,
   isPteMarker,
+  isKsmZeroPte,
   isSwapPte,
   pteAt,
   pteIndex,
@@ -84,6 +85,7 @@ function zapPteRange(
   let file = 0;
   let anon = 0;
   let shmem = 0;
+  let ksmZero = 0;
   const base = from - pteIndex(from);
   for (let vpn = from; vpn < to; vpn++) {
     const entry = table[vpn - base] as number;
@@ -96,6 +98,7 @@ function zapPteRange(
     const pfn = ptePfn(entry);
     if (pteSpecial(entry)) {
       append4(special, vpn, pfn, flags, 0);
+      if (isKsmZeroPte(entry)) ksmZero++;
       continue;
     }
     append4(runs, vpn, pfn, flags, 1);
@@ -121,6 +124,7 @@ function zapPteRange(
     rssAnon: -anon,
     rssShmem: -shmem,
   });
+  if (ksmZero > 0) k.emit({ type: 'KsmZeroPagesChanged', mm, zeroPages: -ksmZero, allZeroPages: -ksmZero });
   munlockVmaPages(k, vmFlags, mlocked, cpu);
 }
 

@@ -6,9 +6,10 @@
  *
  * Commands on stdin, one a line, numbers as in C; every answer ends with a line ".":
  *
- *   start                    a first task, number 1; tasks of the workload before are killed, files removed
+ *   start [1]                a first task, number 1; tasks of the workload before are killed, files removed; 1: KSM begins anew
  *   file @NAME SIZE SEED CACHED   makes a file of SIZE bytes; page i holds the byte that SEED and i give (see file_byte)
  *   end                      kills the tasks
+ *   ksm_scan N               full scans by ksmd      ksm_use_zero_pages 0|1
  *   TASK call NR a0 .. a5    a system call; an argument `@HEX` stands for the address of these bytes
  *   TASK load ADDR LENGTH, store ADDR BYTE LENGTH, touch ADDR WRITE
  *   TASK pipe FLAGS          TASK vmsplice FD ADDR LENGTH FLAGS
@@ -82,15 +83,21 @@ static void drain(void)
 	madvise(scratch, PAGE, MADV_COLD);
 }
 
-/* What was written to swap has been written, and waits in no batch: its end may have been told to any CPU. */
-static void settle_swap(void)
+/* Empties the batches of all CPUs: what ends in an interrupt, or ksmd does, may be on any. */
+static void drain_all(void)
 {
-	observe_written();
 	for (long other = 0; other < sysconf(_SC_NPROCESSORS_ONLN) && other < 64; other++) {
 		use_cpu((unsigned)other);
 		madvise(scratch, PAGE, MADV_COLD);
 	}
 	use_cpu(cpu);
+}
+
+/* What was written to swap has been written, and waits in no batch. */
+static void settle_swap(void)
+{
+	observe_written();
+	drain_all();
 }
 
 static int is_pageout(const struct command *command)
@@ -378,16 +385,32 @@ static void perform(int t, const char *name, char *arguments)
 	observe(fd_limit);
 }
 
+/* What the machine does on its own. */
+static void machine(const char *name, int number)
+{
+	int error;
+
+	drain();
+	error = strcmp(name, "ksm_scan") ? ksm_use_zero_pages(number) : ksm_scan(number);
+	drain_all();
+	if (error)
+		printf("! %s: ksmd does not do as it is told\n", name);
+	else
+		printf("R 0 0 0 0 0 0\n");
+	observe(fd_limit);
+}
+
 static int command_line(char *line)
 {
 	char name[32];
-	int task, at = 0;
+	int task, number, at = 0;
 
 	line[strcspn(line, "\n")] = 0;
 	if (!strcmp(line, "quit"))
 		return 0;
-	if (!strcmp(line, "start")) {
-		if (start() < 0)
+	if (!strcmp(line, "start") || !strcmp(line, "start 1")) {
+		ksm_used = 0;
+		if (start() < 0 || (line[5] && ksm_start() < 0))
 			printf("! the first task cannot be started: %s\n", strerror(errno));
 		else
 			observe(fd_limit);
@@ -401,6 +424,8 @@ static int command_line(char *line)
 
 		if (error)
 			printf("! file %s: %s\n", command.bytes, strerror(-error));
+	} else if (sscanf(line, "ksm_%31s %d", name, &number) == 2) {
+		machine(line[4] == 's' ? "ksm_scan" : "ksm_use_zero_pages", number);
 	} else if (sscanf(line, "%d %31s %n", &task, name, &at) >= 2) {
 		perform(task, name, line + at);
 	} else {
@@ -462,6 +487,7 @@ int main(int argc, char **argv)
 			break;
 		fflush(stdout);
 	}
+	ksm_end();
 	kill_tasks();
 	remove_files();
 	return 0;

@@ -72,4 +72,13 @@ void observe_detach(int i);
 void observe(int fd_limit);
 void observe_written(void);
 
+/* ksm.c */
+extern int ksm_used; /* this workload is about KSM: its counters are printed */
+int ksm_start(void);
+void ksm_end(void);
+int ksm_scan(int scans);
+int ksm_use_zero_pages(int on);
+void ksm_print_task(int i);
+void ksm_print_machine(void);
+
 #endif

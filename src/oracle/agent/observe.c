@@ -7,6 +7,7 @@
  *   P task addr pagemap kpageflags kpagecount [entry level flags order refcount mapcount large entire pincount digest]
  *   F task fd major:minor inode size blocks
  *   H total free reserved surplus                                              (huge pages of the default size)
+ *   K and M                                                                    see ksm.c
  *
  * Numbers are hexadecimal but for those of T, S, V's values, F's size and blocks and H. `-` stands for what cannot be seen.
  */
@@ -385,9 +386,13 @@ void observe(int fd_limit)
 		print_files(i, fd_limit);
 		if (tasks[i].owner != i)
 			continue;
+		if (ksm_used)
+			ksm_print_task(i);
 		n = print_vmas(i);
 		for (int r = 0; r < n; r++)
 			print_pages(i, own->ranges[r][0], own->ranges[r][1]);
 	}
 	print_huge_pages();
+	if (ksm_used)
+		ksm_print_machine();
 }

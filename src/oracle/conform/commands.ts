@@ -1,6 +1,7 @@
 // Operations of a workload as commands of the native agent.
 import type { Operation, Value } from '../../workload/operation.js';
 import { isFd, isNameRef, isStruct, isText } from '../../workload/operation.js';
+import { KSM_SCANS } from '../../kernel/calls/ksm.js';
 import { ARENA_END, ARENA_START } from './generate/places.js';
 
 const PAGE = 4096;
@@ -98,6 +99,8 @@ export class Translator {
     const { name, pid } = operation;
     if (name === 'inode') return this.#file(operation);
     if (name === 'check' || name === 'lru_add_drain') return NONE;
+    if (name === 'ksm_scan' || name === 'ksm_use_zero_pages')
+      return { kind: 'command', line: `${name} ${this.#number(operation.args[0] ?? KSM_SCANS)}` };
     if (pid === null) return impossible(`${name} without a task`);
     const number = SYSCALLS[name];
     if (number !== undefined) return this.#call(operation, number);

@@ -52,7 +52,7 @@ export interface ModelOptions {
 /** Runs `operations` on the model. @throws InputError, NotModelledError as `run` does. */
 export function runModel(operations: readonly Operation[], options: ModelOptions): ModelHalf {
   let events: KernelEvent[] = [];
-  const side = new ModelSide(() => run.view);
+  const side = new ModelSide(() => run.view, usesKsm(operations));
   const run: Run = new Run(
     {
       behaviours: options.behaviours,
@@ -89,7 +89,7 @@ export function runModel(operations: readonly Operation[], options: ModelOptions
     if (operation.name === 'inode') noteFile(operation, side, translator);
     // The agent empties all batches after each operation.
     run.execute({ line: operation.line, pid: null, name: 'lru_add_drain', args: [], result: { kind: 'none' } });
-    const name = familyOf(operation.name);
+    const name = familyOf(operation);
     const known = loaded(operation, got, side, run);
     const seen = withKept(before, side.observe(operation.pid ?? 0, name, known), name);
     steps.push({ operation, command: command.line, seen, events });
@@ -98,8 +98,16 @@ export function runModel(operations: readonly Operation[], options: ModelOptions
   return { steps, impossible, failed: run.mismatches };
 }
 
-/** Forks are one family however they are called; so are exits. */
-const familyOf = (name: string): string => (name.startsWith('clone') ? 'fork' : name === 'exit_group' ? 'exit' : name);
+/** Is the workload about KSM? Then it begins anew on the real side, and its counters are compared. */
+export const usesKsm = (operations: readonly Operation[]): boolean =>
+  operations.some(({ name }) => name === 'ksm_scan' || name === 'ksm_use_zero_pages');
+
+/** Forks are one family however they are called; so are exits, and several scans in one operation (`ksm_scans`). */
+function familyOf({ name, args }: Operation): string {
+  if (name.startsWith('clone')) return 'fork';
+  if (name === 'exit_group') return 'exit';
+  return name === 'ksm_scan' && args[0] !== 1 ? 'ksm_scans' : name;
+}
 
 function childOf(run: Run, { result }: Operation): number {
   if (result.kind === 'value') return Number(result.value);
@@ -137,12 +145,13 @@ export interface Mismatch extends Difference {
 /** What the kernel showed after each step, up to where its answers end. */
 export async function runKernel(half: ModelHalf, agent: Agent): Promise<Observation[]> {
   const commands = half.steps.map(({ command }) => command);
-  const [started, ...answers] = await agent.ask(['start', ...commands, 'end']);
+  const start = usesKsm(half.steps.map(({ operation }) => operation)) ? 'start 1' : 'start';
+  const [started, ...answers] = await agent.ask([start, ...commands, 'end']);
   const side = new KernelSide();
   side.read(started ?? [], 'start');
   let before: Observation | null = null;
   return half.steps.map(({ operation }, i) => {
-    const name = familyOf(operation.name);
+    const name = familyOf(operation);
     const seen = withKept(before, side.read(answers[i] ?? [], name), name);
     before = seen;
     return seen;
@@ -151,9 +160,12 @@ export async function runKernel(half: ModelHalf, agent: Agent): Promise<Observat
 
 /** The differences of the first step that has any. What comes later follows from it. */
 export function firstMismatch(half: ModelHalf, kernel: readonly Observation[], counts: Counts): Mismatch[] {
+  let begun = false;
   for (let i = 0; i < half.steps.length; i++) {
     const step = half.steps[i] as ModelStep;
-    if (step.operation.name === 'inode') continue;
+    begun ||= step.operation.pid !== null;
+    // On the model the first task is there once it does something.
+    if (step.operation.name === 'inode' || !begun) continue;
     const differences = compareObservations(step.seen, kernel[i] as Observation, counts);
     if (differences.length > 0)
       return differences.map((each) => ({

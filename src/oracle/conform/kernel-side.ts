@@ -74,6 +74,7 @@ export class KernelSide {
   #baseline: Baseline | null = null;
   /** The pool of huge pages at the start: the machine may have inherited any numbers. */
   #hugePages: readonly number[] | null = null;
+  #ksm: readonly number[] | null = null;
   readonly #faults = new Map<number, number>();
 
   /**
@@ -122,6 +123,16 @@ export class KernelSide {
       case 'P':
         page(words, into);
         break;
+      case 'K': {
+        const [task = 0, ksm_rmap_items = 0, ksm_zero_pages = 0, ksm_merging_pages = 0] = words.slice(1).map(Number);
+        const key = taskKey(task);
+        const counters = { ksm_rmap_items, ksm_zero_pages, ksm_merging_pages };
+        into.subjects.set(key, { ...into.subjects.get(key), ...counters });
+        break;
+      }
+      case 'M':
+        this.#merged(words.slice(1).map(Number), into);
+        break;
       case 'H':
         this.#machine(words.slice(1).map(Number), into);
         break;
@@ -134,6 +145,14 @@ export class KernelSide {
     this.#hugePages ??= numbers;
     const [total = 0, free = 0, rsvd = 0, surp = 0] = numbers.map((now, i) => now - (this.#hugePages?.[i] ?? 0));
     subjects.set(MACHINE, { huge_total: total, huge_free: free, huge_rsvd: rsvd, huge_surp: surp });
+  }
+
+  /** Totals of KSM. The kernel's count of zero pages may keep what children of earlier programs never had. */
+  #merged(numbers: readonly number[], { subjects }: Accumulated): void {
+    this.#ksm ??= numbers;
+    const [shared = 0, sharing = 0, unshared = 0, zero = 0] = numbers.map((now, i) => now - (this.#ksm?.[i] ?? 0));
+    const counters = { pages_shared: shared, pages_sharing: sharing, pages_unshared: unshared, ksm_zero_pages: zero };
+    subjects.set(MACHINE, { ...subjects.get(MACHINE), ...counters });
   }
 
   #delta(task: number, faults: number, operation: string): number | undefined {
@@ -183,6 +202,8 @@ function outcome(words: readonly string[], operation: string): Fields {
     const number = parseInt(errno, 16);
     return { errno: errnoName(number) ?? `E${number}` };
   }
+  // What the machine does has no result.
+  if (operation.startsWith('ksm_')) return {};
   if (operation === 'load') return { ret: extra === '1' ? 'mixed' : parseInt(ret, 16) };
   return { ret: parseInt(ret, 16) };
 }

@@ -40,9 +40,8 @@ const PAGE = 4096;
 const PAGE_KB = 4;
 const SECTOR_PAGES = 8;
 
-/** No page of the model is huge or merged. */
+/** No page of the model is huge. */
 const NOT_THERE = {
-  KSM: 0,
   AnonHugePages: 0,
   ShmemPmdMapped: 0,
   FilePmdMapped: 0,
@@ -58,13 +57,16 @@ type Handlers = Readonly<Record<string, ((facts: Facts, event: KernelEvent) => v
 /** Looks at one run of the model; told every event. */
 export class ModelSide {
   readonly #state: () => KernelView;
+  readonly #ksm: boolean;
   readonly #facts = new Facts();
   /** Seeds of the files that the workload made, by inode: they give the bytes of pages that came from the disk. */
   readonly #seeds = new Map<number, number>();
   readonly #faults = new Map<number, number>();
 
-  constructor(state: () => KernelView) {
+  /** `ksm`: the workload is about KSM, whose counters are shown. */
+  constructor(state: () => KernelView, ksm: boolean) {
     this.#state = state;
+    this.#ksm = ksm;
   }
 
   event(event: KernelEvent): void {
@@ -108,7 +110,7 @@ export class ModelSide {
     const subjects = new Map<string, Fields>();
     const frames = new Map<string, number>();
     subjects.set(OPERATION, this.#outcome(tid, operation, got));
-    subjects.set(MACHINE, NO_HUGE_PAGES);
+    subjects.set(MACHINE, this.#ksm ? { ...NO_HUGE_PAGES, ...ksmFields(state) } : NO_HUGE_PAGES);
     const files = new Naming<number>();
     const naming = new Naming<number>();
     const slots = new Naming<number>();
@@ -151,6 +153,7 @@ export class ModelSide {
       locked_vm: mm.lockedVm * PAGE_KB,
       page_tables: mm.tableBytes / 1024,
       total_vm: mm.totalVm * PAGE_KB,
+      ...(this.#ksm ? ksmCounters(state, mm.id) : {}),
     };
   }
 
@@ -243,12 +246,12 @@ export class ModelSide {
       writable,
       protnone: protnone ?? false,
       dirty: page.dirty,
-      swapcache: page.backing === 'anon' ? page.swapcache === true : undefined,
+      swapcache: page.anon_exclusive !== undefined ? page.swapcache === true : undefined,
       mlocked: (pageAt(state, pfn).flags & PG_MLOCKED) !== 0,
       unevictable: (pageAt(state, pfn).flags & PG_UNEVICTABLE) !== 0,
       uffd_wp,
       // What else holds a page of a file (buffers, a large folio's other pages) the model does not know.
-      refcount: page.backing === 'anon' ? page.refcount : undefined,
+      refcount: page.anon_exclusive !== undefined ? page.refcount : undefined,
       content: content ?? undefined,
     };
   }
@@ -266,6 +269,18 @@ const swapFields = ({ kind, uffd_wp, excl_entry }: CanonicalPage, slot: string):
   slot,
   excl_entry,
 });
+
+const ksmFields = ({ ksm }: KernelView): Fields => ({
+  pages_shared: ksm.pagesShared,
+  pages_sharing: ksm.pagesSharing,
+  pages_unshared: ksm.pagesUnshared,
+  ksm_zero_pages: ksm.zeroPages,
+});
+
+function ksmCounters({ ksm }: KernelView, mm: number): Fields {
+  const [merging = 0, items = 0, zeroPages = 0] = ksm.counters[mm] ?? [];
+  return { ksm_rmap_items: items, ksm_zero_pages: zeroPages, ksm_merging_pages: merging };
+}
 
 function living(state: KernelView): TaskView[] {
   return Object.values(state.tasks)

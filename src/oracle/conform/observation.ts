@@ -39,7 +39,7 @@ export class Naming<T> {
 }
 
 /** Operations that may free a frame and get it again at once: whether a page stayed cannot be told by its frame then. */
-const REPLACING: ReadonlySet<string> = new Set(['mmap', 'mremap']);
+const REPLACING: ReadonlySet<string> = new Set(['mmap', 'mremap', 'ksm_scans']);
 
 /** `now` with a field `kept` on each page that was there before as well: whether it is the same frame. */
 export function withKept(before: Observation | null, now: Observation, operation: string): Observation {

@@ -1,5 +1,5 @@
 // The running kernel made ready to be asked: agent, scratch directory, settings that the model has no notion of put out of the way.
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
 import { availableParallelism, release } from 'node:os';
 import type { MachineSettings } from '../../kernel/kernel.js';
@@ -10,6 +10,7 @@ import { layoutText, readKernelLayout } from '../agent/btf.js';
 import { buildAgent } from '../agent/build.js';
 import type { Operation, Value } from '../../workload/operation.js';
 import { Settings } from '../settings.js';
+import { usesKsm } from './conform.js';
 
 /** Where tasks keep their files: a directory whose file system has a disk below it, which /tmp often has not. */
 const SCRATCH_PARENT = '/var/tmp';
@@ -21,6 +22,15 @@ const swaps = ({ name, args }: Operation): boolean =>
   name === 'madvise' && (args[2] === MADV_PAGEOUT || (isWord(args[2]) && args[2].word === 'MADV_PAGEOUT'));
 const isWord = (value: Value | undefined): value is { readonly word: string } =>
   typeof value === 'object' && value !== null && 'word' in value;
+const KSM = '/sys/kernel/mm/ksm';
+/** Given back in the opposite order: pages_to_scan cannot be written while an advisor decides it. */
+const KSM_SETTINGS: readonly (readonly [string, string | number])[] = [
+  ['advisor_mode', 'none'],
+  ['smart_scan', 0],
+  ['use_zero_pages', 0],
+  ['pages_to_scan', 1_000_000],
+  ['sleep_millisecs', 1_000_000],
+];
 const THP = '/sys/kernel/mm/transparent_hugepage';
 /** What would change memory behind the workload's back. Files that this kernel lacks need no setting. */
 const SETTINGS: readonly (readonly [string, string])[] = [
@@ -38,6 +48,18 @@ export function whyNot(): string | null {
   if (!existsSync('/proc/kpageflags')) return 'this kernel has no /proc/kpageflags';
   if (!['/usr/bin/cc', '/usr/local/bin/cc', '/bin/cc'].some(existsSync) && !pathHas('cc'))
     return 'no C compiler (cc): the native agent is built where it runs';
+  return null;
+}
+
+/** A process whose memory ksmd would scan, or null. */
+function otherMergeable(): string | null {
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name)))
+    try {
+      if (/^ksm_mergeable: yes$|^ksm_rmap_items [1-9]/m.test(readFileSync(`/proc/${pid}/ksm_stat`, 'latin1')))
+        return pid;
+    } catch {
+      // It has ended meanwhile.
+    }
   return null;
 }
 
@@ -60,6 +82,7 @@ export class Session {
   machine: MachineSettings;
   readonly #settings: Settings;
   #swaps = false;
+  #merges = false;
 
   private constructor(agent: Agent, settings: Settings, directory: string) {
     this.agent = agent;
@@ -96,6 +119,7 @@ export class Session {
    * @throws UserError (unable) if that cannot be.
    */
   async prepare(operations: readonly Operation[]): Promise<void> {
+    if (usesKsm(operations)) await this.#prepareKsm();
     if (this.#swaps || !operations.some(swaps)) return;
     this.#swaps = true;
     // Nothing is read ahead: how many pages would depend on chance.
@@ -103,6 +127,21 @@ export class Session {
     await this.#settings.swapOn(`${this.directory}.swap`, SWAP_PAGES * PAGE_SIZE);
     // The first page is the header.
     this.machine = { ...machineSettings(), swapPages: SWAP_PAGES - 1 };
+  }
+
+  /** ksmd scans when it is told, every page each time, and nobody else's memory. */
+  async #prepareKsm(): Promise<void> {
+    if (this.#merges) return;
+    if (!existsSync(KSM)) throw new UserError('the running kernel cannot be asked: it has no KSM', EXIT.unable);
+    const other = otherMergeable();
+    if (other !== null)
+      throw new UserError(
+        `the running kernel cannot be asked about KSM: process ${other} has mergeable memory`,
+        EXIT.unable,
+      );
+    this.#merges = true;
+    for (const [name, value] of KSM_SETTINGS)
+      if (existsSync(`${KSM}/${name}`)) await this.#settings.set(`${KSM}/${name}`, value);
   }
 
   /** Everything as it was found. */

@@ -34,7 +34,10 @@ export const CALLS: ReadonlyMap<string, Call> = new Map<string, Call>([
     'load store fetch fault pin pin_load pin_store unpin io_uring_read_fixed io_uring_write_fixed memfd_pin unshare pread pwrite cpu',
   ),
   // What the machine does when a workload says so.
-  ...named('machine', 'swap_out migrate ksm_scan khugepaged_scan reclaim drop_caches memory_failure numa_hint_scan'),
+  ...named(
+    'machine',
+    'swap_out migrate ksm_scan ksm_use_zero_pages khugepaged_scan reclaim drop_caches memory_failure numa_hint_scan',
+  ),
   ...named('machine', 'lru_add_drain fail_next split_huge_page drop_swap_cache swapon swapoff sysctl sysfs'),
   // Facts that a perf recording tells beside its system calls.
   ...named('workload', 'bprm_mm_init begin_new_exec setup_arg_pages elf_map kernel_fault exit_mm'),

@@ -8,12 +8,13 @@ import { CPU } from './areas/cpu.js';
 import { GUARD } from './areas/guard.js';
 import { GUP } from './areas/gup.js';
 import { MIGRATE } from './areas/migrate.js';
+import { KSM } from './areas/ksm.js';
 import { MMAP } from './areas/mmap.js';
 import { SWAP } from './areas/swap.js';
 import { THREAD } from './areas/thread.js';
 import { Draft } from './picture.js';
 
-const AREAS: readonly Area[] = [COW, MMAP, THREAD, CPU, GUP, SWAP, GUARD, MIGRATE];
+const AREAS: readonly Area[] = [COW, MMAP, THREAD, CPU, GUP, SWAP, GUARD, MIGRATE, KSM];
 /** Names of the areas that workloads can be about. */
 export const AREA_NAMES: readonly string[] = AREAS.map(({ name }) => name);
 

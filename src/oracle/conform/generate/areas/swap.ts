@@ -6,6 +6,7 @@ import { MREMAP, madvise, mapFixed, mlock, mprotect, mremap, munmap } from '../c
 import type { Draft, Range } from '../picture.js';
 import { PAGE, REGIONS, REGION_PAGES, anyPage } from '../places.js';
 import type { Mapped } from '../space.js';
+import { mayBeMerged } from '../merging.js';
 import { unlock } from '../mapping-steps.js';
 
 /** Pages of files are not swapped out here. */
@@ -38,7 +39,7 @@ function mayHoldFiles(draft: Draft, range: Range): boolean {
 const pageout: Step = (draft) => {
   const task = draft.anyTask();
   const range = draft.pages(task, anonymousOnly);
-  if (range === null || mayHoldFiles(draft, range)) return false;
+  if (range === null || mayHoldFiles(draft, range) || mayBeMerged(draft, range)) return false;
   madvise(draft, task, range, MADV.PAGEOUT);
   return true;
 };
@@ -47,6 +48,7 @@ const pageout: Step = (draft) => {
 const storeAndPageout: Step = (draft) => {
   const task = draft.anyTask();
   const range = { start: anyPage(draft.random), length: PAGE * draft.random.between(1, 6) };
+  if (mayBeMerged(draft, range)) return false;
   mapFixed(draft, task, range, RW, MAP.PRIVATE);
   draft.add(task, 'store', range.start, draft.random.chance(20) ? 0 : draft.random.between(1, 255), range.length);
   if (draft.random.chance(40)) fork(draft);
@@ -58,7 +60,7 @@ const storeAndPageout: Step = (draft) => {
 const inAndOut: Step = (draft) => {
   const task = draft.anyTask();
   const range = draft.pages(task, (each) => anonymousOnly(each) && isReadable(each));
-  if (range === null || mayHoldFiles(draft, range)) return false;
+  if (range === null || mayHoldFiles(draft, range) || mayBeMerged(draft, range)) return false;
   madvise(draft, task, range, MADV.PAGEOUT);
   draft.add(task, 'load', range.start, range.length);
   madvise(draft, task, range, MADV.PAGEOUT);

@@ -1,0 +1,122 @@
+// Area ksm: memory with the same bytes that ksmd merges, and everything that takes merged pages apart or meets them.
+import { advise, exitProcess, fork, load, mapPrivate, store } from '../access.js';
+import type { Area, Step } from '../area.js';
+import { MADV, MAP, READ, RW, isPrivateAnonymous, isReadable, isUnlocked, isWritable } from '../calls.js';
+import { MREMAP, madvise, mapFixed, mlock, mprotect, mremap, munmap } from '../calls.js';
+import { scanMeetsFiles } from '../merging.js';
+import { unlock } from '../mapping-steps.js';
+import type { Draft } from '../picture.js';
+import { PAGE, anyPage } from '../places.js';
+
+/** Few, so that pages are often the same. */
+const someByte = ({ random }: Draft): number => random.pick([0, 1, 1, 1, 2, 2, 3]);
+
+const mapMergeable: Step = (draft) => {
+  const task = draft.anyTask();
+  const range = { start: anyPage(draft.random), length: PAGE * draft.random.between(1, 6) };
+  mapFixed(draft, task, range, RW, MAP.PRIVATE);
+  draft.add(task, 'store', range.start, someByte(draft), range.length);
+  if (draft.random.chance(50)) draft.add(task, 'store', range.start + range.length - PAGE, someByte(draft), PAGE);
+  madvise(draft, task, range, MADV.MERGEABLE);
+  if (draft.random.chance(25)) fork(draft);
+  if (draft.random.chance(50)) scan(draft);
+  return true;
+};
+
+/** Zero pages in place of zeros, which a child has as well. */
+const zeroPagesAndFork: Step = (draft) => {
+  const task = draft.anyTask();
+  const range = { start: anyPage(draft.random), length: PAGE * draft.random.between(1, 3) };
+  draft.add(null, 'ksm_use_zero_pages', 1);
+  mapFixed(draft, task, range, RW, MAP.PRIVATE);
+  draft.add(task, 'store', range.start, 0, range.length);
+  madvise(draft, task, range, MADV.MERGEABLE);
+  // A file may have been there, if the mapping fails.
+  if (!scanMeetsFiles(draft)) draft.add(null, 'ksm_scan', 2);
+  if (draft.random.chance(30)) madvise(draft, task, range, MADV.DONTFORK);
+  fork(draft);
+  return true;
+};
+
+/** Whole pages, as others have them. */
+const storePages: Step = (draft) => {
+  const task = draft.anyTask();
+  const range = draft.pages(task, isWritable);
+  if (range === null) return false;
+  draft.add(task, 'store', range.start, someByte(draft), range.length);
+  return true;
+};
+
+const scan: Step = (draft) => {
+  if (scanMeetsFiles(draft)) return false;
+  draft.add(null, 'ksm_scan', draft.random.pick([1, 1, 2, 2, 3, 3, 3]));
+  return true;
+};
+
+const useZeroPages: Step = (draft) => {
+  draft.add(null, 'ksm_use_zero_pages', draft.random.below(2));
+  return true;
+};
+
+const protect: Step = (draft) => {
+  const task = draft.anyTask();
+  const range = draft.pages(task, isPrivateAnonymous);
+  if (range === null) return false;
+  mprotect(draft, task, range, draft.random.pick([RW, RW, READ, 0]));
+  return true;
+};
+
+const lock: Step = (draft) => {
+  const task = draft.anyTask();
+  const range = draft.pages(task, (each) => isReadable(each) && isUnlocked(each));
+  if (range === null) return false;
+  mlock(draft, task, range, true, ...(draft.random.chance(30) ? [1] : []));
+  return true;
+};
+
+const unmap: Step = (draft) => {
+  const task = draft.anyTask();
+  const range = draft.pages(task);
+  if (range === null) return false;
+  munmap(draft, task, range);
+  return true;
+};
+
+const move: Step = (draft) => {
+  const task = draft.anyTask();
+  const range = draft.pages(task, isPrivateAnonymous);
+  if (range === null) return false;
+  const flags = MREMAP.MAYMOVE | MREMAP.FIXED | (draft.random.chance(25) ? MREMAP.DONTUNMAP : 0);
+  const { start: from, length } = range;
+  mremap(draft, task, { from, oldLength: length, newLength: length, flags, to: anyPage(draft.random) });
+  return true;
+};
+
+export const KSM: Area = {
+  name: 'ksm',
+  prologue: [],
+  steps: {
+    mapMergeable: [14, mapMergeable],
+    mapPrivate: [2, mapPrivate],
+    mergeable: [5, advise([MADV.MERGEABLE], isPrivateAnonymous)],
+    unmergeable: [4, advise([MADV.UNMERGEABLE], isPrivateAnonymous)],
+    scan: [12, scan],
+    zeroPagesAndFork: [2, zeroPagesAndFork],
+    useZeroPages: [3, useZeroPages],
+    storePages: [8, storePages],
+    store: [8, store],
+    load: [5, load],
+    fork: [7, fork],
+    exit: [4, exitProcess],
+    dontneed: [3, advise([MADV.DONTNEED, MADV.DONTNEED_LOCKED], isUnlocked)],
+    free: [3, advise([MADV.FREE], isPrivateAnonymous)],
+    populateRead: [2, advise([MADV.POPULATE_READ], isReadable)],
+    populateWrite: [2, advise([MADV.POPULATE_WRITE], isWritable)],
+    wipeonfork: [1, advise([MADV.WIPEONFORK, MADV.KEEPONFORK, MADV.DONTFORK, MADV.DOFORK], isPrivateAnonymous)],
+    protect: [4, protect],
+    lock: [2, lock],
+    unlock: [1, unlock],
+    unmap: [3, unmap],
+    move: [3, move],
+  },
+};
