@@ -29,10 +29,12 @@ import {
   PG_SWAPBACKED,
   PG_SWAPCACHE,
   PG_UNEVICTABLE,
+  isKsm,
   mmAt,
   pageAt,
 } from '../../reducers/state.js';
 import { VM_LOCKED, vmaLookup, vmaPages } from '../../reducers/vma.js';
+import { NotModelledError } from '../lib/errors.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { GUP_PIN_COUNTING_BIAS, PAGE_SIZE } from './kernel.js';
 import { markDirty, vmPageProt } from './memory/file.js';
@@ -77,6 +79,7 @@ export const folioMaybeMappedShared = (page: PageView): boolean => page.mapcount
  * @returns how many stayed.
  */
 export function* migratePages(k: Kernel, pfns: readonly number[], cpu: number): KernelThread<number> {
+  if (pfns.some((pfn) => isKsm(pageAt(k.view, pfn)))) throw new NotModelledError('migration of KSM pages');
   const stayed: number[] = [];
   for (let next = 0; next < pfns.length; next += NR_MAX_BATCHED_MIGRATION)
     stayed.push(...(yield* migratePagesBatch(k, pfns.slice(next, next + NR_MAX_BATCHED_MIGRATION), cpu)));
