@@ -17,7 +17,8 @@ export interface Call {
 
 /** How a call ended, as plain data for the log. `null`: nothing to tell. */
 export type Got =
-  | { readonly value: number; readonly fds?: readonly number[] }
+  /** `several`: what a call gives beside, that names may be bound to: both ends of a pipe, the status of each page. */
+  | { readonly value: number; readonly several?: readonly number[] }
   | { readonly errno: string }
   | { readonly signal: number; readonly code: number; readonly addr: number }
   | { readonly word: string }

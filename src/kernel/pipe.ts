@@ -34,7 +34,7 @@ export function* doPipe2(k: Kernel, call: Call, flagsAt: number): KernelThread<G
   createHolder(k, HolderKind.pipe, inode, 0);
   const reading = yield* installFd(k, call.tid, inode, flags | O_RDONLY);
   const writing = yield* installFd(k, call.tid, inode, flags | O_WRONLY);
-  return { value: 0, fds: [reading, writing] };
+  return { value: 0, several: [reading, writing] };
 }
 
 /** Who holds the buffers of the pipe behind `file`; 0 if it is none. */

@@ -209,9 +209,9 @@ export class Run implements Kernel {
     const { result } = operation;
     if (result.kind !== 'bind') return;
     const [name] = result.names;
-    const fds = got !== null && 'value' in got ? got.fds : undefined;
-    if (fds !== undefined && fds.length === result.names.length) {
-      result.names.forEach((each, i) => this.#names.set(each, fds[i] as number));
+    const several = got !== null && 'value' in got ? got.several : undefined;
+    if (several !== undefined && several.length === result.names.length) {
+      result.names.forEach((each, i) => this.#names.set(each, several[i] as number));
       return;
     }
     if (result.names.length !== PID_NAME || name === undefined || got === null || !('value' in got))
@@ -273,7 +273,7 @@ const AFTER_EXIT: ReadonlySet<string> = new Set(['exited', 'killed', 'tlb_finish
 
 /** What a call gave, for programs that go on with it: its number, or the descriptors of both ends of a pipe; null if it failed. */
 export const resultOf = (got: Got): readonly number[] | null =>
-  got !== null && 'value' in got ? (got.fds ?? [got.value]) : null;
+  got !== null && 'value' in got ? (got.several ?? [got.value]) : null;
 
 /** Outcome of a call in words. */
 export function gotText(got: Got): string {

@@ -15,6 +15,10 @@ import {
   initialState,
   mmAt,
 } from '../../reducers/state.js';
+import { behavioursOf } from '../../src/kernel/behaviours.js';
+import type { Kernel } from '../../src/kernel/kernel.js';
+import { DEFAULT_MACHINE } from '../../src/kernel/kernel.js';
+import { handleMmFault } from '../../src/kernel/memory/fault.js';
 import { NotModelledError } from '../../src/lib/errors.js';
 import { ranWell, runWorkload } from '../support/workload.js';
 
@@ -150,5 +154,42 @@ describe('mbind', () => {
   it('refuses policies and sets of nodes by name', () => {
     expect(() => runWorkload(`${A}1 mbind(A, P, MPOL_LOCAL, NULL, 0, MPOL_MF_MOVE)`)).toThrow(NotModelledError);
     expect(() => runWorkload(`${A}1 mbind(A, P, MPOL_DEFAULT, A, 1, MPOL_MF_MOVE)`)).toThrow(NotModelledError);
+  });
+});
+
+describe('move_pages', () => {
+  it('tells of a zombie EINVAL, and ESRCH once it is gone', () => {
+    ranWell(`${STORED}1 fork() = 2
+2 exit_group(0)
+1 move_pages(2, 1, [A], NULL, [], 0) = -1 EINVAL
+1 wait4(2, NULL, 0, NULL) = 2
+1 move_pages(2, 1, [A], NULL, [], 0) = -1 ESRCH`);
+  });
+  it('needs a list of as many pages as it says', () => {
+    expect(() => runWorkload(`${A}1 move_pages(0, 2, [A], NULL, [], 0)`)).toThrow('how many pages');
+    expect(() => runWorkload(`${A}1 move_pages(0, 1, [A], [0, 0], [], 0)`)).toThrow('a node for each page');
+  });
+});
+
+describe('a fault on a migration entry', () => {
+  it('waits for the lock of the page that is moved, and begins anew', () => {
+    const { events } = ranWell(`${STORED}1 migrate(A, P) = 0`);
+    const state = initialState();
+    const at = events.findIndex(({ type }) => type === 'MigrationPteSet');
+    for (const event of events.slice(0, at + 1)) apply(state, event);
+    const { mm, vpn, pfn } = events[at] as EventOf<'MigrationPteSet'>;
+    const k: Kernel = {
+      view: state,
+      behaviours: behavioursOf('6.18'),
+      machine: DEFAULT_MACHINE,
+      interleaved: true,
+      batchMax: 1,
+      emit: (event) => apply(state, event),
+    };
+    const fault = handleMmFault(k, { tid: 1, cpu: 0, mm, addr: vpn * 4096, vpn, access: 'write' });
+    expect(fault.next(0).value).toEqual({ op: 'preempt', at: 'fault:F2' });
+    expect(fault.next(0).value).toEqual({ op: 'acquire', lock: `folio(${pfn})` });
+    expect(fault.next(0)).toEqual({ done: true, value: 'done' });
+    expect(isMigrationPte(pteAt(mmAt(state, mm), vpn))).toBe(true);
   });
 });

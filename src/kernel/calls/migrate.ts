@@ -3,6 +3,7 @@ import type { Handler } from '../call.js';
 import { cIntArg, fromKernel, intArg } from '../call.js';
 import { PAGE_SIZE } from '../kernel.js';
 import { MPOL_MF_MOVE_ALL, doMbind } from '../mempolicy.js';
+import { doMovePages } from '../move-pages.js';
 
 /** Handlers by name. */
 export const MIGRATE_CALLS: Readonly<Record<string, Handler>> = {
@@ -10,6 +11,9 @@ export const MIGRATE_CALLS: Readonly<Record<string, Handler>> = {
     const [addr, length, mode] = [intArg(call, 0), intArg(call, 1), cIntArg(call, 2)];
     const nodemask = intArg(call, 3, 0);
     return fromKernel(yield* doMbind(k, call.tid, { addr, length, mode, nodemask, flags: cIntArg(call, 5, 0) }));
+  },
+  *move_pages(k, call) {
+    return doMovePages(k, call);
   },
   *migrate(k, call) {
     const [addr, length] = [intArg(call, 0), intArg(call, 1, PAGE_SIZE)];

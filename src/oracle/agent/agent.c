@@ -15,6 +15,7 @@
  *   TASK pipe FLAGS          TASK vmsplice FD ADDR LENGTH FLAGS
  *   TASK vm_readv TASK LOCAL LENGTH REMOTE LENGTH FLAGS, vm_writev likewise
  *   TASK ring_setup ENTRIES  TASK ring_register FD OPCODE ADDR LENGTH COUNT
+ *   TASK move_pages TASK|0 NODE FLAGS COUNT ADDR..   of up to 4 pages; a NODE of 0x100000 asks only. `extra`: statuses, 16 bits each
  *   TASK ring_fixed FD WRITE PIPE ADDR LENGTH INDEX    an IORING_OP_READ_FIXED or WRITE_FIXED, waited for
  *   TASK clone CHILD FLAGS   TASK wait CHILD|-1      TASK cpu N      TASK exit GROUP STATUS
  *
@@ -242,6 +243,7 @@ static const struct {
 	{"call", OP_SYSCALL}, {"load", OP_LOAD}, {"store", OP_STORE}, {"touch", OP_TOUCH}, {"clone", OP_CLONE}, {"cpu", OP_CPU},
 	{"wait", OP_WAIT}, {"pipe", OP_PIPE}, {"vmsplice", OP_VMSPLICE}, {"vm_readv", OP_VM_READV}, {"vm_writev", OP_VM_WRITEV},
 	{"ring_setup", OP_RING_SETUP}, {"ring_register", OP_RING_REGISTER}, {"ring_fixed", OP_RING_FIXED},
+	{"move_pages", OP_MOVE_PAGES},
 };
 
 /* Reads the arguments behind the name; hexadecimal bytes go into the command. */
@@ -346,6 +348,8 @@ static void perform(int t, const char *name, char *arguments)
 		if (command.op == OP_WAIT && child > 0)
 			command.a[0] = (uint64_t)(child <= TASKS_MAX ? tasks[child].pid : 0x7fffffff);
 		if (command.op == OP_VM_READV || command.op == OP_VM_WRITEV)
+			command.a[0] = (uint64_t)(child >= 1 && child <= TASKS_MAX && tasks[child].alive ? tasks[child].pid : 0x7fffffff);
+		if (command.op == OP_MOVE_PAGES && child != 0)
 			command.a[0] = (uint64_t)(child >= 1 && child <= TASKS_MAX && tasks[child].alive ? tasks[child].pid : 0x7fffffff);
 		if (command.op == OP_CPU)
 			command.a[0] = (command.a[0] + cpu) % (uint64_t)sysconf(_SC_NPROCESSORS_ONLN);

@@ -32,6 +32,7 @@ enum task_op {
 	OP_RING_SETUP,
 	OP_RING_REGISTER,
 	OP_RING_FIXED,
+	OP_MOVE_PAGES,
 };
 
 /* What the observer asks of a task. `bytes` goes where an argument is BYTES_ARGUMENT. */

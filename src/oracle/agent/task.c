@@ -298,6 +298,15 @@ static int64_t perform(const struct command *command, uint64_t *extra)
 	}
 	case OP_RING_FIXED:
 		return ring_fixed((int)a[0], (int)a[1], (int)a[2], a[3], (unsigned)a[4], (unsigned)a[5]);
+	case OP_MOVE_PAGES: {
+		uint64_t pages[4] = {a[4], a[5], a[6], a[7]}, count = a[3] < 4 ? a[3] : 4;
+		int nodes[4] = {(int)a[1], (int)a[1], (int)a[1], (int)a[1]}, status[4] = {0, 0, 0, 0};
+		long ret = syscall(SYS_move_pages, a[0], count, pages, a[1] == 0x100000 ? NULL : nodes, status, a[2]);
+
+		for (unsigned i = 0; i < 4; i++)
+			*extra |= (uint64_t)(uint16_t)status[i] << (16 * i);
+		return ret;
+	}
 	case OP_CPU: {
 		cpu_set_t cpus;
 

@@ -47,6 +47,9 @@ const DEFAULTS: Readonly<Record<string, readonly number[]>> = {
 const TASK_SIZE = 0x7ffffffff000;
 /** vm.mmap_min_addr: nothing is below. */
 const LOWEST_MAPPED = 0x10000;
+/** Of `move_pages` as the agent takes it: pages, and the node that asks where they are. */
+const MOVED_AT_ONCE = 4;
+const ASK_ONLY = 0x100000;
 const SIGCHLD = 17;
 const CLONE_VM = 0x100;
 const CLONE_VFORK = 0x4000;
@@ -107,6 +110,8 @@ export class Translator {
     switch (name) {
       case 'migrate':
         return this.#migrate(operation);
+      case 'move_pages':
+        return this.#movePages(operation);
       case 'open':
       case 'creat':
         return impossible(`${name} (write openat)`);
@@ -213,6 +218,20 @@ export class Translator {
   #migrate(operation: Operation): Command {
     const [addr = 0, length = PAGE] = operation.args;
     return this.#call({ ...operation, name: 'mbind', args: [addr, length, 0, null, 0, MPOL_MF_MOVE_ALL] }, MBIND);
+  }
+
+  /** Of up to four pages, all to one node. */
+  #movePages(operation: Operation): Command {
+    const [pid = 0, count = 0, pages = null, nodes = null, , flags = 0] = operation.args;
+    const [addresses, wanted] = [pages, nodes].map((list): readonly Value[] => (Array.isArray(list) ? list : []));
+    if (addresses === undefined || addresses.length !== count || addresses.length > MOVED_AT_ONCE)
+      return impossible(`move_pages of other than one to ${MOVED_AT_ONCE} pages`);
+    const [node = ASK_ONLY] = wanted ?? [];
+    if (wanted?.some((each) => each !== node)) return impossible('move_pages to several nodes');
+    if (!addresses.every((each) => isHarmless(Number(this.#number(each)), 1)))
+      return impossible(outsideText('move_pages'));
+    const words = [pid, node, flags, count, ...addresses].map((each) => this.#number(each));
+    return this.#plain(operation, `move_pages ${words.join(' ')}`);
   }
 
   #touch(operation: Operation): Command {

@@ -204,8 +204,18 @@ function outcome(words: readonly string[], operation: string): Fields {
   }
   // What the machine does has no result.
   if (operation.startsWith('ksm_')) return {};
+  if (operation === 'move_pages') return { ret: parseInt(ret, 16), statuses: statusText(extra) };
   if (operation === 'load') return { ret: extra === '1' ? 'mixed' : parseInt(ret, 16) };
   return { ret: parseInt(ret, 16) };
+}
+
+/** Statuses of four pages, 16 bits each, those beyond the count 0. */
+function statusText(extra: string): string {
+  const words = extra.padStart(16, '0').match(/.{4}/g) ?? [];
+  return words
+    .map((word) => (parseInt(word, 16) << 16) >> 16)
+    .toReversed()
+    .join();
 }
 
 function descriptor(words: readonly string[], { subjects, files }: Accumulated): void {

@@ -128,6 +128,8 @@ export class ModelSide {
 
   #outcome(tid: number, operation: string, got: Got): Fields {
     if (got === null || (operation === 'exit' && got !== null)) return {};
+    if ('value' in got && operation === 'move_pages')
+      return { ret: got.value, statuses: statusText(got.several ?? []) };
     if ('value' in got) return { ret: got.value };
     if ('errno' in got) return { errno: got.errno };
     if ('signal' in got) return { signal: got.signal, si_code: got.code, si_addr: got.addr };
@@ -261,6 +263,10 @@ export class ModelSide {
     return seed === undefined ? null : fileByte(seed, index);
   }
 }
+
+/** Statuses of up to four pages, as the agent gives them. */
+const statusText = (statuses: readonly number[]): string =>
+  Array.from({ length: 4 }, (_, i) => statuses[i] ?? 0).join();
 
 /** What can be seen of a page that is swapped out. */
 const swapFields = ({ kind, uffd_wp, excl_entry }: CanonicalPage, slot: string): Fields => ({

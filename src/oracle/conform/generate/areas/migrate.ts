@@ -5,7 +5,7 @@ import type { Area, Step } from '../area.js';
 import { MADV, MAP, READ, RW, isPrivate, isPrivateAnonymous, isReadable, isUnlocked, mapFixed } from '../calls.js';
 import { MREMAP, mlock, mprotect, mremap } from '../calls.js';
 import { mayBeMerged } from '../merging.js';
-import { PAGE, anyPage } from '../places.js';
+import { ARENA_END, ARENA_START, PAGE, anyPage } from '../places.js';
 import { openData, openMemory } from '../prologue.js';
 import { mapFileShared, unlock, unmap } from '../mapping-steps.js';
 import { openPipe, openRing, pipeRead, register, unregister, vmsplice } from './gup.js';
@@ -42,6 +42,24 @@ const mbind: Step = (draft) => {
   const start = random.chance(3) ? range.start + 1 : range.start;
   const nodes: Value = null;
   draft.add(task, 'mbind', start, range.length - (random.chance(10) ? 1 : 0), mode, nodes, 0, wrong);
+  return true;
+};
+
+/** Where pages are, of any task: nothing moves. */
+const movePages: Step = (draft) => {
+  const { random } = draft;
+  const task = draft.anyTask();
+  const whose = random.pick(draft.tasks);
+  const pages = Array.from({ length: random.between(1, 4) }, () => {
+    const each = draft.range(whose)?.start ?? 0;
+    return random.chance(10)
+      ? random.pick([0, ARENA_START, 2 ** 47])
+      : Math.min(each + random.pick([0, 0, 0, 5, PAGE]), ARENA_END - 1);
+  });
+  const node = random.chance(8) ? random.pick([1, -1, 1024]) : 0;
+  const nodes = random.chance(40) ? null : pages.map(() => node);
+  const flags = random.pick([0, MPOL_MF.MOVE, MPOL_MF.MOVE, MPOL_MF.MOVE_ALL, MPOL_MF.STRICT]);
+  draft.add(task, 'move_pages', random.chance(30) ? 0 : whose.pid, pages.length, pages, nodes, [], flags);
   return true;
 };
 
@@ -96,6 +114,7 @@ export const MIGRATE: Area = {
     load: [8, load],
     migrate: [12, migrate],
     mbind: [10, mbind],
+    movePages: [4, movePages],
     storeAndMigrate: [6, storeAndMigrate],
     fork: [6, fork],
     exit: [3, exitProcess],
