@@ -1,5 +1,5 @@
 // What /proc/PID/smaps and /proc/meminfo would print, as far as the model can know it. From facts, in kB as the kernel prints them.
-import { PTE_DIRTY, isSwapPte, ptePfn, ptePresent, pteSpecial, swpOffset } from '../reducers/pte.js';
+import { PTE_DIRTY, isMigrationPte, isSwapPte, ptePfn, ptePresent, pteSpecial, swpOffset } from '../reducers/pte.js';
 import { InodeKind } from '../reducers/state.js';
 import { VM_LOCKED } from '../reducers/vma.js';
 import type { Facts } from './facts/facts.js';
@@ -41,12 +41,14 @@ export function smapsOf(facts: Facts, space: MmEntries, vma: VmaFacts): Smaps {
       swap++;
       swapPss += Math.floor((4096 * PSS_SCALE) / Math.max(facts.mappings.slotUse(swpOffset(entry)).entries, 1));
     }
-    if (!ptePresent(entry) || pteSpecial(entry)) return;
+    const migrating = isMigrationPte(entry);
+    if (!migrating && (!ptePresent(entry) || pteSpecial(entry))) return;
     const pfn = ptePfn(entry);
     const flags = frames.flags[pfn] as number;
-    const mappers = frames.mappers[pfn] as number;
-    const dirty = (entry & PTE_DIRTY) !== 0 || (flags & FRAME_DIRTY) !== 0;
-    if (mappers > 1) pages[dirty ? 'sharedDirty' : 'sharedClean']++;
+    // Who else maps a page that is being moved cannot be told: smaps takes it for shared, not sure how often, and its entry for clean.
+    const mappers = migrating ? 1 : (frames.mappers[pfn] as number);
+    const dirty = (!migrating && (entry & PTE_DIRTY) !== 0) || (flags & FRAME_DIRTY) !== 0;
+    if (migrating || mappers > 1) pages[dirty ? 'sharedDirty' : 'sharedClean']++;
     else pages[dirty ? 'privateDirty' : 'privateClean']++;
     pss += Math.floor((4096 * PSS_SCALE) / Math.max(mappers, 1));
     if (frames.kind[pfn] !== FrameKind.anon) return;

@@ -54,6 +54,15 @@ describe('why', () => {
     expect(story(why)).toEqual(['4 PtesMoved', '2 AnonPageMapped', '1 VmaInserted']);
     expect(why.chain[0]!.text).toContain('0x20000000');
   });
+  it('follows a page through its migration entry to the frame before', async () => {
+    const text = `1 mmap(NULL, P, RW, PRIV|ANON, -1, 0) = A
+1 store(A, 0x11)
+1 migrate(A, P)
+`;
+    const why = await ask(logOfText(text), 'page(1, A).anon_exclusive');
+    expect(story(why)).toEqual(['3 MigrationPteRemoved', '3 MigrationPteSet', '2 AnonPageMapped', '1 VmaInserted']);
+    expect(why.chain[1]!.text).toContain('a migration entry, writable');
+  });
   it('tells where bytes came from, and that a munmap took a page away', async () => {
     const bytes = await ask(logOfText(FORKED), 'page(1, A).content');
     expect(story(bytes)[0]).toBe('4 PageWritten');

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { EventOf, KernelEvent } from '../../events/index.js';
 import { canonicalState } from '../../projections/canonical.js';
-import { accountingErrors } from '../../projections/accounting.js';
+import { accounting, accountingErrors } from '../../projections/accounting.js';
 import { apply } from '../../reducers/index.js';
 import { PTE_SWP_EXCLUSIVE, PTE_WRITE, isMigrationPte, pteAt } from '../../reducers/pte.js';
 import {
@@ -15,12 +15,14 @@ import {
   initialState,
   mmAt,
 } from '../../reducers/state.js';
-import { behavioursOf } from '../../src/kernel/behaviours.js';
+import { behavioursOf, withBehaviours } from '../../src/kernel/behaviours.js';
 import type { Kernel } from '../../src/kernel/kernel.js';
 import { DEFAULT_MACHINE } from '../../src/kernel/kernel.js';
 import { handleMmFault } from '../../src/kernel/memory/fault.js';
 import { NotModelledError } from '../../src/lib/errors.js';
-import { ranWell, runWorkload } from '../support/workload.js';
+import { auditOf } from '../support/audited.js';
+import { runOperations } from '../support/projected.js';
+import { parseWorkload, ranWell, runWorkload } from '../support/workload.js';
 
 const A = '1 mmap(NULL, 0x4000, RW, PRIV|ANON, -1, 0) = A\n';
 const STORED = `${A}1 store(A, 0x11, 0x4000)\n`;
@@ -74,6 +76,10 @@ describe('migrate', () => {
     const [process] = canonicalState(state);
     expect(process?.pages.map((page) => `${page.kind} ${page.excl_entry}`)).toEqual(Array(4).fill('migration true'));
     expect(process?.rss.anon).toBe(4);
+    const { mms } = accounting.read(accounting.fromState(state)) as {
+      mms: { vmas: { Rss: number; Shared_Dirty: number }[] }[];
+    };
+    expect(mms[0]?.vmas[0]).toMatchObject({ Rss: 16, Pss: 16, Shared_Dirty: 16 });
     expect(accountingErrors(state).filter(({ counter }) => counter.startsWith('rss'))).toEqual([]);
     const set = events[last] as EventOf<'MigrationPteSet'>;
     expect(isMigrationPte(pteAt(mmAt(state, set.mm), set.vpn))).toBe(true);
@@ -83,6 +89,9 @@ describe('migrate', () => {
     const text = `${STORED}1 mprotect(A, P, RO)\n1 migrate(A, P) = 0\n1 mprotect(A, P, RW)`;
     const now = ranWell(text);
     expect([now.exclusive(1, now.addr('A')), now.writable(1, now.addr('A'))]).toEqual([true, true]);
+    const old = withBehaviours(behavioursOf('6.18'), [], ['migration-entry-exclusive']);
+    const broken = auditOf(runOperations(parseWorkload(text), old), old);
+    expect(broken.map(({ invariant, line }) => [invariant, line])).toEqual([['migration-keeps-exclusive', 4]]);
     const without = runWorkload(text, { without: ['migration-entry-exclusive'] });
     expect([without.exclusive(1, without.addr('A')), without.writable(1, without.addr('A'))]).toEqual([false, false]);
   });
