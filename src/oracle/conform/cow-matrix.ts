@@ -1,5 +1,5 @@
-// The kernel's own COW self-test (tools/testing/selftests/mm/cow.c), base pages and resident, as workloads: who may see whose bytes after fork,
-// through mappings, pipes and pins. docs/cow-matrix.md is the table of how model and running kernel answer.
+// The kernel's own COW self-test (tools/testing/selftests/mm/cow.c), base pages, resident and swapped out, as workloads: who may see whose bytes
+// after fork, through mappings, pipes and pins. docs/cow-matrix.md is the table of how model and running kernel answer.
 
 /** One case. Its loads say what must be read. */
 export interface CowCase {
@@ -14,11 +14,13 @@ const RW = 'PROT_READ|PROT_WRITE';
 const NO_INTERFACE = 'nothing in user space takes such a pin';
 
 /** Memory under test, and a buffer for what is read: not neighbours, so that they stay two mappings. */
-const ANON = [
+const RESIDENT = [
   `1 mmap(0x100000200000, 4096, ${RW}, MAP_PRIVATE|MAP_ANONYMOUS|MAP_FIXED, -1, 0) = A`,
   `1 mmap(0x100000400000, 4096, ${RW}, MAP_PRIVATE|MAP_ANONYMOUS|MAP_FIXED, -1, 0) = BUF`,
   '1 store(A, 0x01, 4096)',
 ];
+/** Swapped out where the self-test does it: filled, and before anything else. Its page stays in the swap cache. */
+const SWAPPED_OUT = [...RESIDENT, '1 madvise(A, 4096, MADV_PAGEOUT) = 0'];
 const PIPE = '1 pipe2(O_NONBLOCK) = [R, W]';
 const FORK = '1 fork() = 2';
 const PROTECT = ['1 mprotect(A, 4096, PROT_READ) = 0', `1 mprotect(A, 4096, ${RW}) = 0`];
@@ -50,13 +52,13 @@ function observed(group: string, name: string, ...parts: readonly (string | read
 }
 
 /** Who stores after fork, the other reads. */
-function basic(): CowCase[] {
+function basic(anon: readonly string[]): CowCase[] {
   const group = 'Basic COW after fork';
   return PROTECTIONS.flatMap(([with_, lines]) => [
     observed(
       group,
       `parent stores, child reads${with_}`,
-      ANON,
+      anon,
       FORK,
       lines,
       '1 store(A, 0x02, 4096)',
@@ -65,7 +67,7 @@ function basic(): CowCase[] {
     observed(
       group,
       `child stores, parent reads${with_}`,
-      ANON,
+      anon,
       FORK,
       lines,
       '2 store(A, 0x02, 4096)',
@@ -74,11 +76,11 @@ function basic(): CowCase[] {
     observed(
       group,
       `child stores, then parent${with_}`,
-      [...ANON, FORK, ...lines, '2 store(A, 0x02, 4096)', '1 store(A, 0x03, 4096)'],
+      [...anon, FORK, ...lines, '2 store(A, 0x02, 4096)', '1 store(A, 0x03, 4096)'],
       ['2 load(A, 4096) = 0x02', '1 load(A, 4096) = 0x03'],
     ),
     observed(group, `child exits, parent stores${with_}`, [
-      ...ANON,
+      ...anon,
       FORK,
       '2 exit_group(0)',
       ...lines,
@@ -89,31 +91,31 @@ function basic(): CowCase[] {
 }
 
 /** A pipe holds the page while a mapping of it goes. */
-function splices(): CowCase[] {
+function splices(anon: readonly string[]): CowCase[] {
   const group = 'vmsplice';
   return PROTECTIONS.flatMap(([with_, lines]) => [
     observed(
       group,
       `in the child, which unmaps; parent stores${with_}`,
-      [...ANON, PIPE, FORK, ...lines, vmsplice(2), '2 munmap(A, 4096) = 0', '1 store(A, 0x02, 4096)'],
+      [...anon, PIPE, FORK, ...lines, vmsplice(2), '2 munmap(A, 4096) = 0', '1 store(A, 0x02, 4096)'],
       readPipe(2, '0x01'),
     ),
     observed(
       group,
       `in the parent before fork, which unmaps; child stores${with_}`,
-      [...ANON, PIPE, vmsplice(1), FORK, ...lines, '1 munmap(A, 4096) = 0', '2 store(A, 0x02, 4096)'],
+      [...anon, PIPE, vmsplice(1), FORK, ...lines, '1 munmap(A, 4096) = 0', '2 store(A, 0x02, 4096)'],
       readPipe(1, '0x01'),
     ),
     observed(
       group,
       `in the parent after fork, which unmaps; child stores${with_}`,
-      [...ANON, PIPE, FORK, ...lines, vmsplice(1), '1 munmap(A, 4096) = 0', '2 store(A, 0x02, 4096)'],
+      [...anon, PIPE, FORK, ...lines, vmsplice(1), '1 munmap(A, 4096) = 0', '2 store(A, 0x02, 4096)'],
       readPipe(1, '0x01'),
     ),
     observed(
       group,
       `in the child, which exits; parent stores${with_}`,
-      [...ANON, PIPE, FORK, ...lines, vmsplice(2), '2 exit_group(0)', '1 store(A, 0x02, 4096)'],
+      [...anon, PIPE, FORK, ...lines, vmsplice(2), '2 exit_group(0)', '1 store(A, 0x02, 4096)'],
       readPipe(1, '0x01'),
     ),
   ]);
@@ -127,47 +129,47 @@ const SHARING: readonly Variant[] = [
 ];
 
 /** Pins for writing, by buffers of io_uring. */
-function writingPins(): CowCase[] {
+function writingPins(anon: readonly string[]): CowCase[] {
   const group = 'R/W pin (io_uring fixed buffer)';
   const cases = SHARING.flatMap(([what, shared]) => [
-    observed(group, `${what} page, then a store`, ANON, PIPE, shared, RING, '1 store(A, 0x02, 4096)', ringSees('0x02')),
+    observed(group, `${what} page, then a store`, anon, PIPE, shared, RING, '1 store(A, 0x02, 4096)', ringSees('0x02')),
     observed(
       group,
       `${what} page, mprotect to read-only and back, then a store`,
-      [...ANON, PIPE, ...shared, ...RING, ...PROTECT, '1 store(A, 0x02, 4096)'],
+      [...anon, PIPE, ...shared, ...RING, ...PROTECT, '1 store(A, 0x02, 4096)'],
       ringSees('0x02'),
     ),
     observed(
       group,
       `${what} page, then fork, parent stores`,
-      [...ANON, PIPE, ...shared, ...RING, '1 fork() = 3', '1 store(A, 0x02, 4096)', '3 load(A, 4096) = 0x01'],
+      [...anon, PIPE, ...shared, ...RING, '1 fork() = 3', '1 store(A, 0x02, 4096)', '3 load(A, 4096) = 0x01'],
       ringSees('0x02'),
     ),
     observed(
       group,
       `${what} page, then fork, child stores`,
-      [...ANON, PIPE, ...shared, ...RING, '1 fork() = 3', '3 store(A, 0x02, 4096)', '1 load(A, 4096) = 0x01'],
+      [...anon, PIPE, ...shared, ...RING, '1 fork() = 3', '3 store(A, 0x02, 4096)', '1 load(A, 4096) = 0x01'],
       ringSees('0x01'),
     ),
     observed(
       group,
       `${what} page, then the mapping goes`,
-      [...ANON, PIPE, ...shared, ...RING, '1 madvise(A, 4096, MADV_DONTNEED) = 0', '1 store(A, 0x02, 4096)'],
+      [...anon, PIPE, ...shared, ...RING, '1 madvise(A, 4096, MADV_DONTNEED) = 0', '1 store(A, 0x02, 4096)'],
       ringSees('0x01'),
     ),
   ]);
-  const readOnly = [...ANON, '1 mprotect(A, 4096, PROT_READ) = 0', '1 io_uring_setup(8) = U'];
+  const readOnly = [...anon, '1 mprotect(A, 4096, PROT_READ) = 0', '1 io_uring_setup(8) = U'];
   const refused = '1 io_uring_register(U, IORING_REGISTER_BUFFERS, [{iov_base=A, iov_len=4096}], 1) = -1 EFAULT';
   return [...cases, observed(group, 'read-only mapping is refused', readOnly, refused)];
 }
 
 /** Reading pins that end with the call. */
-function shortPins(): CowCase[] {
+function shortPins(anon: readonly string[]): CowCase[] {
   const group = 'R/O pin (process_vm_readv)';
   const read = '1 process_vm_readv(1, [{iov_base=BUF, iov_len=4096}], 1, [{iov_base=A, iov_len=4096}], 1, 0) = 4096';
   return SHARING.flatMap(([what, shared]) => [
     observed(group, `${what} page, then a store`, [
-      ...ANON,
+      ...anon,
       ...shared,
       read,
       '1 store(A, 0x02, 4096)',
@@ -177,14 +179,14 @@ function shortPins(): CowCase[] {
     observed(
       group,
       `${what} page, read-only mapping`,
-      [...ANON, ...shared, '1 mprotect(A, 4096, PROT_READ) = 0', read, `1 mprotect(A, 4096, ${RW}) = 0`],
+      [...anon, ...shared, '1 mprotect(A, 4096, PROT_READ) = 0', read, `1 mprotect(A, 4096, ${RW}) = 0`],
       ['1 store(A, 0x02, 4096)', '1 load(BUF, 4096) = 0x01'],
     ),
   ]);
 }
 
 /** Reading pins that stay: only a test module of the kernel takes them. */
-function readingPins(): CowCase[] {
+function readingPins(anon: readonly string[]): CowCase[] {
   const group = 'R/O pin (gup_test)';
   const cases: CowCase[] = [];
   for (const [what, shared] of SHARING)
@@ -196,7 +198,7 @@ function readingPins(): CowCase[] {
           name: `${what} page, read-only mapping, ${fast ? 'fast' : 'slow'}${longterm ? ', longterm' : ''}`,
           notObservable: NO_INTERFACE,
           text: [
-            ...[...ANON, ...shared, '1 mprotect(A, 4096, PROT_READ) = 0', `1 pin(A, 4096, ${flags}) = D`],
+            ...[...anon, ...shared, '1 mprotect(A, 4096, PROT_READ) = 0', `1 pin(A, 4096, ${flags}) = D`],
             ...[
               `1 mprotect(A, 4096, ${RW}) = 0`,
               '1 store(A, 0x02, 4096)',
@@ -232,7 +234,7 @@ const BACKINGS: readonly Variant[] = [
 
 function nonAnonymous(): CowCase[] {
   const group = 'Private mapping of';
-  const buffer = ANON[1] as string;
+  const buffer = RESIDENT[1] as string;
   return BACKINGS.flatMap(([what, map]) => {
     const begin = [...map, buffer, '1 load(A)'];
     const own = '1 mmap(0x100000600000, 4096, PROT_READ, MAP_SHARED|MAP_FIXED, F, 0) = S';
@@ -251,10 +253,17 @@ function nonAnonymous(): CowCase[] {
   });
 }
 
+/** What is done to anonymous memory that begins with `anon`. */
+const anonymous = (anon: readonly string[]): CowCase[] => [
+  ...[...basic(anon), ...splices(anon), ...writingPins(anon)],
+  ...[...shortPins(anon), ...readingPins(anon)],
+];
+
 /** Every case, in the order of the table. */
 export const cowMatrix = (): readonly CowCase[] => [
-  ...[...basic(), ...splices(), ...writingPins()],
-  ...[...shortPins(), ...readingPins(), ...nonAnonymous()],
+  ...anonymous(RESIDENT),
+  ...anonymous(SWAPPED_OUT).map((each) => ({ ...each, group: `${each.group}, swapped out` })),
+  ...nonAnonymous(),
 ];
 
 /** How one case came out. */
@@ -281,7 +290,7 @@ export function cowMatrixText(rows: readonly CowRow[], release: string): string 
   return [
     '# COW matrix',
     '',
-    'The cases of the kernel’s own COW self-test (`tools/testing/selftests/mm/cow.c`) on base pages that are resident, as workloads',
+    'The cases of the kernel’s own COW self-test (`tools/testing/selftests/mm/cow.c`) on base pages, resident and swapped out, as workloads',
     '(`src/oracle/conform/cow-matrix.ts`). “Model” says whether every load of the case reads what it must; “kernel” whether the running',
     'kernel showed the same as the model after every operation: bytes, sharing, PG_anon_exclusive, references, counters.',
     '`node scripts/cow-matrix.mjs` writes this page.',
