@@ -445,6 +445,24 @@ export const CATALOGUE: { readonly [T in EventType]: { readonly opcode: number; 
   KsmZeroPagesChanged: { opcode: 155, fields: { mm: 'mm', zeroPages: 'int', allZeroPages: 'int' } },
   KsmScanEnded: { opcode: 156, fields: { scans: 'int' } },
   KsmUseZeroPagesSet: { opcode: 157, fields: { on: 'int' } },
+  FilePageUnmapped: {
+    opcode: 160,
+    fields: {
+      mm: 'mm',
+      vpn: 'vpn',
+      pfn: 'pfn',
+      ref: 'int',
+      mapcount: 'int',
+      dirty: 'int',
+      rssFile: 'int',
+      rssShmem: 'int',
+    },
+  },
+  FolioReclaimSet: { opcode: 162, fields: { pfn: 'pfn', reclaim: 'int' } },
+  PageCacheReclaimed: {
+    opcode: 161,
+    fields: { inode: 'inode', runs: 'cacheRuns', ref: 'int', freed: 'pfnRuns' },
+  },
 };
 
 /** Event types by opcode. */

@@ -112,6 +112,38 @@ export interface LazyfreeRevoked {
   readonly type: 'LazyfreeRevoked';
   readonly pfn: number;
 }
+/**
+ * `try_to_unmap_one()` of a page of the page cache: its entry is empty. `dirty` 1: the entry was dirty, now the page is, and it stays in the
+ * cache.
+ */
+export interface FilePageUnmapped {
+  readonly type: 'FilePageUnmapped';
+  readonly mm: number;
+  readonly vpn: number;
+  readonly pfn: number;
+  readonly ref: number;
+  readonly mapcount: number;
+  readonly dirty: number;
+  readonly rssFile: number;
+  readonly rssShmem: number;
+}
+/**
+ * `__remove_mapping()`: clean pages [index, pfn, n]* were reclaimed from the page cache; `freed` [pfn, n]* had no other reference. Of a
+ * file they are read again when they are asked for.
+ */
+export interface PageCacheReclaimed {
+  readonly type: 'PageCacheReclaimed';
+  readonly inode: number;
+  readonly runs: readonly number[];
+  readonly ref: number;
+  readonly freed: readonly number[];
+}
+/** `folio_set_reclaim()` (`reclaim` 1) of a dirty page of a file that was to be reclaimed, `folio_clear_reclaim()` (0). */
+export interface FolioReclaimSet {
+  readonly type: 'FolioReclaimSet';
+  readonly pfn: number;
+  readonly reclaim: number;
+}
 
 export type SwapEvent =
   | FolioSwapAllocated
@@ -123,4 +155,7 @@ export type SwapEvent =
   | SwapEntryCopied
   | SwapEntryFreed
   | LazyfreeDiscarded
-  | LazyfreeRevoked;
+  | LazyfreeRevoked
+  | FolioReclaimSet
+  | FilePageUnmapped
+  | PageCacheReclaimed;

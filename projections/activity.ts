@@ -73,6 +73,7 @@ export const activity: Projection<Activity> = {
     HeldPageReleased: (view, { freed }) => void (view.framesFreed += freed),
     SwapCacheRemoved: (view, { freed }) => void (view.framesFreed += freed),
     LazyfreeDiscarded: (view, { freed }) => void (view.framesFreed += freed),
+    PageCacheReclaimed: (view, { freed }) => void (view.framesFreed += pagesOf(freed, 2, 1)),
     PageCacheRemoved: (view, { freed }) => void (view.framesFreed += pagesOf(freed, 2, 1)),
   },
 };

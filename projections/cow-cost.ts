@@ -1,6 +1,6 @@
 // What each fork cost: pages it shared, and who later paid for a copy of them, where and by what. A view of history: no state tells it.
 import type { EventOf } from '../events/index.js';
-import { PTRS_PER_PTE } from '../reducers/pte.js';
+import { PTRS_PER_PTE, pteWrite } from '../reducers/pte.js';
 import { VM_GROWSDOWN } from '../reducers/vma.js';
 import { Vmas } from './facts/vmas.js';
 import type { VmaFacts } from './facts/vmas.js';
@@ -30,7 +30,7 @@ export interface ForkCost {
   readonly childMm: number;
   parent: number;
   child: number;
-  /** Anonymous pages that both had afterwards. */
+  /** Anonymous pages that both had afterwards, in memory or swapped out. */
   shared: number;
   copied: number;
   reused: number;
@@ -117,6 +117,16 @@ function shared(view: CowCost, { mm, child, anon }: EventOf<'PtesCopied'>): void
   }
 }
 
+/** A swap entry that fork copied: the page behind it is as shared as one in memory. */
+function swapShared(view: CowCost, { mm, child, vpn }: EventOf<'SwapEntryCopied'>): void {
+  const at = view.forks.findLastIndex((fork) => fork.childMm === child);
+  const fork = view.forks[at];
+  if (fork === undefined) return;
+  fork.shared++;
+  setTag(view, mm, vpn, at + 1);
+  setTag(view, child, vpn, at + 1);
+}
+
 function clear(view: CowCost, mm: number, runs: readonly number[]): void {
   if (!view.tags.has(mm)) return;
   for (let i = 0; i + 3 < runs.length; i += 4)
@@ -200,6 +210,13 @@ export const cowCost: HistoryProjection<CowCost> = {
       clear(view, mm, special);
     },
     PtesMoved: moved,
+    SwapEntryCopied: swapShared,
+    // Swapped in as this process's own page: nobody has to copy it any more.
+    PageSwappedIn(view, { mm, vpn, entry, exclusive }) {
+      if (exclusive === 1 || pteWrite(entry)) book(view, mm, vpn, 'reused');
+    },
+    SwapEntryFreed: (view, { mm, vpn }) => setTag(view, mm, vpn, 0),
+    LazyfreeDiscarded: (view, { mm, vpn }) => setTag(view, mm, vpn, 0),
   },
   read: (view) => ({ forks: forkReport(view) }),
   save(view): Saved {

@@ -37,9 +37,11 @@ export const PG_FREE = 32;
 export const PG_MLOCKED = 128;
 /** On the LRU, in the list of what reclaim does not look at; how many mlocks keep it there is counted from bit MLOCK_COUNT_SHIFT on. */
 export const PG_UNEVICTABLE = 256;
-export const MLOCK_COUNT_SHIFT = 10;
+export const MLOCK_COUNT_SHIFT = 12;
 /** What working off an mlock batch may change of a page's flags: three flags, and the count above them. */
 export const MLOCK_FLAGS = PG_LRU | PG_MLOCKED | PG_UNEVICTABLE | (-1 << MLOCK_COUNT_SHIFT);
+/** Reclaim met it dirty. The same bit is PG_readahead: fault-around passes the page over, and who finds it reads ahead. */
+export const PG_RECLAIM = 1024;
 /** In the swap cache, which has a reference; `swapCache` says at which slot. */
 export const PG_SWAPCACHE = 512;
 /** The opposite of PG_uptodate: the page is in the cache and nobody filled it. */
@@ -148,7 +150,7 @@ export interface Inode {
   /** Bytes up to which its disk holds what it held at first; -1 not known to have an end. */
   data: number;
   resident: number;
-  /** Frame + 1 of each cached page, in leaves of 512 by page index; 0 not known, -1 known to be absent. */
+  /** Frame + 1 of each cached page, in leaves of 512 by page index; 0 not known, -1 known to be absent, RECLAIMED. */
   pages: (number[] | null)[];
 }
 
@@ -383,11 +385,14 @@ export const mmAt = (state: KernelView, id: number): MmView => state.mms[id] as 
 export const rssPages = (mm: MmView): number =>
   (mm.rss[MM_FILEPAGES] as number) + (mm.rss[MM_ANONPAGES] as number) + (mm.rss[MM_SHMEMPAGES] as number);
 
-/** Cached frame of page `index`: the frame, -1 known absent, -2 not known. */
+/** Cache slot of a page that was reclaimed: absent, and read again with its neighbours. */
+export const RECLAIMED = -2;
+
+/** Cached frame of page `index`: the frame, -1 known absent, -2 not known, -3 reclaimed. */
 export function cachedPfn(inode: InodeView, index: number): number {
   const entry = inode.pages[Math.floor(index / 512)]?.[index % 512] ?? 0;
   if (entry > 0) return entry - 1;
-  return entry === 0 ? -2 : -1;
+  return entry === 0 ? -2 : entry === RECLAIMED ? -3 : -1;
 }
 
 /** For reducers: writes the cache slot of page `index`. */

@@ -7,13 +7,18 @@ import type { KernelState, Mm, SwapSlot } from './state.js';
 import {
   FREE_SLOT,
   MM_ANONPAGES,
+  MM_FILEPAGES,
+  MM_SHMEMPAGES,
   MM_SWAPENTS,
   PG_ANON,
   PG_ANON_EXCLUSIVE,
   PG_DIRTY,
+  PG_RECLAIM,
   PG_SWAPBACKED,
   PG_SWAPCACHE,
+  RECLAIMED,
   pageOf,
+  setCacheSlot,
 } from './state.js';
 
 const mmOf = (state: KernelState, id: number): Mm | null => state.mms[id] ?? null;
@@ -162,6 +167,34 @@ export const swapReducers: Reducers<SwapEvent['type']> = {
     if (!page) return;
     page.ref += ref;
     page.mapcount += mapcount;
+  },
+  FilePageUnmapped(state, { mm, vpn, pfn, ref, mapcount, dirty, rssFile, rssShmem }) {
+    const target = mmOf(state, mm);
+    if (target) {
+      setPte(target, vpn, 0);
+      target.rss[MM_FILEPAGES]! += rssFile;
+      target.rss[MM_SHMEMPAGES]! += rssShmem;
+    }
+    const page = pageOf(state, pfn);
+    if (!page) return;
+    page.ref += ref;
+    page.mapcount += mapcount;
+    if (dirty === 1) page.flags |= PG_DIRTY;
+  },
+  FolioReclaimSet(state, { pfn, reclaim }) {
+    const page = pageOf(state, pfn);
+    if (page) page.flags = reclaim === 1 ? page.flags | PG_RECLAIM : page.flags & ~PG_RECLAIM;
+  },
+  PageCacheReclaimed(state, { inode, runs, ref, freed }) {
+    const target = state.inodes[inode];
+    for (let i = 0; i + 2 < runs.length; i += 3)
+      for (let j = 0; j < runs[i + 2]!; j++) {
+        if (target) setCacheSlot(target, runs[i]! + j, RECLAIMED);
+        const page = pageOf(state, runs[i + 1]! + j);
+        if (page) page.ref += ref;
+      }
+    for (let i = 0; i + 1 < freed.length; i += 2)
+      for (let j = 0; j < freed[i + 1]!; j++) freePage(state, freed[i]! + j);
   },
   LazyfreeRevoked(state, { pfn }) {
     const page = pageOf(state, pfn);

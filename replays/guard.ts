@@ -122,6 +122,7 @@ const WIDENING: Partial<Record<EventType, readonly Check[]>> = {
   PtesMoved: [runs('runs', 2, 1)],
   PageCacheAdded: [bringsFrames, runsBelow('runs', 3, 0, () => FILE_INDEX_MAX)],
   PageCacheRemoved: [runsBelow('runs', 3, 0, () => FILE_INDEX_MAX)],
+  PageCacheReclaimed: [runsBelow('runs', 3, 0, () => FILE_INDEX_MAX)],
   PageCacheHolesForgotten: [runs('runs', 2, 1), runsBelow('runs', 2, 0, () => FILE_INDEX_MAX)],
   PageCacheHolesNoted: [runs('runs', 2, 1), runsBelow('runs', 2, 0, () => FILE_INDEX_MAX)],
 };

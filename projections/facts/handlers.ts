@@ -260,18 +260,32 @@ export const factHandlers: Projection<Facts>['on'] = {
     const target = facts.inodes.get(inode);
     if (target && target.pages.size > 0) forEachFrame(runs, 2, 0, (index) => facts.uncache(target, index));
   },
-  PageCacheRemoved(facts, { inode, runs, freed }) {
-    const target = facts.inodes.get(inode);
-    for (let i = 0; i + 2 < runs.length; i += 3)
-      for (let j = 0; j < (runs[i + 2] as number); j++) {
-        if (target) facts.uncache(target, (runs[i] as number) + j);
-        const pfn = (runs[i + 1] as number) + j;
-        if (facts.frames.has(pfn) && facts.frames.kind[pfn] === FrameKind.shmem)
-          facts.mappings.setKind(pfn, FrameKind.file);
-      }
-    facts.freeRuns(freed);
+  FilePageUnmapped(facts, { mm, vpn, pfn, dirty }) {
+    writeOne(facts, { mm, vpn, entry: 0 });
+    if (dirty === 1) setFlags(facts, pfn, FRAME_DIRTY, 0);
   },
+  PageCacheReclaimed: (facts, event) => leavesCache(facts, event),
+  PageCacheRemoved: (facts, event) => leavesCache(facts, event),
 };
+
+function leavesCache(
+  facts: Facts,
+  {
+    inode,
+    runs,
+    freed,
+  }: { readonly inode: number; readonly runs: readonly number[]; readonly freed: readonly number[] },
+): void {
+  const target = facts.inodes.get(inode);
+  for (let i = 0; i + 2 < runs.length; i += 3)
+    for (let j = 0; j < (runs[i + 2] as number); j++) {
+      if (target) facts.uncache(target, (runs[i] as number) + j);
+      const pfn = (runs[i + 1] as number) + j;
+      if (facts.frames.has(pfn) && facts.frames.kind[pfn] === FrameKind.shmem)
+        facts.mappings.setKind(pfn, FrameKind.file);
+    }
+  facts.freeRuns(freed);
+}
 
 function writeOne(facts: Facts, event: { readonly mm: number; readonly vpn: number; readonly entry: number }): void {
   const space = facts.mappings.of(event.mm);

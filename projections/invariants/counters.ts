@@ -32,6 +32,7 @@ const MAPPING_EVENTS: readonly EventType[] = [
   'MigrationPteSet',
   'MigrationPteRemoved',
   'KsmPageReplaced',
+  'FilePageUnmapped',
 ];
 const VMA_EVENTS: readonly EventType[] = [
   'VmaInserted',

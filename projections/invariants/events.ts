@@ -53,6 +53,23 @@ const WRITES: ReadonlySet<string> = new Set(['write', 'pwrite64']);
 
 /** Calls that take memory away and no mapping. */
 const KEEPS_MAPPINGS: ReadonlySet<string> = new Set(['madvise', 'ftruncate', 'fallocate']);
+/** Pages that left the cache. */
+function removedUnmapped(
+  { inode, runs }: { readonly inode: number; readonly runs: readonly number[] },
+  { facts }: Audited,
+  report: Report,
+): void {
+  for (let i = 0; i + 2 < runs.length; i += 3)
+    for (let j = 0; j < (runs[i + 2] as number); j++) {
+      const pfn = (runs[i + 1] as number) + j;
+      const mappers = facts.frames.mappers[pfn] ?? 0;
+      if (mappers > 0 && facts.frames.kind[pfn] !== FrameKind.anon)
+        report(
+          { kind: 'inode', id: inode, index: (runs[i] as number) + j },
+          { expected: 'no mapping', found: mappers },
+        );
+    }
+}
 
 export const eventInvariants: readonly EventInvariant[] = [
   {
@@ -222,18 +239,8 @@ export const eventInvariants: readonly EventInvariant[] = [
     source: 'filemap_unaccount_folio(): VM_BUG_ON',
     severity: 1,
     after: {
-      PageCacheRemoved({ inode, runs }, { facts }, report) {
-        for (let i = 0; i + 2 < runs.length; i += 3)
-          for (let j = 0; j < (runs[i + 2] as number); j++) {
-            const pfn = (runs[i + 1] as number) + j;
-            const mappers = facts.frames.mappers[pfn] ?? 0;
-            if (mappers > 0 && facts.frames.kind[pfn] !== FrameKind.anon)
-              report(
-                { kind: 'inode', id: inode, index: (runs[i] as number) + j },
-                { expected: 'no mapping', found: mappers },
-              );
-          }
-      },
+      PageCacheRemoved: removedUnmapped,
+      PageCacheReclaimed: removedUnmapped,
     },
   },
   {

@@ -1,9 +1,9 @@
 // Rules on pages that are held from outside of page tables: pins, pipes, registered buffers.
-import { isMigrationPte, ptePfn } from '../../reducers/pte.js';
+import { isMigrationPte, ptePfn, pteWrite } from '../../reducers/pte.js';
 import { PG_ANON, PG_ANON_EXCLUSIVE, pageAt } from '../../reducers/state.js';
 import type { HeldPage, HolderFacts } from '../facts/facts.js';
 import { FrameKind } from '../facts/frames.js';
-import type { Audited, EventInvariant } from './invariant.js';
+import type { Audited, EventInvariant, Report } from './invariant.js';
 
 const rule = {
   about: 'event',
@@ -28,6 +28,20 @@ function pinsThrough({ facts }: Audited, pfn: number, mm: number): number {
 
 const mustSee = ({ frames }: Audited['facts'], { flags }: HolderFacts, page: HeldPage): boolean =>
   isPin(page) && (frames.kind[page.pfn] === FrameKind.anon || (flags & FOLL_LONGTERM) !== 0);
+
+/** An entry of `mm` was made writable without a copy. */
+function reusedAlone(
+  { mm, vpn, pfn }: { readonly mm: number; readonly vpn: number; readonly pfn: number },
+  { facts }: Audited,
+  report: Report,
+): void {
+  for (const [id, , page] of facts.holdersOf(pfn))
+    if (page.mm !== 0 && page.mm !== mm)
+      report(
+        { kind: 'entry', mm, vpn },
+        { expected: 'a copy', found: `the page that holder ${id} has through mm ${page.mm}` },
+      );
+}
 
 export const gupInvariants: readonly EventInvariant[] = [
   {
@@ -98,13 +112,9 @@ export const gupInvariants: readonly EventInvariant[] = [
     formula: 'a write fault that keeps the page finds no reference that was taken through another address space',
     source: 'CVE-2020-29374; wp_can_reuse_anon_folio()',
     after: {
-      PageReused({ mm, vpn, pfn }, { facts }, report) {
-        for (const [id, , page] of facts.holdersOf(pfn))
-          if (page.mm !== 0 && page.mm !== mm)
-            report(
-              { kind: 'entry', mm, vpn },
-              { expected: 'a copy', found: `the page that holder ${id} has through mm ${page.mm}` },
-            );
+      PageReused: reusedAlone,
+      PageSwappedIn(event, audited, report) {
+        if (pteWrite(event.entry)) reusedAlone(event, audited, report);
       },
     },
   },

@@ -149,6 +149,28 @@ export const swapEventInvariants: readonly EventInvariant[] = [
   {
     ...rule,
     about: 'event',
+    name: 'clean-page-equals-backing',
+    formula: 'MADV_FREE makes a page clean only if no other entry maps it: its bytes stand nowhere else',
+    source: 'madvise_free_pte_range()',
+    severity: 1,
+    before: {
+      PagesLazyfreed({ mm, runs }, { facts }, report) {
+        for (let i = 0; i + 3 < runs.length; i += 4)
+          for (let j = 0; j < (runs[i + 2] as number); j++) {
+            const pfn = (runs[i + 1] as number) + j;
+            const mappers = facts.frames.mappers[pfn] ?? 0;
+            if (mappers > 1 && ((facts.frames.flags[pfn] ?? 0) & FRAME_DIRTY) !== 0)
+              report(
+                { kind: 'entry', mm, vpn: (runs[i] as number) + j },
+                { expected: 'a page that stays dirty', found: `a clean one with ${mappers} mappings` },
+              );
+          }
+      },
+    },
+  },
+  {
+    ...rule,
+    about: 'event',
     name: 'lazyfree-clean-drop',
     formula: 'a page given up by MADV_FREE is dropped only if neither it nor its entry is dirty',
     source: 'try_to_unmap_one()',

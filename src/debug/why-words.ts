@@ -131,6 +131,12 @@ export function storyOf(event: KernelEvent, focus: Focus, who: Who): string {
       return changedEntries('the swap entry was cleared', event, focus, who);
     case 'LazyfreeDiscarded':
       return `frame ${event.pfn} of ${who(event.mm)}, given up by MADV_FREE and not written to since, was dropped`;
+    case 'FilePageUnmapped':
+      return `reclaim unmapped frame ${event.pfn}, a page of a file, from ${who(event.mm)}`;
+    case 'FolioReclaimSet':
+      return event.reclaim === 1 ? 'reclaim found the page dirty and left it' : 'the mark that reclaim had left went';
+    case 'PageCacheReclaimed':
+      return 'the page was reclaimed from the page cache';
     case 'LazyfreeRevoked':
       return `frame ${event.pfn}, given up by MADV_FREE, had been written to since: it stays`;
     case 'FolioIsolated':
@@ -186,11 +192,17 @@ export function originOf(event: KernelEvent, focus: Focus): Focus | null {
   }
 }
 
+const UNMAPPING: ReadonlySet<string> = new Set<KernelEvent['type']>([
+  'PageSwappedOut',
+  'LazyfreeDiscarded',
+  'MigrationPteSet',
+  'FilePageUnmapped',
+]);
+
 /** Whether `event` took a mapping of frame `pfn` away from somebody. */
 export function givesUp(event: KernelEvent, pfn: number): boolean {
   if (event.type === 'CowPageMapped') return event.oldPfn === pfn;
-  if (event.type === 'PageSwappedOut' || event.type === 'LazyfreeDiscarded' || event.type === 'MigrationPteSet')
-    return event.pfn === pfn;
+  if (UNMAPPING.has(event.type)) return (event as EventOf<'FilePageUnmapped'>).pfn === pfn;
   return event.type === 'PtesZapped' && namesFrame(event, pfn);
 }
 

@@ -17,6 +17,7 @@ interface BehaviourDefinition {
 }
 
 export const BEHAVIOUR_NAMES = [
+  'madv-free-skips-shared',
   'gup-foll-cow',
   'gup-read-breaks-cow',
   'cow-reuse-by-refcount',
@@ -24,6 +25,7 @@ export const BEHAVIOUR_NAMES = [
   'write-protect-seq',
   'wp-reuse-drains-lru',
   'lazyfree-checks-refs',
+  'swapin-reuse-by-refcount',
   'anon-exclusive',
   'gup-unshare',
   'swap-exclusive-bit',
@@ -46,6 +48,14 @@ export type BehaviourName = (typeof BEHAVIOUR_NAMES)[number];
 
 /** Every switch, oldest first. */
 export const BEHAVIOURS: Readonly<Record<BehaviourName, BehaviourDefinition>> = {
+  'madv-free-skips-shared': {
+    description:
+      'MADV_FREE leaves a page alone that somebody else maps, if it is dirty itself or in the swap cache: nothing else would keep its bytes.',
+    commit: '854e9ed09ded',
+    since: '4.5',
+    requires: [],
+    aliases: [],
+  },
   'gup-foll-cow': {
     description:
       'A forced write remembers that it broke COW and looks for a dirty entry; before, it looked again as a reader and took whatever was there.',
@@ -100,6 +110,14 @@ export const BEHAVIOURS: Readonly<Record<BehaviourName, BehaviourDefinition>> = 
     requires: [],
     aliases: [],
   },
+  'swapin-reuse-by-refcount': {
+    description:
+      'A write that swaps a page in keeps it only if nothing else holds a reference; before, no other mapping and no entry to its slot was enough.',
+    commit: 'c145e0b47c77',
+    since: '5.18',
+    requires: ['cow-reuse-by-refcount'],
+    aliases: ['T-01'],
+  },
   'anon-exclusive': {
     description: 'PG_anon_exclusive: a page known to belong to one process is reused without counting references.',
     commit: '6c287605fd56',
@@ -120,7 +138,7 @@ export const BEHAVIOURS: Readonly<Record<BehaviourName, BehaviourDefinition>> = 
       'A swap entry remembers that its page belonged to one process alone; before, swapping out lost it, and references were counted again.',
     commit: '1493a1913e34',
     since: '5.19',
-    requires: ['anon-exclusive'],
+    requires: ['anon-exclusive', 'swapin-reuse-by-refcount'],
     aliases: ['T-06'],
   },
   'migration-entry-exclusive': {

@@ -1,7 +1,7 @@
 // The page cache: mm/filemap.c, and shmem_get_folio() of mm/shmem.c as far as faults need it.
-import type { InodeView, VmaView } from '../../reducers/state.js';
-import { InodeKind, PG_NOT_UPTODATE, cachedPfn, nextFreePfn, pageAt } from '../../reducers/state.js';
-import { VM_EXEC, VM_RAND_READ, vmaPages } from '../../reducers/vma.js';
+import type { InodeView, PageView, VmaView } from '../../reducers/state.js';
+import { InodeKind, PG_NOT_UPTODATE, PG_RECLAIM, cachedPfn, nextFreePfn, pageAt } from '../../reducers/state.js';
+import { VM_EXEC, VM_RAND_READ, VM_SEQ_READ, vmaPages } from '../../reducers/vma.js';
 import { NotModelledError } from '../lib/errors.js';
 import type { Kernel } from './kernel.js';
 import { PAGE_SIZE } from './kernel.js';
@@ -23,10 +23,33 @@ export const onDisk = (inode: InodeView, index: number): boolean =>
 export const isTakenAsCached = (inode: InodeView, index: number): boolean =>
   inode.resident === 1 && cachedPfn(inode, index) === -2 && onDisk(inode, index);
 
-/** May `filemap_map_pages()` map page `index`: is it cached, or taken to be so, and filled? `next_uptodate_folio()`. */
+/** May `filemap_map_pages()` map page `index`: is it cached, or taken to be so, filled and not marked? `next_uptodate_folio()`. */
 function isMappable(k: Kernel, inode: InodeView, index: number): boolean {
   const pfn = cachedPfn(inode, index);
-  return pfn >= 0 ? (pageAt(k.view, pfn).flags & PG_NOT_UPTODATE) === 0 : isTakenAsCached(inode, index);
+  if (pfn < 0) return isTakenAsCached(inode, index);
+  return (pageAt(k.view, pfn).flags & (PG_NOT_UPTODATE | PG_RECLAIM)) === 0;
+}
+
+/** `folio_clear_reclaim()`, `folio_clear_readahead()`: one bit. */
+export function clearReclaim(k: Kernel, pfn: number): void {
+  if ((pageAt(k.view, pfn).flags & PG_RECLAIM) !== 0) k.emit({ type: 'FolioReclaimSet', pfn, reclaim: 0 });
+}
+
+/** How far behind a marked page `page_cache_async_ra()` may read, pages. */
+const ASYNC_READ_AHEAD = 128;
+
+/**
+ * `page_cache_async_ra()` where somebody finds page `index` marked: the mark goes, and what is absent behind the page is read.
+ * @throws NotModelledError if anything is: how much comes in, and in folios of which size, depends on reads long past.
+ */
+export function readAheadOfMarked(k: Kernel, id: number, index: number): void {
+  const inode = k.view.inodes[id] as InodeView;
+  const pfn = cachedPfn(inode, index);
+  if (pfn < 0 || inode.kind !== InodeKind.file || (pageAt(k.view, pfn).flags & PG_RECLAIM) === 0) return;
+  clearReclaim(k, pfn);
+  for (let at = index + 1; at < Math.min(filePages(inode), index + ASYNC_READ_AHEAD); at++)
+    if (cachedPfn(inode, at) < 0 && !isTakenAsCached(inode, at))
+      throw new NotModelledError('read-ahead of a marked page');
 }
 
 /** Collects page-cache pages to map in ascending order and maps them with one commit. `filemap_map_pages()`. */
@@ -124,6 +147,15 @@ function materialize(k: Kernel, id: number, indices: readonly number[], count: n
   for (const index of absent) zeroBeyondData(k, id, index);
 }
 
+/** Has `page` of the cache the bytes that reading it again would give? Only those that the file had at first are known. */
+export function isAsRead(inode: InodeView, { index, content }: PageView): boolean {
+  const offset = inode.data < 0 ? PAGE_SIZE : Math.min(Math.max(inode.data - index * PAGE_SIZE, 0), PAGE_SIZE);
+  if (content === null || offset === 0) return content === null && offset === 0;
+  if (content.inode !== inode.id || content.index !== index) return false;
+  const zeros = offset === PAGE_SIZE ? [] : [offset, PAGE_SIZE - offset, 0];
+  return content.runs.length === zeros.length && content.runs.every((each, i) => each === zeros[i]);
+}
+
 /** What the disk has nothing of is zeros in the page that was just brought in: a hole, the rest of the last page. */
 function zeroBeyondData(k: Kernel, id: number, index: number): void {
   const inode = k.view.inodes[id] as InodeView;
@@ -165,19 +197,36 @@ export function markUptodate(k: Kernel, pfn: number): void {
 
 /**
  * `do_sync_mmap_readahead()`: the pages around an absent one come in with it, as far as the file goes; of a program's code those that
- * follow, as far as the mapping goes; where reads are said to be random none.
+ * follow, as far as the mapping goes; where reads are said to be sequential those that follow, where they are said to be random none.
  */
 function readAround(k: Kernel, vma: VmaView, index: number, cpu: number): void {
   const id = vma.inode;
   const inode = k.view.inodes[id] as InodeView;
   const alone = inode.size < 0 || (vma.flags & VM_RAND_READ) !== 0;
-  const forward = alone || (vma.flags & VM_EXEC) !== 0;
+  const sequential = !alone && (vma.flags & VM_SEQ_READ) !== 0;
+  const forward = alone || sequential || (vma.flags & VM_EXEC) !== 0;
   const first = forward ? index : Math.max(0, index - READ_AROUND / 2);
-  const limit = (vma.flags & VM_EXEC) === 0 ? filePages(inode) : Math.min(filePages(inode), vma.pgoff + vmaPages(vma));
+  const limit =
+    sequential || (vma.flags & VM_EXEC) === 0
+      ? filePages(inode)
+      : Math.min(filePages(inode), vma.pgoff + vmaPages(vma));
   const end = alone ? index + 1 : Math.min(first + READ_AROUND, limit);
   for (let at = first; at < end; at++) {
     const now = k.view.inodes[id] as InodeView;
     if (cachedPfn(now, at) < 0 && !isTakenAsCached(now, at)) addToCache(k, id, at, cpu);
+  }
+}
+
+/**
+ * `force_page_cache_ra()`: pages [first, last) of a file are read, those that are absent, as far as the file goes. Shared memory has nothing to read;
+ * of a recording what it says is absent stays so.
+ */
+export function forceReadAhead(k: Kernel, id: number, first: number, last: number, cpu: number): void {
+  const { kind, size } = k.view.inodes[id] as InodeView;
+  if (kind !== InodeKind.file || size < 0) return;
+  for (let at = first; at < Math.min(last, filePages(k.view.inodes[id] as InodeView)); at++) {
+    const now = k.view.inodes[id] as InodeView;
+    if (cachedPfn(now, at) < -1 && !isTakenAsCached(now, at)) addToCache(k, id, at, cpu);
   }
 }
 
@@ -197,7 +246,8 @@ export function filemapGetFolio(k: Kernel, vma: VmaView, index: number, cpu: num
   const { id } = inode;
   const absent = cachedPfn(inode, index) < 0 && !isTakenAsCached(inode, index) && inode.kind !== InodeKind.shmem;
   // What a recording says is absent comes back as it says as well.
-  if (absent && cachedPfn(inode, index) === -2) readAround(k, vma, index, cpu);
+  if (absent && cachedPfn(inode, index) !== -1) readAround(k, vma, index, cpu);
+  if ((vma.flags & VM_RAND_READ) === 0) readAheadOfMarked(k, id, index);
   const pfn = grabPage(k, id, index, cpu);
   markUptodate(k, pfn);
   return { pfn, major: absent };

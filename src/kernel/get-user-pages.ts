@@ -40,6 +40,8 @@ export const FOLL_LONGTERM = 0x100;
 export const FOLL_TOUCH = 0x10000;
 export const FOLL_PIN = 0x80000;
 export const FOLL_FAST = 0x100000;
+/** The lock may be dropped while a page is read, and the fault then begins anew. */
+export const FOLL_UNLOCKABLE = 0x200000;
 
 /** Whose pages, how, and for whom. */
 export interface Gup {
@@ -94,7 +96,7 @@ export function* getUserPagesFast(k: Kernel, gup: Gup, start: number, length: nu
   const at = done === 0 ? start : (Math.floor(start / PAGE_SIZE) + done) * PAGE_SIZE;
   if (at >= end) return done;
   if (k.interleaved) yield { op: 'acquire', lock: `mmap_lock(${gup.mm}):read` };
-  const rest = yield* getUserPages(k, { ...gup, flags: gup.flags | FOLL_TOUCH }, at, end - at);
+  const rest = yield* getUserPages(k, { ...gup, flags: gup.flags | FOLL_TOUCH | FOLL_UNLOCKABLE }, at, end - at);
   return rest < 0 && done > 0 ? done : done + rest;
 }
 
@@ -186,6 +188,7 @@ function* followOrFault(k: Kernel, gup: Gup, vpn: number, offset: number, length
   const { tid, mm, holder } = gup;
   const addr = vpn * PAGE_SIZE;
   const { cpu } = currentTask(k, tid);
+  const mayRetry = (gup.flags & FOLL_UNLOCKABLE) !== 0;
   let broken = false;
   for (;;) {
     const vma = vmaLookup(mmAt(k.view, mm), addr);
@@ -197,7 +200,7 @@ function* followOrFault(k: Kernel, gup: Gup, vpn: number, offset: number, length
       grab(k, holder, { pfn: found, mm, vpn, offset, length }, biasOf(flags));
       return true;
     }
-    const result = yield* handleMmFault(k, { tid, cpu, mm, addr, vpn, access: found });
+    const result = yield* handleMmFault(k, { tid, cpu, mm, addr, vpn, access: found, mayRetry });
     if (result !== 'done' && result !== 'major') return false;
     k.emit({ type: 'FaultAccounted', tid, major: result === 'major' ? 1 : 0 });
     broken = found === 'write';

@@ -34,8 +34,10 @@ import {
   findVmaIndex,
   vmaIsAnonymous,
   vmasIn,
+  linearPageIndex,
 } from '../../reducers/vma.js';
 import { NotModelledError } from '../lib/errors.js';
+import { forceReadAhead } from './filemap.js';
 import { madviseGuardInstall, madviseGuardRemove } from './guard.js';
 import { faultinPageRange } from './gup.js';
 import type { Kernel, KernelThread } from './kernel.js';
@@ -174,8 +176,16 @@ function madviseVma(
     case MADV.GUARD_REMOVE:
       return madviseGuardRemove(k, mm, vma, from, to);
     case MADV.WILLNEED:
-      // Swapped pages of anonymous memory are looked for, and what was read goes to the LRU.
-      if (vma.inode === 0) {
+      // Swapped pages of anonymous memory are looked for, and what was read goes to the LRU; of files the pages themselves.
+      if (vma.inode !== 0)
+        forceReadAhead(
+          k,
+          vma.inode,
+          linearPageIndex(vma, from),
+          linearPageIndex(vma, to - PAGE_SIZE) + 1,
+          currentTask(k, tid).cpu,
+        );
+      else {
         madviseWillneed(k, mm, from, to, currentTask(k, tid).cpu);
         lruAddDrainIfMlock(k, currentTask(k, tid).cpu);
       }
@@ -248,7 +258,8 @@ function freeOne(k: Kernel, mm: number, vpn: number, cpu: number): void {
   const pfn = ptePfn(entry);
   const page = pageAt(k.view, pfn);
   if ((page.flags & PG_ANON) === 0) return;
-  if (((page.flags & PG_DIRTY) !== 0 || inSwapCache(page)) && page.mapcount !== 1) return;
+  const keepsBytes = (page.flags & PG_DIRTY) !== 0 || inSwapCache(page);
+  if (keepsBytes && page.mapcount !== 1 && k.behaviours['madv-free-skips-shared']) return;
   if (inSwapCache(page) && !folioFreeSwap(k, pfn)) return;
   const batched = (page.flags & (PG_LRU | PG_SWAPBACKED | PG_UNEVICTABLE)) === (PG_LRU | PG_SWAPBACKED);
   const runs: number[] = [];

@@ -26,6 +26,7 @@ import {
   PG_DIRTY,
   PG_LRU,
   PG_NOT_UPTODATE,
+  PG_RECLAIM,
   PG_SWAPBACKED,
   PG_SWAPCACHE,
   PG_UNEVICTABLE,
@@ -149,7 +150,7 @@ function moveToNewFolio(k: Kernel, from: number, to: number): boolean {
     pfn: to,
     from,
     // Whether it is unevictable lru_add() finds out anew.
-    flags: flags & (PG_ANON | PG_SWAPBACKED | PG_DIRTY | PG_SWAPCACHE | PG_NOT_UPTODATE),
+    flags: flags & (PG_ANON | PG_SWAPBACKED | PG_DIRTY | PG_SWAPCACHE | PG_NOT_UPTODATE | PG_RECLAIM),
     // A cache's page moves its dirtiness, others copy it.
     fromFlags: flags & ~(PG_SWAPCACHE | PG_UNEVICTABLE | (cached ? PG_DIRTY : 0)),
     anonVma: anon ? mapping : 0,

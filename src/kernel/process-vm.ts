@@ -3,7 +3,7 @@ import { HolderKind } from '../../reducers/state.js';
 import { NotModelledError } from '../lib/errors.js';
 import type { Call, Got } from './call.js';
 import { cIntArg, fromKernel, intArg } from './call.js';
-import { FOLL_PIN, FOLL_TOUCH, FOLL_WRITE, getUserPages } from './get-user-pages.js';
+import { FOLL_PIN, FOLL_TOUCH, FOLL_UNLOCKABLE, FOLL_WRITE, getUserPages } from './get-user-pages.js';
 import { createHolder, heldAt, heldCount } from './holders.js';
 import type { Iovec } from './iovec.js';
 import { iovecs } from './iovec.js';
@@ -80,7 +80,7 @@ function* singleVec(
 ): KernelThread<{ readonly bytes: number; readonly failed: boolean }> {
   let bytes = 0;
   while (bytes < length && !local.done) {
-    const flags = FOLL_PIN | FOLL_TOUCH | (write ? FOLL_WRITE : 0);
+    const flags = FOLL_PIN | FOLL_TOUCH | FOLL_UNLOCKABLE | (write ? FOLL_WRITE : 0);
     const holder = createHolder(k, HolderKind.pin, tid, flags);
     const got = yield* getUserPages(k, { tid, mm, flags, holder }, base + bytes, length - bytes);
     let failed = got < 0;

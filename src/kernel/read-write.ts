@@ -4,7 +4,7 @@ import { InodeKind, PG_NOT_UPTODATE, cachedPfn, pageAt } from '../../reducers/st
 import { NotModelledError } from '../lib/errors.js';
 import type { Call, Got } from './call.js';
 import { fromKernel, intArg } from './call.js';
-import { filePages, grabPage, isTakenAsCached, markUptodate } from './filemap.js';
+import { filePages, grabPage, isTakenAsCached, markUptodate, readAheadOfMarked } from './filemap.js';
 import { fileArg, isReadable, isWritable, maxBytes, offsetArg, setPosition } from './files.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { EBADF, EFAULT, EFBIG, EINVAL, PAGE_SIZE, TASK_SIZE, currentTask } from './kernel.js';
@@ -106,6 +106,7 @@ function pageToRead(k: Kernel, id: number, index: number, cpu: number): number {
   const inode = k.view.inodes[id] as InodeView;
   if (inode.kind !== InodeKind.shmem) {
     if (readsAhead(inode, index)) throw new NotModelledError('read-ahead of read(2)');
+    readAheadOfMarked(k, id, index);
     const read = grabPage(k, id, index, cpu);
     markUptodate(k, read);
     return read;

@@ -1,5 +1,5 @@
 // Reclaim as madvise asks for it: mm/vmscan.c, try_to_unmap_one() of mm/rmap.c, and madvise_cold_or_pageout_pte_range() of mm/madvise.c.
-// Only anonymous pages that one entry maps.
+// Pages that one entry maps.
 import {
   PTE_DIRTY,
   PTE_SWAP,
@@ -14,11 +14,14 @@ import {
   pteSpecial,
   tableEnd,
 } from '../../reducers/pte.js';
+import type { InodeView } from '../../reducers/state.js';
 import {
+  InodeKind,
   PG_ANON,
   PG_ANON_EXCLUSIVE,
   PG_DIRTY,
   PG_LRU,
+  PG_RECLAIM,
   PG_SWAPBACKED,
   PG_UNEVICTABLE,
   isKsm,
@@ -26,6 +29,7 @@ import {
   pageAt,
 } from '../../reducers/state.js';
 import { NotModelledError } from '../lib/errors.js';
+import { isAsRead } from './filemap.js';
 import type { Kernel } from './kernel.js';
 import { GUP_PIN_COUNTING_BIAS, PAGE_SIZE } from './kernel.js';
 import { updateHiwaterRss } from './memory/zap.js';
@@ -48,8 +52,9 @@ export function madviseCold(k: Kernel, cpu: number): void {
 }
 
 /**
- * `madvise_pageout()` on [start, end) bytes of one VMA: pages on the LRU that nothing else maps are reclaimed at once.
- * @throws NotModelledError where that meets a page of the page cache.
+ * `madvise_pageout()` on [start, end) bytes of one VMA: pages on the LRU that nothing else maps are reclaimed at once. The caller is taken to be
+ * one who may write to the files it maps (`can_do_file_pageout()`).
+ * @throws NotModelledError where that would swap shared memory, or meets what shrinkCached() names.
  */
 export function madvisePageout(k: Kernel, mm: number, start: number, end: number, cpu: number): void {
   lruAddDrainCpu(k, cpu);
@@ -70,7 +75,6 @@ function isolated(k: Kernel, mm: number, from: number, to: number): Place[] {
     if (!ptePresent(entry) || pteSpecial(entry)) continue;
     const pfn = ptePfn(entry);
     const { flags, mapcount } = pageAt(k.view, pfn);
-    if ((flags & PG_ANON) === 0) throw new NotModelledError('MADV_PAGEOUT of pages of the page cache');
     if ((flags & PG_LRU) === 0 || (flags & PG_UNEVICTABLE) !== 0 || mapcount !== 1) continue;
     if (isKsm(pageAt(k.view, pfn))) throw new NotModelledError('MADV_PAGEOUT of KSM pages');
     places.push({ mm, vpn, pfn });
@@ -80,9 +84,49 @@ function isolated(k: Kernel, mm: number, from: number, to: number): Place[] {
 
 /** `reclaim_pages()`, `shrink_folio_list()`. */
 function reclaimPages(k: Kernel, places: readonly Place[]): void {
-  for (const place of places)
-    if ((pageAt(k.view, place.pfn).flags & PG_SWAPBACKED) !== 0) shrinkFolio(k, place);
+  for (const place of places) {
+    const { flags } = pageAt(k.view, place.pfn);
+    if ((flags & PG_ANON) === 0) shrinkCached(k, place);
+    else if ((flags & PG_SWAPBACKED) !== 0) shrinkFolio(k, place);
     else discardLazyfree(k, place);
+  }
+}
+
+/**
+ * A page of the page cache: it is unmapped, and leaves the cache if it is clean and nobody else has it. Dirty pages of files are left to
+ * those who write them (`folio_set_reclaim()`); reclaim that a program asks for writes none.
+ * @throws NotModelledError for dirty shared memory, which would be swapped; for a page whose bytes its file did not have at first: what was
+ * written to disks is not kept.
+ */
+function shrinkCached(k: Kernel, { mm, vpn, pfn }: Place): void {
+  const page = pageAt(k.view, pfn);
+  const inode = k.view.inodes[page.mapping] as InodeView;
+  // Pages of the vdso are on no LRU.
+  if (inode.kind === InodeKind.vdso) return;
+  const shmem = inode.kind === InodeKind.shmem ? 1 : 0;
+  const dirty = (pteAt(mmAt(k.view, mm), vpn) & PTE_DIRTY) !== 0;
+  const isDirty = dirty || (page.flags & PG_DIRTY) !== 0;
+  if (shmem === 1 && isDirty) throw new NotModelledError('swap of shared memory');
+  // A page may have been met before; who finds it dirty once more puts the mark there anew.
+  if (dirty && (page.flags & PG_RECLAIM) !== 0) k.emit({ type: 'FolioReclaimSet', pfn, reclaim: 0 });
+  const goes = !isDirty && page.ref === 2;
+  if (goes && shmem === 0 && !isAsRead(inode, page))
+    throw new NotModelledError('reclaim of a page whose file was written to');
+  updateHiwaterRss(k, mm);
+  k.emit({
+    type: 'FilePageUnmapped',
+    mm,
+    vpn,
+    pfn,
+    ref: -1,
+    mapcount: -1,
+    dirty: dirty ? 1 : 0,
+    rssFile: shmem - 1,
+    rssShmem: -shmem,
+  });
+  if (isDirty) k.emit({ type: 'FolioReclaimSet', pfn, reclaim: 1 });
+  if (goes)
+    k.emit({ type: 'PageCacheReclaimed', inode: inode.id, runs: [page.index, pfn, 1], ref: -1, freed: [pfn, 1] });
 }
 
 /** One page: a slot, the entry, the bytes; and the page is free if nobody else has it and it needed no writing. */

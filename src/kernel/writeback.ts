@@ -3,6 +3,7 @@ import { PTE_DIRTY, PTE_WRITE, pteAt, ptePfn, ptePresent, pteSpecial, withFlags 
 import type { InodeView, MmView, VmaView } from '../../reducers/state.js';
 import { InodeKind, PG_DIRTY, cachedPfn, mmAt, pageAt } from '../../reducers/state.js';
 import { VM_SHARED, vmaPages } from '../../reducers/vma.js';
+import { clearReclaim } from './filemap.js';
 import type { Kernel } from './kernel.js';
 import { PAGE_SIZE } from './kernel.js';
 
@@ -24,6 +25,8 @@ export function writeAndWait(k: Kernel, inode: number, first: number, last: numb
     if (offset > 0 && offset < PAGE_SIZE)
       k.emit({ type: 'PageWritten', pfn, offset, length: PAGE_SIZE - offset, byte: 0 });
     k.emit({ type: 'FolioCleaned', pfn });
+    // folio_end_writeback().
+    clearReclaim(k, pfn);
   }
 }
 

@@ -252,6 +252,7 @@ export class RecordingJudge {
       case 'LruLazyfreeDrained':
       case 'MlockBatchDrained':
       case 'PageCacheRemoved':
+      case 'PageCacheReclaimed':
         for (let i = 0; i + 1 < event.freed.length; i += 2)
           for (let j = 0; j < (event.freed[i + 1] as number); j++) this.#modelFreed((event.freed[i] as number) + j);
         return;

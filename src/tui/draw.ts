@@ -268,11 +268,19 @@ function mappingText({ session }: FullScreen, { mm }: Extract<MapRow, { kind: 'm
   return `mm ${mm.id}, ${addressText(start)}-${addressText(end)} ${perms} ${backing}`;
 }
 
-/** What the letters are, as many as fit: raw entries are rarest. */
+/** Kinds that are seldom seen; the last ones. */
+const RARE = 4;
+
+/** What the letters are, as many as fit. */
 function legend(canvas: Canvas, y: number): void {
   const kinds = PAGE_KINDS.map(({ letter, name, style }) => ({ letter, name, style: style | BOLD }));
   const none = { letter: '.', name: 'none', style: DIM };
-  const items = [...kinds.slice(0, -1), none, { letter: 'CAPS', name: 'writable', style: BOLD }, ...kinds.slice(-1)];
+  const items = [
+    ...kinds.slice(0, -RARE),
+    none,
+    { letter: 'CAPS', name: 'writable', style: BOLD },
+    ...kinds.slice(-RARE),
+  ];
   let x = 1;
   for (const { letter, name, style } of items) {
     if (x + letter.length + 1 + name.length > canvas.width) return;

@@ -1,5 +1,15 @@
 // The page map: rows of processes and mappings, and a mapping's pages as cells of one letter each.
-import { ptePfn, isZeroPte, pteSpecial, ptePresent, pteWrite, forEachPte } from '../../reducers/pte.js';
+import {
+  ptePfn,
+  isMigrationPte,
+  isPteMarker,
+  isSwapPte,
+  isZeroPte,
+  pteSpecial,
+  ptePresent,
+  pteWrite,
+  forEachPte,
+} from '../../reducers/pte.js';
 import type { KernelView, MmView, VmaView } from '../../reducers/state.js';
 import { InodeKind, PG_ANON, PG_ANON_EXCLUSIVE, SECTION, rssPages } from '../../reducers/state.js';
 import type { KernelEvent } from '../../events/index.js';
@@ -20,7 +30,7 @@ export interface PageKind {
 
 /**
  * Kinds: pages that may be pinned for DMA; anonymous ones that may be shared by several entries, that are exclusive, or that are neither
- * and mapped once; file, tmpfs, the zero page, and entries without a page. Where a cell has as many pages of one as of another, the first
+ * and mapped once; file, tmpfs, the zero page, pages that are swapped out, markers (guards), pages on the move to another frame, and raw frames without a page. Where a cell has as many pages of one as of another, the first
  * of them is shown.
  */
 export const PAGE_KINDS = [
@@ -31,14 +41,22 @@ export const PAGE_KINDS = [
   { letter: 'f', name: 'file', style: Colour.blue },
   { letter: 'm', name: 'shmem', style: Colour.cyan },
   { letter: 'z', name: 'zero', style: Colour.white },
+  { letter: 'o', name: 'swapped', style: Colour.white },
+  { letter: 'g', name: 'marker', style: Colour.white },
+  { letter: 'w', name: 'moving', style: Colour.white },
   { letter: 'x', name: 'raw', style: DIM },
 ] as const satisfies readonly PageKind[];
-const [PINNED, SHARED, EXCLUSIVE, ONCE, FILE, SHMEM, ZERO, SPECIAL] = [0, 1, 2, 3, 4, 5, 6, 7];
+const [PINNED, SHARED, EXCLUSIVE, ONCE, FILE, SHMEM, ZERO, SWAPPED, MARKER, MOVING, SPECIAL] = [
+  0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10,
+];
 const KINDS = PAGE_KINDS.length;
 
 /** Index in PAGE_KINDS for `entry`, which is not empty. */
 export function kindOf(state: KernelView, entry: number): number {
   if (isZeroPte(entry)) return ZERO;
+  if (isSwapPte(entry)) return SWAPPED;
+  if (isPteMarker(entry)) return MARKER;
+  if (isMigrationPte(entry)) return MOVING;
   if (pteSpecial(entry) || !ptePresent(entry)) return SPECIAL;
   const pfn = ptePfn(entry);
   const page = state.memMap[Math.floor(pfn / SECTION)]?.[pfn % SECTION];

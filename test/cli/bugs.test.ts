@@ -125,6 +125,28 @@ const BUGS: readonly Bug[] = [
     to: '6.18',
     decides: 'ksm-fork-resets-counters',
   },
+  {
+    file: 'cow-vmsplice-swapin',
+    kernel: '5.17',
+    broken: ['20 reuse-has-no-foreign-reference', '20 leak-oracle'],
+    without: 'swapin-reuse-by-refcount',
+    brokenWithout: ['20 reuse-has-no-foreign-reference', '20 leak-oracle'],
+    invariant: 'leak-oracle',
+    from: '5.17',
+    to: '6.18',
+    decides: 'swapin-reuse-by-refcount',
+  },
+  {
+    file: 'madv-free-cow-shared',
+    kernel: '4.4',
+    broken: ['15 clean-page-equals-backing'],
+    without: 'madv-free-skips-shared',
+    brokenWithout: ['15 clean-page-equals-backing'],
+    invariant: 'clean-page-equals-backing',
+    from: '4.4',
+    to: '6.18',
+    decides: 'madv-free-skips-shared',
+  },
 ];
 
 const pathOf = (file: string): string => `examples/bugs/${file}.fsw`;

@@ -7,11 +7,18 @@ const on = (version: string): (typeof BEHAVIOUR_NAMES)[number][] =>
 describe('a kernel version', () => {
   it('has the behaviours that came with it or before', () => {
     expect(on('2.6.26')).toEqual([]);
-    expect(on('5.7')).toEqual(['gup-foll-cow']);
-    const refcounts = ['gup-foll-cow', 'cow-reuse-by-refcount', 'fork-copies-pinned'];
+    expect(on('4.5')).toEqual(['madv-free-skips-shared']);
+    expect(on('5.7')).toEqual(['madv-free-skips-shared', 'gup-foll-cow']);
+    const refcounts = ['madv-free-skips-shared', 'gup-foll-cow', 'cow-reuse-by-refcount', 'fork-copies-pinned'];
     expect(on('5.9')).toEqual(refcounts);
     expect(on('5.17.3')).toEqual([...refcounts, 'write-protect-seq']);
-    expect(on('5.18')).toEqual([...refcounts, 'write-protect-seq', 'wp-reuse-drains-lru', 'lazyfree-checks-refs']);
+    expect(on('5.18')).toEqual([
+      ...refcounts,
+      'write-protect-seq',
+      'wp-reuse-drains-lru',
+      'lazyfree-checks-refs',
+      'swapin-reuse-by-refcount',
+    ]);
     expect(on('6.18')).toEqual(BEHAVIOUR_NAMES.filter((name) => BEHAVIOURS[name].until === undefined));
   });
   it('has what lived in some releases only in those', () => {

@@ -167,6 +167,14 @@ check !page(1, A).writable
 2 process_vm_readv(9, [{iov_base=A, iov_len=1}], 1, [{iov_base=A, iov_len=1}], 1, 0) = ESRCH
 2 process_vm_readv(1, [{iov_base=A, iov_len=1}], 1, [{iov_base=A, iov_len=1}], 1, 1) = EINVAL`);
   });
+  it('/proc/self/mem makes a stack grow to where it reads', () => {
+    const ran = ranWell(`
+1 mmap(0x100000200000, 0x1000, RW, PRIV|ANON|FIXED|MAP_GROWSDOWN, -1, 0) = A
+1 mmap(0x100000400000, 0x1000, RW, PRIV|ANON|FIXED, -1, 0) = BUF
+1 openat(AT_FDCWD, "/proc/self/mem", O_RDWR) = M
+1 pread64(M, BUF, 1, A-0x3000) = 1`);
+    expect(ran.mm(1).vmas[0]).toMatchObject({ start: 0x1000001fd000, end: 0x100000201000 });
+  });
   it('/proc/self/mem writes to what may not be written, privately', () => {
     ranWell(`
 inode("/data", 0, 4096)

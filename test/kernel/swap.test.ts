@@ -3,8 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { canonicalState } from '../../projections/canonical.js';
 import { isSwapPte, pteSwpExclusive, swpOffset } from '../../reducers/pte.js';
 import { FREE_SLOT, MM_ANONPAGES, MM_SWAPENTS, PG_SWAPCACHE } from '../../reducers/state.js';
-import { NotModelledError } from '../../src/lib/errors.js';
-import { ranWell, runWorkload } from '../support/workload.js';
+import { ranWell } from '../support/workload.js';
 
 const A = '1 mmap(NULL, 0x4000, RW, PRIV|ANON, -1, 0) = A\n';
 const OUT = `${A}1 store(A, 0x11, 0x4000)\n1 madvise(A, 0x4000, MADV_PAGEOUT) = 0\n`;
@@ -68,15 +67,6 @@ check page(1, A).anon_exclusive and page(1, A).writable`);
     const ran = ranWell(OUT, { machine: { swapPages: 3 } });
     expect(ran.mm(1).rss[MM_SWAPENTS]).toBe(3);
     expect(ran.mm(1).rss[MM_ANONPAGES]).toBe(1);
-  });
-  it('of pages of a file is not modelled, by name', () => {
-    const text = `
-inode("/f", 0, 0x4000, 1)
-1 openat(AT_FDCWD, "/f", O_RDWR) = 3
-1 mmap(NULL, P, RW, PRIV, 3, 0) = F
-1 load(F)
-1 madvise(F, P, MADV_PAGEOUT)`;
-    expect(() => runWorkload(text)).toThrow(NotModelledError);
   });
 });
 

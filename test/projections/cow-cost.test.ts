@@ -56,6 +56,23 @@ describe('the cost of a fork', () => {
       [2, 'store', 1, 0, 6, 6],
     ]);
   });
+  it('counts pages that are swapped out, and books them when they come back', () => {
+    const [fork] = ofWorkload(
+      `
+1 mmap(NULL, 4*P, RW, PRIV|ANON, -1, 0) = A
+1 store(A, 0x11, 4*P)
+1 madvise(A, 4*P, MADV_PAGEOUT) = 0
+1 fork() = 2
+1 store(A, 0x22, 2*P)
+2 madvise(A, P, MADV_DONTNEED) = 0
+2 exit_group(0)
+1 store(A+2*P, 0x44, P)
+1 load(A+3*P) = 0x11
+1 store(A+3*P, 0x55, P)`.replaceAll(/(\d)\*P/g, (_all, n: string) => String(Number(n) * 4096)),
+    );
+    // Of those kept one is so when it is swapped in, the other when it is written to.
+    expect(fork).toMatchObject({ shared: 4, copied: 2, reused: 2 });
+  });
   it('books a copy on the fork that last shared the page', () => {
     const forks = ofWorkload(`
 1 mmap(NULL, P, RW, PRIV|ANON, -1, 0) = A

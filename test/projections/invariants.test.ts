@@ -283,6 +283,12 @@ const CASES: readonly Case<EventType>[] = [
     { cause: 'LazyfreeDiscarded' },
   ),
   wrong(
+    'clean-page-equals-backing',
+    '1 mmap(NULL, P, RW, PRIV|ANON, -1, 0) = A\n1 store(A, 7)\n1 fork() = 2\n1 madvise(A, P, MADV_FREE) = 0',
+    'PagesLazyfreed',
+    (event) => [{ type: 'FolioDirtied', pfn: event.runs[1] as number }, event],
+  ),
+  wrong(
     'lazyfree-clean-drop',
     GIVEN_UP,
     'LazyfreeDiscarded',

@@ -29,10 +29,12 @@ function letters(state: KernelView, pid: number, touched = NOTHING): string {
     .join('');
 }
 
+const ABSENT = { zero: 'z', swap: 'o', marker: 'g', migration: 'w', special: 'x' } as const;
+
 /** What the letter of a page must be, from its canonical record. */
 function expected(page: CanonicalPage): string {
   const { kind, backing, anon_exclusive: exclusive, mapcount = 0 } = page;
-  if (kind !== 'present') return kind === 'zero' ? 'z' : 'x';
+  if (kind !== 'present') return ABSENT[kind];
   if (backing !== 'anon') return backing === 'shmem' ? 'm' : 'f';
   if (exclusive === true) return 'e';
   return mapcount > 1 ? 's' : 'a';
@@ -74,6 +76,14 @@ describe('cells', () => {
     expect([letters(forked, 1), letters(forked, 2)]).toEqual(['ssss.z..', 'ssss.z..']);
     const written = stateOf(`${BASE}1 fork() = 2\n1 store(A, 2)\n`);
     expect([letters(written, 1), letters(written, 2)]).toEqual(['Esss.z..', 'asss.z..']);
+  });
+  it('show pages that are swapped out, and come back', () => {
+    const out = `${BASE}1 madvise(A, 0x2000, MADV_PAGEOUT) = 0\n`;
+    expect(letters(stateOf(out), 1)).toBe('ooEE.z..');
+    expect(letters(stateOf(`${out}1 load(A) = 1\n`), 1)).toBe('EoEE.z..');
+  });
+  it('show guards', () => {
+    expect(letters(stateOf(`${BASE}1 madvise(A, 0x1000, 102) = 0\n`), 1)).toBe('gEEE.z..');
   });
   it('are the most frequent kind of their pages, whatever the scale', () => {
     fc.assert(

@@ -122,7 +122,8 @@ describe('minimise', () => {
       shown++;
       const found = await minimise(operations, fails);
       expect(shows(run(found))).toBe(true);
-      expect(found.length, printWorkload(found)).toBeLessThanOrEqual(8);
+      // Pipes and rings take five to make, before anything goes through them.
+      expect(found.length, printWorkload(found)).toBeLessThanOrEqual(12);
       for (let i = 0; i < found.length; i++) {
         const less = withoutOperations(found, (each) => each !== i);
         expect(less.length > 0 && (await fails(less)), printWorkload(less)).toBe(false);

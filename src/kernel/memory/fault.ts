@@ -56,6 +56,8 @@ export interface Fault {
   readonly addr: number;
   readonly vpn: number;
   readonly access: Access;
+  /** FAULT_FLAG_ALLOW_RETRY, which only some users of GUP do without: after a page was read the fault begins anew. */
+  readonly mayRetry?: boolean;
 }
 
 /** `vm_fault_t`, as far as the model gets: handled, or what the task is sent. */

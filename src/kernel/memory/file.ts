@@ -12,7 +12,7 @@ import {
 import type { InodeView, VmaView } from '../../../reducers/state.js';
 import { InodeKind, PG_DIRTY, mmAt, pageAt } from '../../../reducers/state.js';
 import { VM_SHARED, VM_WRITE, linearPageIndex, vmaLookup, vmaPages } from '../../../reducers/vma.js';
-import { PagesToMap, filemapGetFolio } from '../filemap.js';
+import { PagesToMap, clearReclaim, filemapGetFolio } from '../filemap.js';
 import type { Kernel, KernelThread } from '../kernel.js';
 import { PAGE_SIZE } from '../kernel.js';
 import { allocPage } from '../page-alloc.js';
@@ -61,7 +61,7 @@ function* doReadFault(k: Kernel, fault: Fault): KernelThread<FaultResult> {
   if (found === 'beyond-eof') return 'sigbus';
   if (k.interleaved) yield { op: 'acquire', lock: `ptl(${fault.mm},${fault.vpn})` };
   // Reading dropped the lock, the fault begins anew (VM_FAULT_RETRY): what came in is there to be mapped.
-  if (found.major && k.machine.faultAroundPages > 1) doFaultAround(k, fault, vma, -1);
+  if (found.major && fault.mayRetry !== false && k.machine.faultAroundPages > 1) doFaultAround(k, fault, vma, -1);
   if (pteAt(mmAt(k.view, fault.mm), fault.vpn) === 0) mapFilePage(k, fault, vma, found.pfn, vmPageProt(k, vma));
   return found.major ? 'major' : 'done';
 }
@@ -147,7 +147,8 @@ function mapFilePage(k: Kernel, fault: Fault, vma: VmaView, pfn: number, flags: 
   mlockVmaPages(k, vma, [pfn], fault.cpu);
 }
 
-/** `folio_mark_dirty()`, unless it is already. */
+/** `folio_mark_dirty()`, unless it is already. What reclaim left there goes. */
 export function markDirty(k: Kernel, pfn: number): void {
+  clearReclaim(k, pfn);
   if ((pageAt(k.view, pfn).flags & PG_DIRTY) === 0) k.emit({ type: 'FolioDirtied', pfn });
 }

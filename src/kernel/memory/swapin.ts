@@ -36,7 +36,7 @@ export function* doSwapPage(k: Kernel, fault: Fault): KernelThread<FaultResult> 
   if (k.interleaved) yield { op: 'preempt', at: 'swapin:I2' };
   const { pfn, read } = readSwapCache(k, slot, cpu);
   const write = fault.access === 'write';
-  if (write && k.behaviours['wp-reuse-drains-lru'] && (pageAt(k.view, pfn).flags & PG_LRU) === 0)
+  if (write && k.behaviours['swapin-reuse-by-refcount'] && (pageAt(k.view, pfn).flags & PG_LRU) === 0)
     lruAddDrainCpu(k, cpu);
   if (k.interleaved) yield { op: 'acquire', lock: `ptl(${mmId},${vpn})` };
   if (pteAt(mmAt(k.view, mmId), vpn) !== seen) return 'done';
@@ -60,7 +60,7 @@ interface Swapped {
 function mapSwapped(k: Kernel, fault: Fault, vma: VmaView, { pfn, slot, seen }: Swapped): boolean {
   const page = pageAt(k.view, pfn);
   const lastEntry = slotAt(k, slot).count === 1;
-  const { own, uncached } = k.behaviours['wp-reuse-drains-lru']
+  const { own, uncached } = k.behaviours['swapin-reuse-by-refcount']
     ? ownByReferences(k, fault, vma, pfn, seen, lastEntry)
     : ownByCounts(k, fault, vma, pfn, lastEntry);
   const write = fault.access === 'write';

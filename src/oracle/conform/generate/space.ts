@@ -7,6 +7,8 @@ export interface Backing {
   bytes: number;
   /** Up to here no page of a file is absent from the cache: reading beyond brings in more than is asked for. */
   dense: number;
+  /** Its last page may be one that reclaim found dirty: what comes to lie behind it would be read ahead. */
+  marked?: boolean;
 }
 
 /** A stretch of addresses with one origin. */

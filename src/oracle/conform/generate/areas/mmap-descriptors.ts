@@ -12,6 +12,7 @@ const AT_FDCWD = -100;
 const BYTES_MAX = 7 * PAGE;
 const isMemory = ({ backing }: Opened): boolean => backing.kind === 'memfd';
 const isWritableFile = ({ backing, writable }: Opened): boolean => backing.kind === 'file' && writable;
+const mayGrow = (opened: Opened): boolean => isWritableFile(opened) && opened.backing.marked !== true;
 
 /** A new size: whole pages, or some bytes into one. */
 const anySize = (draft: Draft): number =>
@@ -39,7 +40,7 @@ const shrinkFile: Step = (draft) => {
 
 const growFile: Step = (draft) => {
   const task = draft.anyTask();
-  const found = draft.fd(task, isWritableFile);
+  const found = draft.fd(task, mayGrow);
   if (found === null) return false;
   return truncate(draft, task, found, Math.max(found[1].backing.bytes, FILE_BYTES - 2 * PAGE + anySize(draft)));
 };
@@ -48,7 +49,7 @@ const growFile: Step = (draft) => {
 const allocate: Step = (draft) => {
   const { random } = draft;
   const task = draft.anyTask();
-  const found = draft.fd(task, random.chance(80) ? isMemory : isWritableFile);
+  const found = draft.fd(task, random.chance(80) ? isMemory : mayGrow);
   if (found === null) return false;
   const [fd, { backing }] = found;
   const offset = PAGE * random.below(4) + (random.chance(20) ? 100 : 0);
@@ -90,7 +91,7 @@ const read: Step = (draft) => {
 const write: Step = (draft) => {
   const { random } = draft;
   const task = draft.anyTask();
-  const found = draft.fd(task, (opened) => opened.writable || random.chance(20));
+  const found = draft.fd(task, ({ writable, backing }) => backing.marked !== true && (writable || random.chance(20)));
   const range = buffer(draft, task, isReadable);
   if (found === null || range === null) return false;
   const [fd, { backing, writable }] = found;
