@@ -287,6 +287,7 @@ const CASES: readonly Case<EventType>[] = [
     '1 mmap(NULL, P, RW, PRIV|ANON, -1, 0) = A\n1 store(A, 7)\n1 fork() = 2\n1 madvise(A, P, MADV_FREE) = 0',
     'PagesLazyfreed',
     (event) => [{ type: 'FolioDirtied', pfn: event.runs[1] as number }, event],
+    { cause: 'PagesLazyfreed' },
   ),
   wrong(
     'lazyfree-clean-drop',
