@@ -24,7 +24,7 @@ import {
   pageDown,
 } from './kernel.js';
 import { markDirty } from './memory/file.js';
-import { pteAt, ptePfn, pteSpecial } from '../../reducers/pte.js';
+import { pteAt, ptePfn, ptePresent, pteSpecial, pteWrite } from '../../reducers/pte.js';
 import { copyToUser, emitCopy, touch } from './uaccess.js';
 import { expandDownwards } from './vma.js';
 
@@ -68,7 +68,7 @@ function expandStack(k: Kernel, mm: number, addr: number): void {
  * `__access_remote_vm()`: visits the pages of [addr, addr + length) one after the other, each held only meanwhile.
  * @returns bytes up to the first page that cannot be had.
  */
-function* accessRemoteVm(
+export function* accessRemoteVm(
   k: Kernel,
   { tid, mm, write }: Access,
   addr: number,
@@ -134,6 +134,16 @@ function refuseOverlap(addr: number, buffer: number, bytes: number): void {
     throw new NotModelledError('copying between /proc/PID/mem and a buffer that overlaps');
 }
 
+/**
+ * A page that is read onto itself and may be shared: whether the write fault copies it depends on whether reading it just moved it to the active
+ * list (`folio_mark_accessed()`), whose batch then holds a reference. Which list a page is on is not modelled.
+ */
+function refuseOntoItself(k: Kernel, tid: number, buffer: number, pfn: number): void {
+  const entry = pteAt(currentMm(k, tid), Math.floor(buffer / PAGE_SIZE));
+  if (pfn >= 0 && ptePresent(entry) && !pteSpecial(entry) && ptePfn(entry) === pfn && !pteWrite(entry))
+    throw new NotModelledError('reading a page that may be shared onto itself by /proc/PID/mem');
+}
+
 /** read(2), pread64(2). */
 export function* readMem(k: Kernel, call: Call, file: OpenFile): KernelThread<Got> {
   if (!isReadable(file)) return fromKernel(-EBADF);
@@ -142,6 +152,7 @@ export function* readMem(k: Kernel, call: Call, file: OpenFile): KernelThread<Go
     const access = { tid: call.tid, mm, write: false };
     const got = yield* accessRemoteVm(k, access, addr, bytes, (held, at) => pieces.push([held, at]));
     for (const [{ pfn, offset, length }, at] of pieces) {
+      refuseOntoItself(k, call.tid, buffer + at, pfn);
       const result = yield* copyToUser(k, call.tid, buffer + at, length, { from: pfn, offset });
       if (result.kind === 'signal') return -EFAULT;
     }

@@ -191,6 +191,47 @@ check page(1, F).dirty
 1 pread64(M, A+1, 1, F) = 1
 1 pread64(M, A+1, 1, 0x1000) = EIO`);
   });
+  it('ptrace reads and writes a word of another process by force, as far as it can', () => {
+    const ran = ranWell(`
+${ANON}
+1 store(A, 0x11, 0x2000)
+1 fork() = 2
+2 mprotect(A, 0x1000, PROT_READ) = 0
+1 ptrace(PTRACE_POKEDATA, 2, A, 0x2233) = 0
+check !page(2, A).writable
+check page(2, A).dirty
+check page(2, A).anon_exclusive
+2 load(A) = 0x33
+2 load(A+1) = 0x22
+2 load(A+2, 6) = 0
+2 load(A+8) = 0x11
+1 load(A, 8) = 0x11
+2 mprotect(A, 0x1000, PROT_NONE) = 0
+1 ptrace(PTRACE_PEEKDATA, 2, A+1, A+0x1ffc) = 0
+1 load(A+0x1ffc) = 0x22
+1 load(A+0x2002, 1) = 0
+1 load(A+0x2003, 1) = 0x11
+2 munmap(A+0x1000, 0x1000) = 0
+1 ptrace(PTRACE_POKEDATA, 2, A+0xffc, -1) = EIO
+2 mprotect(A, 0x1000, RW) = 0
+2 load(A+0xffc, 4) = 0xff
+1 ptrace(PTRACE_PEEKDATA, 2, A+0xffc, A) = EIO
+1 ptrace(PTRACE_PEEKDATA, 2, A, 0x1000) = EFAULT
+1 ptrace(PTRACE_PEEKDATA, 1, A, A) = EPERM
+1 ptrace(PTRACE_PEEKDATA, 7, A, A) = ESRCH`);
+    expect(ran.run.view.holders.every((holder) => holder === null)).toBe(true);
+    expect(() => runWorkload(`${ANON}\n1 ptrace(16, 2, 0, 0)`)).toThrow('ptrace but for PEEKDATA and POKEDATA');
+  });
+  it('a page that is shared is not read onto itself: what becomes of it is not modelled', () => {
+    expect(() =>
+      runWorkload(`
+${ANON}
+1 store(A, 0x11)
+1 fork() = 2
+1 openat(AT_FDCWD, "/proc/self/mem", O_RDWR) = M
+1 pread64(M, A+8, 1, A)`),
+    ).toThrow('onto itself');
+  });
   it('io_uring keeps registered pages, whatever becomes of the mapping', () => {
     ranWell(`
 ${ANON}

@@ -3,6 +3,7 @@ import type { Handler } from '../call.js';
 import { doFixed, doRegister, doSetup } from '../io-uring.js';
 import { doVmsplice } from '../pipe.js';
 import { doProcessVm } from '../process-vm.js';
+import { doPtrace } from '../ptrace.js';
 import { NotModelledError } from '../../lib/errors.js';
 import { doPin, doPinLoad, doPinStore, doUnpin } from '../pins.js';
 
@@ -29,6 +30,9 @@ export const GUP_CALLS: Readonly<Record<string, Handler>> = {
   },
   *process_vm_writev(k, call) {
     return yield* doProcessVm(k, call, true);
+  },
+  *ptrace(k, call) {
+    return yield* doPtrace(k, call);
   },
   *io_uring_setup(k, call) {
     if (call.recorded) throw new NotModelledError('io_uring of a recording, whose rings are not followed');

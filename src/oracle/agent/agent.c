@@ -14,6 +14,7 @@
  *   TASK load ADDR LENGTH, store ADDR BYTE LENGTH, touch ADDR WRITE
  *   TASK pipe FLAGS          TASK vmsplice FD ADDR LENGTH FLAGS
  *   TASK vm_readv TASK LOCAL LENGTH REMOTE LENGTH FLAGS, vm_writev likewise
+ *   TASK ptrace TASK REQUEST ADDR DATA    attached and stopped before, let go afterwards
  *   TASK ring_setup ENTRIES  TASK ring_register FD OPCODE ADDR LENGTH COUNT
  *   TASK move_pages TASK|0 NODE FLAGS COUNT ADDR..   of up to 4 pages; a NODE of 0x100000 asks only. `extra`: statuses, 16 bits each
  *   TASK ring_fixed FD WRITE PIPE ADDR LENGTH INDEX    an IORING_OP_READ_FIXED or WRITE_FIXED, waited for
@@ -243,7 +244,7 @@ static const struct {
 	{"call", OP_SYSCALL}, {"load", OP_LOAD}, {"store", OP_STORE}, {"touch", OP_TOUCH}, {"clone", OP_CLONE}, {"cpu", OP_CPU},
 	{"wait", OP_WAIT}, {"pipe", OP_PIPE}, {"vmsplice", OP_VMSPLICE}, {"vm_readv", OP_VM_READV}, {"vm_writev", OP_VM_WRITEV},
 	{"ring_setup", OP_RING_SETUP}, {"ring_register", OP_RING_REGISTER}, {"ring_fixed", OP_RING_FIXED},
-	{"move_pages", OP_MOVE_PAGES},
+	{"move_pages", OP_MOVE_PAGES}, {"ptrace", OP_PTRACE},
 };
 
 /* Reads the arguments behind the name; hexadecimal bytes go into the command. */
@@ -347,7 +348,7 @@ static void perform(int t, const char *name, char *arguments)
 			command.a[2] = (uint64_t)slot;
 		if (command.op == OP_WAIT && child > 0)
 			command.a[0] = (uint64_t)(child <= TASKS_MAX ? tasks[child].pid : 0x7fffffff);
-		if (command.op == OP_VM_READV || command.op == OP_VM_WRITEV)
+		if (command.op == OP_VM_READV || command.op == OP_VM_WRITEV || command.op == OP_PTRACE)
 			command.a[0] = (uint64_t)(child >= 1 && child <= TASKS_MAX && tasks[child].alive ? tasks[child].pid : 0x7fffffff);
 		if (command.op == OP_MOVE_PAGES && child != 0)
 			command.a[0] = (uint64_t)(child >= 1 && child <= TASKS_MAX && tasks[child].alive ? tasks[child].pid : 0x7fffffff);

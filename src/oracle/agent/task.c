@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -240,6 +241,24 @@ static int64_t ring_fixed(int fd, int write, int pipe, uint64_t addr, unsigned l
 	return -1;
 }
 
+/* One request to another task, which waits for its next command and never knows. */
+static int64_t trace(pid_t pid, long request, uint64_t addr, uint64_t data)
+{
+	int64_t result;
+	int status, error;
+
+	if (syscall(SYS_ptrace, PTRACE_SEIZE, pid, 0, 0) < 0)
+		return -1;
+	syscall(SYS_ptrace, PTRACE_INTERRUPT, pid, 0, 0);
+	syscall(SYS_wait4, pid, &status, __WALL, 0);
+	errno = 0;
+	result = syscall(SYS_ptrace, request, pid, addr, data);
+	error = errno;
+	syscall(SYS_ptrace, PTRACE_DETACH, pid, 0, 0);
+	errno = error;
+	return result;
+}
+
 static int64_t perform(const struct command *command, uint64_t *extra)
 {
 	uint64_t a[8];
@@ -289,6 +308,8 @@ static int64_t perform(const struct command *command, uint64_t *extra)
 
 		return syscall(number, a[0], &local, 1, &remote, 1, a[5]);
 	}
+	case OP_PTRACE:
+		return trace((pid_t)a[0], (long)a[1], a[2], a[3]);
 	case OP_RING_SETUP:
 		return ring_setup((unsigned)a[0]);
 	case OP_RING_REGISTER: {

@@ -51,6 +51,7 @@ const LOWEST_MAPPED = 0x10000;
 const MOVED_AT_ONCE = 4;
 const ASK_ONLY = 0x100000;
 const SIGCHLD = 17;
+const WORD = 8;
 const CLONE_VM = 0x100;
 const CLONE_VFORK = 0x4000;
 
@@ -140,6 +141,8 @@ export class Translator {
         return this.#vectors(operation, 'vm_readv', [0, 'v1', 'v3', 5]);
       case 'process_vm_writev':
         return this.#vectors(operation, 'vm_writev', [0, 'v1', 'v3', 5]);
+      case 'ptrace':
+        return this.#ptrace(operation);
       case 'io_uring_setup':
         if (this.#rings++ > 0) return impossible('a second io_uring instance');
         return this.#plain(operation, `ring_setup ${this.#number(operation.args[0] ?? 8)}`);
@@ -262,6 +265,15 @@ export class Translator {
     return words.includes('?')
       ? impossible(`${name} with an argument that is no number`)
       : { kind: 'command', line: `${pid} ${command} ${words.join(' ')}` };
+  }
+
+  /** ptrace(request, task, address, data): the word at the address, and where PEEKDATA puts it. */
+  #ptrace(operation: Operation): Command {
+    const [request, task, addr, data] = [0, 1, 2, 3].map((i) => this.#argument(operation.args[i] ?? 0));
+    const peeks = request === '1' || request === '2';
+    if (!isHarmless(Number(addr), WORD) || (peeks && !isHarmless(Number(data), WORD)))
+      return impossible(outsideText(operation.name));
+    return this.#plain(operation, `ptrace ${task} ${request} ${addr} ${data}`);
   }
 
   #fixed(operation: Operation, write: boolean): Command {

@@ -45,6 +45,7 @@ const ARGUMENTS: Readonly<Record<string, readonly ArgumentKind[]>> = {
   fallocate: [null, c.FALLOC],
   lseek: [null, null, c.SEEK],
   vmsplice: [null, null, null, c.SPLICE],
+  ptrace: [c.PTRACE, null, A],
   splice: [null, null, null, null, null, c.SPLICE],
   tee: [null, null, null, c.SPLICE],
   userfaultfd: [c.DESCRIPTOR],

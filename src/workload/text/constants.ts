@@ -187,6 +187,10 @@ export const SPLICE: Family = {
   kind: 'flags',
   values: bits(0, 'SPLICE_F_MOVE SPLICE_F_NONBLOCK SPLICE_F_MORE SPLICE_F_GIFT'),
 };
+export const PTRACE: Family = {
+  kind: 'enum',
+  values: { PTRACE_PEEKTEXT: 1, PTRACE_PEEKDATA: 2, PTRACE_POKETEXT: 4, PTRACE_POKEDATA: 5 },
+};
 export const WAIT: Family = {
   kind: 'flags',
   values: {
@@ -250,6 +254,7 @@ const FAMILIES: readonly Family[] = [
   MPOL,
   MPOL_MF,
   SPLICE,
+  PTRACE,
   WAIT,
   CLOSE_RANGE,
   IOCTL,

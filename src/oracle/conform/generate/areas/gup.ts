@@ -14,6 +14,8 @@ const O_NONBLOCK = 0o4000;
 const O_RDWR = 2;
 const SPLICE_F_NONBLOCK = 2;
 const AT_FDCWD = -100;
+const PTRACE_PEEKDATA = 2;
+const PTRACE_POKEDATA = 5;
 /** Out of the way of descriptors that come and go. */
 const PIPE_READ = 14;
 const PIPE_WRITE = 15;
@@ -152,6 +154,23 @@ const mem =
     return true;
   };
 
+/** A word of another process is read or written by force, now and then one that lies in two pages. */
+const trace =
+  (poke: boolean): Step =>
+  (draft) => {
+    const { random } = draft;
+    const task = draft.anyTask();
+    const other = random.pick(draft.tasks);
+    const own = bytesOf(draft, task, isWritable);
+    const theirs = bytesOf(draft, other, () => true);
+    if (own === null || theirs === null) return false;
+    const at = theirs[0] - (theirs[0] % PAGE) + random.pick([0, 8, 4088, 4092]);
+    if (at + 8 > ARENA_END || own[0] + 8 > ARENA_END) return false;
+    const data = poke ? random.pick([0, 0x5a, 0x1122334455]) : own[0];
+    draft.add(task, 'ptrace', poke ? PTRACE_POKEDATA : PTRACE_PEEKDATA, other.pid, at, data);
+    return true;
+  };
+
 export const GUP: Area = {
   name: 'gup',
   prologue: [openData, openMemory, openPipe, openRing, openMem],
@@ -172,6 +191,8 @@ export const GUP: Area = {
     vmWrite: [5, processVm(true)],
     memRead: [3, mem(false)],
     memWrite: [5, mem(true)],
+    peek: [2, trace(false)],
+    poke: [5, trace(true)],
     protect: [5, protect],
     dontneed: [3, advise([MADV.DONTNEED], isUnlocked)],
     free: [2, advise([MADV.FREE], unlockedAnonymous)],
