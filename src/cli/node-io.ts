@@ -83,7 +83,7 @@ export function fileSink(path: string, partial?: string): ByteSink {
       try {
         for (let at = 0; at < bytes.length;) at += writeSync(fd, bytes, at);
       } catch (error) {
-        throw ioError(written, error);
+        throw ioError(target, error);
       }
     },
     commit() {
