@@ -1,5 +1,5 @@
-// docs/minimise.md shows what the commands print.
-import { readFileSync } from 'node:fs';
+// docs/minimise.md shows what the commands print. UPDATE_DOCS=1 writes it anew.
+import { readFileSync, writeFileSync } from 'node:fs';
 import { stripVTControlCharacters } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { bisectBehavioursCommand } from '../../src/cli/commands/bisect-behaviours.js';
@@ -7,8 +7,10 @@ import { minimiseCommand } from '../../src/cli/commands/minimise.js';
 
 const root = new URL('../../', import.meta.url).pathname;
 const before = process.cwd();
+const DOCUMENT = `${root}docs/minimise.md`;
+const UPDATE = process.env['UPDATE_DOCS'] === '1';
 /** Commands of the page, each with what stands below it. */
-const SHOWN = [...readFileSync(`${root}docs/minimise.md`, 'utf8').matchAll(/```\n\$ folioscope (.*)\n([^`]*)```/g)].map(
+const SHOWN = [...readFileSync(DOCUMENT, 'utf8').matchAll(/```\n\$ folioscope (.*)\n([^`]*)```/g)].map(
   ([, command, output]) => [command as string, output as string] as const,
 );
 
@@ -45,7 +47,14 @@ describe('docs/minimise.md', () => {
       });
       await run(command);
       vi.restoreAllMocks();
-      expect(stripVTControlCharacters(out)).toBe(output);
+      const shown = stripVTControlCharacters(out);
+      const block = (text: string): string => `$ folioscope ${command}\n${text}`;
+      if (UPDATE)
+        writeFileSync(
+          DOCUMENT,
+          readFileSync(DOCUMENT, 'utf8').replace(block(output), () => block(shown)),
+        );
+      else expect(shown, 'UPDATE_DOCS=1 npx vitest run test/cli/minimise-doc.test.ts writes it anew').toBe(output);
     },
     60_000,
   );
