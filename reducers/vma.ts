@@ -22,6 +22,8 @@ export const VM_DONTEXPAND = 0x40000;
 export const VM_LOCKONFAULT = 0x80000;
 export const VM_ACCOUNT = 0x100000;
 export const VM_NORESERVE = 0x200000;
+/** mseal(2). Linux has it above bit 31. */
+export const VM_SEALED = 0x1000000;
 export const VM_WIPEONFORK = 0x2000000;
 export const VM_DONTDUMP = 0x4000000;
 export const VM_MERGEABLE = 0x8000000;
@@ -38,6 +40,8 @@ export const VM_ACCESS = VM_READ | VM_WRITE | VM_EXEC;
 export const isCowMapping = (flags: number): boolean => (flags & (VM_SHARED | VM_MAYWRITE)) === VM_MAYWRITE;
 /** `vma_is_anonymous()`. */
 export const vmaIsAnonymous = (vma: VmaView): boolean => vma.inode === 0;
+/** `vma_is_sealed()`. */
+export const vmaIsSealed = (vma: VmaView): boolean => (vma.flags & VM_SEALED) !== 0;
 /** `vma_pages()`. */
 export const vmaPages = (vma: VmaView): number => (vma.end - vma.start) / 4096;
 /** `linear_page_index()` of address `addr`. */

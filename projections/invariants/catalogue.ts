@@ -8,6 +8,7 @@ import { gupInvariants } from './gup.js';
 import { migrateCounterInvariants, migrateEventInvariants } from './migrate.js';
 import { ksmCounterInvariants, ksmFrameInvariants } from './ksm.js';
 import { swapEntryInvariants, swapEventInvariants, swapFrameInvariants } from './swap.js';
+import { vmaInvariants } from './vmas.js';
 import type { BookInvariant, Invariant } from './invariant.js';
 
 const rule = { about: 'book', since: 'all', aliases: [], needs: [], knownBroken: [] } as const;
@@ -42,6 +43,7 @@ export const INVARIANTS: readonly Invariant[] = [
   REF_LOWER_BOUND,
   REFCOUNT_ACCOUNTED,
   ...eventInvariants,
+  ...vmaInvariants,
   ...counterInvariants,
   ...swapEntryInvariants,
   ...swapFrameInvariants,

@@ -6,8 +6,8 @@ interface BehaviourDefinition {
   readonly description: string;
   /** Mainline commit, where one is known. */
   readonly commit: string | null;
-  /** First mainline version that has it. */
-  readonly since: string;
+  /** First mainline version that has it; null where none has it unasked: a configuration, or a change that was not made. */
+  readonly since: string | null;
   /** First mainline version that has it no more, of what was taken back or replaced. */
   readonly until?: string;
   /** Switches without which it makes no sense. */
@@ -19,6 +19,9 @@ interface BehaviourDefinition {
 export const BEHAVIOUR_NAMES = [
   'madv-free-skips-shared',
   'gup-foll-cow',
+  'stack-guard-gap',
+  'mremap-duplicates-shared-only',
+  'growth-keeps-min-addr',
   'gup-read-breaks-cow',
   'cow-reuse-by-refcount',
   'fork-copies-pinned',
@@ -35,6 +38,7 @@ export const BEHAVIOUR_NAMES = [
   'longterm-pin-unshares-files',
   'ksm-breaks-by-unshare',
   'map-stack-nohugepage',
+  'mseal',
   'guard-markers',
   'dontneed-frees-page-tables',
   'guard-markers-of-files',
@@ -43,6 +47,7 @@ export const BEHAVIOUR_NAMES = [
   'fault-around-spares-eof',
   'guard-vma-flag',
   'ksm-fork-resets-counters',
+  'mseal-covers-private-file',
 ] as const;
 export type BehaviourName = (typeof BEHAVIOUR_NAMES)[number];
 
@@ -63,6 +68,29 @@ export const BEHAVIOURS: Readonly<Record<BehaviourName, BehaviourDefinition>> = 
     since: '4.9',
     requires: [],
     aliases: ['T-05'],
+  },
+  'stack-guard-gap': {
+    description:
+      'A mapping that grows down stays 256 pages away from what is below it, and so does what is placed there; before, its lowest page was the guard.',
+    commit: '1be7107fbe18',
+    since: '4.12',
+    requires: [],
+    aliases: [],
+  },
+  'mremap-duplicates-shared-only': {
+    description: 'mremap with old size 0 is refused for private memory, of which it made no copy but an empty mapping.',
+    commit: 'dba58d3b8c50',
+    since: '4.14',
+    requires: [],
+    aliases: ['mremap-dup-shared-only'],
+  },
+  'growth-keeps-min-addr': {
+    description:
+      'No mapping grows below vm.mmap_min_addr, whoever asks; before, a writer with CAP_SYS_RAWIO could make another process do so.',
+    commit: '0a1d52994d44',
+    since: '5.0',
+    requires: [],
+    aliases: ['growsdown-absolute-min-addr'],
   },
   'gup-read-breaks-cow': {
     description: 'Whoever takes a reference to a page of a private mapping gets a copy that is its own, also to read.',
@@ -187,6 +215,14 @@ export const BEHAVIOURS: Readonly<Record<BehaviourName, BehaviourDefinition>> = 
     requires: [],
     aliases: [],
   },
+  mseal: {
+    description:
+      'mseal(2): what is mapped can be sealed against being unmapped, moved, replaced or given other rights.',
+    commit: '8be7258aad44',
+    since: '6.10',
+    requires: [],
+    aliases: [],
+  },
   'guard-markers': {
     description: 'MADV_GUARD_INSTALL and MADV_GUARD_REMOVE, on anonymous memory that may be written to.',
     commit: '662df3e5c376',
@@ -247,7 +283,24 @@ export const BEHAVIOURS: Readonly<Record<BehaviourName, BehaviourDefinition>> = 
     requires: [],
     aliases: [],
   },
+  'mseal-covers-private-file': {
+    description:
+      'Advice that would discard pages of a sealed read-only mapping is refused for private mappings of files as well. No kernel does.',
+    commit: null,
+    since: null,
+    requires: ['mseal'],
+    aliases: [],
+  },
 };
+
+/** Where a switch comes from, in words: `since 6.10, commit 8be7258aad44`. */
+export function originOf(name: BehaviourName): string {
+  const { since, commit } = BEHAVIOURS[name];
+  return [
+    since === null ? 'in no kernel unasked' : `since ${since}`,
+    ...(commit === null ? [] : [`commit ${commit}`]),
+  ].join(', ');
+}
 
 /** The value of every switch. */
 export type Behaviours = Readonly<Record<BehaviourName, boolean>>;
@@ -277,7 +330,9 @@ export function behavioursOf(version: string): Behaviours {
   const known = compare(wanted, OLDEST) >= 0 && compare([wanted[0], wanted[1], 0], newest) <= 0;
   if (!known) throw new UserError(`kernel ${version} is not modelled; 2.6.26 to ${DEFAULT_KERNEL} are`, EXIT.input);
   const has = ({ since, until }: BehaviourDefinition): boolean =>
-    compare(wanted, parseVersion(since)) >= 0 && (until === undefined || compare(wanted, parseVersion(until)) < 0);
+    since !== null &&
+    compare(wanted, parseVersion(since)) >= 0 &&
+    (until === undefined || compare(wanted, parseVersion(until)) < 0);
   const entries = BEHAVIOUR_NAMES.map((name) => [name, has(BEHAVIOURS[name])]);
   return Object.fromEntries(entries) as Behaviours;
 }

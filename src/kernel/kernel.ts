@@ -110,6 +110,7 @@ export const EINVAL = 22;
 export const EFBIG = 27;
 export const ESPIPE = 29;
 export const EPIPE = 32;
+export const ENOSYS = 38;
 export const EOVERFLOW = 75;
 export const EOPNOTSUPP = 95;
 

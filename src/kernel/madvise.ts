@@ -42,8 +42,9 @@ import { madviseGuardInstall, madviseGuardRemove } from './guard.js';
 import { faultinPageRange } from './gup.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { ksmEnter, unmergeKsmPages } from './ksm.js';
-import { EINVAL, ENOMEM, PAGE_SIZE, currentTask, isPageAligned, pageAlignWrapped } from './kernel.js';
+import { EINVAL, ENOMEM, EPERM, PAGE_SIZE, currentTask, isPageAligned, pageAlignWrapped } from './kernel.js';
 import { append4, flushGather, updateHiwaterRss, zapPageRange } from './memory/zap.js';
+import { canMadviseModify } from './mseal.js';
 import { PAGEVEC_SIZE, drainLruLazyfree, lruAddDrainIfMlock } from './swap.js';
 import { folioFreeSwap, freeSwapAndCache, inSwapCache, readSwapCache } from './swapfile.js';
 import { madviseCold, madvisePageout } from './vmscan.js';
@@ -100,6 +101,11 @@ const FLAG_ADVICE: Readonly<Record<number, readonly [number, number]>> = {
   [MADV.UNMERGEABLE]: [0, VM_MERGEABLE],
 };
 
+/** `is_discard()`: advice after which a page may not be what it was. */
+const DISCARDS: ReadonlySet<number> = new Set([
+  ...[MADV.FREE, MADV.DONTNEED, MADV.DONTNEED_LOCKED, MADV.REMOVE, MADV.DONTFORK, MADV.WIPEONFORK, MADV.GUARD_INSTALL],
+]);
+
 const KNOWN: ReadonlySet<number> = new Set<number>(Object.values(MADV));
 
 /** `madvise_behavior_valid()`. */
@@ -152,6 +158,7 @@ function madviseVma(
   advice: number,
 ): number {
   const { flags } = vma;
+  if (DISCARDS.has(advice) && !canMadviseModify(k, vma)) return -EPERM;
   switch (advice) {
     case MADV.DONTNEED:
     case MADV.DONTNEED_LOCKED:

@@ -38,16 +38,7 @@ import {
 } from './kernel.js';
 import { mmPopulate } from './gup.js';
 import { NO_FILE } from './files.js';
-import {
-  STACK_GUARD_GAP,
-  MMAP_MIN_ADDR,
-  accountVma,
-  anonPgoff,
-  doMunmap,
-  insertVma,
-  splitExceedsMapCount,
-  splitVma,
-} from './vma.js';
+import { STACK_GUARD_GAP, MMAP_MIN_ADDR, accountVma, anonPgoff, doMunmap, gatherMunmap, insertVma } from './vma.js';
 
 export const PROT_READ = 1;
 export const PROT_WRITE = 2;
@@ -109,27 +100,29 @@ function roundHintToMin(hint: number): number {
 const NO_ROOM = -ENOMEM;
 
 /** `vm_start_gap()`. */
-const startGap = (vma: VmaView): number =>
-  (vma.flags & VM_GROWSDOWN) === 0 ? vma.start : Math.max(0, vma.start - STACK_GUARD_GAP);
+const startGap = (k: Kernel, vma: VmaView): number =>
+  (vma.flags & VM_GROWSDOWN) === 0 || !k.behaviours['stack-guard-gap']
+    ? vma.start
+    : Math.max(0, vma.start - STACK_GUARD_GAP);
 
 /** Is [addr, addr + length) free, and the gap below what follows? */
-function fits(mm: MmView, addr: number, length: number): boolean {
+function fits(k: Kernel, mm: MmView, addr: number, length: number): boolean {
   const next = mm.vmas[findVmaIndex(mm, addr)];
-  return next === undefined || addr + length <= startGap(next);
+  return next === undefined || addr + length <= startGap(k, next);
 }
 
 /**
  * `unmapped_area_topdown()`: highest gap of `length` bytes below the mmap base. A gap that is large enough but for the guard gap of the
  * growing mapping right above it lowers the limit for all that follow; one that is too small anyway does not.
  */
-function unmappedAreaTopdown(mm: MmView, length: number): number {
+function unmappedAreaTopdown(k: Kernel, mm: MmView, length: number): number {
   let limit = mm.mmapBase;
   for (let i = mm.vmas.length; i >= 0; i--) {
     const next = mm.vmas[i];
     const floor = mm.vmas[i - 1]?.end ?? MMAP_MIN_ADDR;
     let top = Math.min(limit, next?.start ?? limit);
     if (top - floor < length) continue;
-    if (next !== undefined && startGap(next) < top) top = limit = startGap(next);
+    if (next !== undefined && startGap(k, next) < top) top = limit = startGap(k, next);
     if (top - floor >= length) return top - length;
   }
   return NO_ROOM;
@@ -148,8 +141,8 @@ export function* getUnmappedArea(
   if (told >= 0) return told;
   const now = mmAt(k.view, mm);
   const hint = pageAlign(addr);
-  if (hint > 0 && hint + length <= TASK_SIZE && fits(now, hint, length)) return hint;
-  return unmappedAreaTopdown(now, length);
+  if (hint > 0 && hint + length <= TASK_SIZE && fits(k, now, hint, length)) return hint;
+  return unmappedAreaTopdown(k, now, length);
 }
 
 /** `ksys_mmap_pgoff()`, `do_mmap()`, `mmap_region()`. Returns the address or a negative errno. */
@@ -199,13 +192,10 @@ export function* doMmap(k: Kernel, tid: number, call: MmapCall): KernelThread<nu
   if ((flags & MAP_NORESERVE) !== 0) vmFlags |= VM_NORESERVE;
   if (lockLimitError(k, mm, vmFlags, length) !== 0) return -EAGAIN;
   if (isAccountable(vmFlags)) vmFlags |= VM_ACCOUNT;
-  if (splitExceedsMapCount(k, mm, addr, addr + length)) return -ENOMEM;
-  if (!mayMap(k, mm, addr, length, vmFlags)) {
-    // What is to be replaced has been cut off by then, and stays so.
-    splitVma(k, mm, addr);
-    splitVma(k, mm, addr + length);
-    return -ENOMEM;
-  }
+  // What is to be replaced is cut off before anybody knows whether the mapping may be, and stays so.
+  const refused = gatherMunmap(k, mm, addr, addr + length);
+  if (refused !== 0) return refused;
+  if (!mayMap(k, mm, addr, length, vmFlags)) return -ENOMEM;
   const unmapped = doMunmap(k, mm, addr, addr + length, currentTask(k, tid).cpu);
   if (unmapped < 0) return unmapped;
   // shmem_zero_setup() charges the object behind shared anonymous memory as a whole; what was mapped before is gone already.

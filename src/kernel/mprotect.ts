@@ -25,11 +25,12 @@ import {
   VM_WRITE,
   findVmaIndex,
   vmaIsAnonymous,
+  vmaIsSealed,
   vmaPages,
   vmasIn,
 } from '../../reducers/vma.js';
 import type { Kernel, KernelThread } from './kernel.js';
-import { EACCES, EINVAL, ENOMEM, PAGE_SIZE, currentTask, isPageAligned, pageAlignWrapped } from './kernel.js';
+import { EACCES, EINVAL, ENOMEM, EPERM, PAGE_SIZE, currentTask, isPageAligned, pageAlignWrapped } from './kernel.js';
 import { append4 } from './memory/zap.js';
 import { PROT_KNOWN, enoughMemory, protToVm } from './mmap.js';
 import { populateVmaPageRange } from './gup.js';
@@ -84,6 +85,7 @@ function mprotectFixup(k: Kernel, mm: number, start: number, end: number, wanted
   let now = mmAt(k.view, mm);
   let vma = now.vmas[findVmaIndex(now, start)] as VmaView;
   const old = vma.flags;
+  if (vmaIsSealed(vma)) return -EPERM;
   if (wanted === old) return 0;
   let flags = wanted;
   const pages = (end - start) / PAGE_SIZE;

@@ -12,6 +12,7 @@ import {
   VM_SHARED,
   findVmaIndex,
   vmaIsAnonymous,
+  vmaIsSealed,
   vmaLookup,
   vmasIn,
 } from '../../reducers/vma.js';
@@ -22,6 +23,7 @@ import {
   EFAULT,
   EINVAL,
   ENOMEM,
+  EPERM,
   PAGE_SIZE,
   TASK_SIZE,
   currentTask,
@@ -109,8 +111,10 @@ function prepError(k: Kernel, mm: number, remap: Remap): number {
   const { addr, oldLength, newLength } = remap;
   const vma = vmaLookup(mmAt(k.view, mm), addr);
   if (vma === null) return -EFAULT;
+  if (vmaIsSealed(vma)) return -EPERM;
   if (!impliesNewAddr(remap) && newLength <= oldLength) return 0;
-  if (oldLength === 0 && (vma.flags & (VM_SHARED | VM_MAYSHARE)) === 0) return -EINVAL;
+  const duplicates = oldLength === 0 && (vma.flags & (VM_SHARED | VM_MAYSHARE)) === 0;
+  if (duplicates && k.behaviours['mremap-duplicates-shared-only']) return -EINVAL;
   const unmovable = (vma.flags & (VM_DONTEXPAND | VM_PFNMAP)) !== 0;
   if (remap.dontUnmap && unmovable) return -EINVAL;
   // What a shrinking move leaves behind may reach beyond the VMA.

@@ -2,7 +2,6 @@
 // not readable and writes to private copies of what is not writable.
 import type { OpenFile } from '../../reducers/state.js';
 import { HolderKind, InodeKind, mmAt } from '../../reducers/state.js';
-import { VM_GROWSDOWN, findVmaIndex, vmaLookup } from '../../reducers/vma.js';
 import { NotModelledError } from '../lib/errors.js';
 import type { Call, Got } from './call.js';
 import { fromKernel, intArg } from './call.js';
@@ -11,22 +10,12 @@ import { FOLL_FORCE, FOLL_GET, FOLL_TOUCH, FOLL_WRITE, getUserPages } from './ge
 import type { Held } from './holders.js';
 import { createHolder, heldAt, removeHolder } from './holders.js';
 import type { Kernel, KernelThread } from './kernel.js';
-import {
-  EBADF,
-  EFAULT,
-  EINVAL,
-  EIO,
-  ENOENT,
-  PAGE_SIZE,
-  TASK_SIZE,
-  currentMm,
-  currentTask,
-  pageDown,
-} from './kernel.js';
+import { EBADF, EFAULT, EINVAL, EIO, ENOENT, PAGE_SIZE, TASK_SIZE, currentMm, currentTask } from './kernel.js';
 import { markDirty } from './memory/file.js';
+import { vmaLookup } from '../../reducers/vma.js';
 import { pteAt, ptePfn, ptePresent, pteSpecial, pteWrite } from '../../reducers/pte.js';
+import { expandStack } from './vma.js';
 import { copyToUser, emitCopy, touch } from './uaccess.js';
-import { expandDownwards } from './vma.js';
 
 const PROC_MEM = /^\/proc\/(self|\d+)\/mem$/;
 const OF_MM = /^\/proc\/\[mm (\d+)\]\/mem$/;
@@ -56,14 +45,6 @@ interface Access {
 /** Bytes that stand in a page, on their way through the kernel's own buffer. */
 type Piece = Pick<Held, 'pfn' | 'offset' | 'length'>;
 
-/** `expand_stack()`: memory that may grow downwards to `addr` does. */
-function expandStack(k: Kernel, mm: number, addr: number): void {
-  const now = mmAt(k.view, mm);
-  if (vmaLookup(now, addr) !== null) return;
-  const above = now.vmas[findVmaIndex(now, addr)];
-  if (above !== undefined && (above.flags & VM_GROWSDOWN) !== 0) expandDownwards(k, now, above, pageDown(addr));
-}
-
 /**
  * `__access_remote_vm()`: visits the pages of [addr, addr + length) one after the other, each held only meanwhile.
  * @returns bytes up to the first page that cannot be had.
@@ -75,8 +56,9 @@ export function* accessRemoteVm(
   length: number,
   visit: (held: Piece, at: number) => void,
 ): KernelThread<number> {
+  // Only here, not in get_user_pages(): a stack grows that is accessed below its end.
+  if (vmaLookup(mmAt(k.view, mm), addr) === null && !expandStack(k, mm, addr)) return 0;
   const flags = FOLL_GET | FOLL_FORCE | FOLL_TOUCH | (write ? FOLL_WRITE : 0);
-  expandStack(k, mm, addr);
   for (let at = addr; at < addr + length;) {
     const stop = Math.min(addr + length, (Math.floor(at / PAGE_SIZE) + 1) * PAGE_SIZE);
     const holder = createHolder(k, HolderKind.pin, tid, flags);

@@ -12,11 +12,12 @@ import {
   VM_WRITE,
   VM_ACCESS,
   findVmaIndex,
+  vmaIsSealed,
   vmaPages,
   vmasIn,
 } from '../../reducers/vma.js';
 import type { Kernel } from './kernel.js';
-import { ENOMEM, PAGE_SIZE } from './kernel.js';
+import { ENOMEM, EPERM, PAGE_SIZE, pageDown } from './kernel.js';
 import { flushGather, freePgtables, updateHiwaterRss, zapPageRange } from './memory/zap.js';
 import { anonVmaClone, anonVmaPrepare, unlinkAnonVmas } from './rmap.js';
 
@@ -209,21 +210,34 @@ export function modifyVmas(k: Kernel, mm: number, start: number, end: number, ch
 }
 
 /** Would unmapping [start, end) leave more VMAs than vm.max_map_count allows? Only a hole in the middle of one adds any. */
-export function splitExceedsMapCount(k: Kernel, mm: number, start: number, end: number): boolean {
+function splitExceedsMapCount(k: Kernel, mm: number, start: number, end: number): boolean {
   const now = mmAt(k.view, mm);
   const vma = now.vmas[findVmaIndex(now, start)];
   return vma !== undefined && vma.start < start && vma.end > end && now.vmas.length >= k.machine.maxMapCount;
 }
 
 /**
+ * `vms_gather_munmap_vmas()`: cuts off at the borders of [start, end) what is to be unmapped. Returns 0, -ENOMEM if that makes too many VMAs, or
+ * -EPERM at the first that is sealed; what was cut by then stays so.
+ */
+export function gatherMunmap(k: Kernel, mm: number, start: number, end: number): number {
+  if (splitExceedsMapCount(k, mm, start, end)) return -ENOMEM;
+  const [first] = vmasIn(mmAt(k.view, mm), start, end);
+  if (first !== undefined && first.start < start && vmaIsSealed(first)) return -EPERM;
+  splitVma(k, mm, start);
+  if (vmasIn(mmAt(k.view, mm), start, end).some(vmaIsSealed)) return -EPERM;
+  splitVma(k, mm, end);
+  return 0;
+}
+
+/**
  * `do_vmi_align_munmap()`: unmaps [start, end) bytes, page aligned: entries, VMAs, tables. Holes are fine.
- * Returns 0 or -ENOMEM. References of the pages go at the end, when the gather is flushed.
+ * Returns 0, -ENOMEM, or -EPERM where something is sealed. References of the pages go at the end, when the gather is flushed.
  */
 export function doMunmap(k: Kernel, mm: number, start: number, end: number, cpu: number): number {
   if (vmasIn(mmAt(k.view, mm), start, end).length === 0) return 0;
-  if (splitExceedsMapCount(k, mm, start, end)) return -ENOMEM;
-  splitVma(k, mm, start);
-  splitVma(k, mm, end);
+  const error = gatherMunmap(k, mm, start, end);
+  if (error !== 0) return error;
   updateHiwaterRss(k, mm);
   const gone = vmasIn(mmAt(k.view, mm), start, end).map((vma) => ({ ...vma }));
   for (const vma of gone) zapPageRange(k, mm, vma.flags, vma.start, vma.end, cpu, 'drop');
@@ -242,16 +256,35 @@ export const STACK_GUARD_GAP = 256 * PAGE_SIZE;
 /** vm.mmap_min_addr, bytes. */
 export const MMAP_MIN_ADDR = 65_536;
 
+/** `expand_stack()`: the mapping above `addr`, where nothing is, grows down to it. False if none does. */
+export function expandStack(k: Kernel, mm: number, addr: number): boolean {
+  const now = mmAt(k.view, mm);
+  const above = now.vmas[findVmaIndex(now, addr)];
+  return above !== undefined && (above.flags & VM_GROWSDOWN) !== 0 && expandDownwards(k, now, above, pageDown(addr));
+}
+
 /**
- * `expand_stack()`, `expand_downwards()`: lowers the start of a growing VMA to page address `addr`. False if it may not:
+ * `check_stack_guard_page()`, before 4.12: whoever touches the lowest page of a growing mapping makes it one page longer. False if there is no room, but
+ * for a piece of the same stack.
+ */
+export function checkStackGuardPage(k: Kernel, mm: MmView, vma: VmaView, addr: number): boolean {
+  const page = pageDown(addr);
+  if ((vma.flags & VM_GROWSDOWN) === 0 || page !== vma.start) return true;
+  const prev = mm.vmas[findVmaIndex(mm, page) - 1];
+  if (prev !== undefined && prev.end === page) return (prev.flags & VM_GROWSDOWN) !== 0;
+  return expandDownwards(k, mm, vma, page - PAGE_SIZE);
+}
+
+/**
+ * `expand_downwards()`: lowers the start of a growing VMA to page address `addr`. False if it may not:
  * RLIMIT_STACK, or an accessible mapping closer than the guard gap. There is no distance-from-SP check.
  */
-export function expandDownwards(k: Kernel, mm: MmView, vma: VmaView, addr: number): boolean {
-  if (addr < MMAP_MIN_ADDR) return false;
+function expandDownwards(k: Kernel, mm: MmView, vma: VmaView, addr: number): boolean {
+  if (addr < MMAP_MIN_ADDR && k.behaviours['growth-keeps-min-addr']) return false;
   const at = findVmaIndex(mm, vma.start);
   const prev = mm.vmas[at - 1];
   if (prev !== undefined && (prev.flags & VM_GROWSDOWN) === 0 && (prev.flags & VM_ACCESS) !== 0) {
-    if (addr - prev.end < STACK_GUARD_GAP) return false;
+    if (k.behaviours['stack-guard-gap'] && addr - prev.end < STACK_GUARD_GAP) return false;
   }
   // For its lock the anon_vma is made before anybody knows whether the mapping may grow.
   anonVmaPrepare(k, mm, vma);

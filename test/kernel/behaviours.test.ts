@@ -1,15 +1,24 @@
 import { describe, expect, it } from 'vitest';
-import { BEHAVIOURS, BEHAVIOUR_NAMES, behavioursOf, withBehaviours } from '../../src/kernel/behaviours.js';
+import { BEHAVIOURS, BEHAVIOUR_NAMES, behavioursOf, originOf, withBehaviours } from '../../src/kernel/behaviours.js';
 
 const on = (version: string): (typeof BEHAVIOUR_NAMES)[number][] =>
   BEHAVIOUR_NAMES.filter((name) => behavioursOf(version)[name]);
+
+/** What came before private pages were told apart by references. */
+const OLD = [
+  'madv-free-skips-shared',
+  'gup-foll-cow',
+  'stack-guard-gap',
+  'mremap-duplicates-shared-only',
+  'growth-keeps-min-addr',
+];
 
 describe('a kernel version', () => {
   it('has the behaviours that came with it or before', () => {
     expect(on('2.6.26')).toEqual([]);
     expect(on('4.5')).toEqual(['madv-free-skips-shared']);
-    expect(on('5.7')).toEqual(['madv-free-skips-shared', 'gup-foll-cow']);
-    const refcounts = ['madv-free-skips-shared', 'gup-foll-cow', 'cow-reuse-by-refcount', 'fork-copies-pinned'];
+    expect(on('5.7')).toEqual(OLD);
+    const refcounts = [...OLD, 'cow-reuse-by-refcount', 'fork-copies-pinned'];
     expect(on('5.9')).toEqual(refcounts);
     expect(on('5.17.3')).toEqual([...refcounts, 'write-protect-seq']);
     expect(on('5.18')).toEqual([
@@ -19,18 +28,25 @@ describe('a kernel version', () => {
       'lazyfree-checks-refs',
       'swapin-reuse-by-refcount',
     ]);
-    expect(on('6.18')).toEqual(BEHAVIOUR_NAMES.filter((name) => BEHAVIOURS[name].until === undefined));
+    expect(on('6.18')).toEqual(
+      BEHAVIOUR_NAMES.filter((name) => BEHAVIOURS[name].until === undefined && BEHAVIOURS[name].since !== null),
+    );
   });
   it('has what lived in some releases only in those', () => {
     expect(['5.7', '5.8', '5.8.18', '5.9'].map((version) => behavioursOf(version)['gup-read-breaks-cow'])).toEqual([
       ...[false, true, true, false],
     ]);
   });
+  it('has nothing unasked that no kernel has', () => {
+    expect(behavioursOf('6.18')['mseal-covers-private-file']).toBe(false);
+    expect(originOf('mseal-covers-private-file')).toBe('in no kernel unasked');
+    expect(originOf('mseal')).toBe('since 6.10, commit 8be7258aad44');
+  });
   it('must be one that is modelled', () => {
     for (const version of ['2.6.25', '7.0', 'six', '6.19']) expect(() => behavioursOf(version)).toThrow(/kernel/);
   });
   it('has all of the one before but what was taken back', () => {
-    const versions = BEHAVIOUR_NAMES.map((name) => BEHAVIOURS[name].since);
+    const versions = BEHAVIOUR_NAMES.flatMap((name) => BEHAVIOURS[name].since ?? []);
     for (const version of versions)
       for (const name of on(version)) if (BEHAVIOURS[name].until === undefined) expect(on('6.18')).toContain(name);
   });

@@ -73,6 +73,21 @@ const GUARDED = `
 1 store(A, 1)
 1 madvise(A+0x1000, P, MADV_GUARD_INSTALL)
 1 madvise(A, 0x2000, MADV_DONTNEED)`;
+const SEALED = `
+1 mmap(NULL, P, RW, PRIV|ANON, -1, 0) = A
+1 store(A, 1)
+1 mseal(A, P, 0)
+1 madvise(A, P, MADV_DONTNEED)
+1 madvise(A, P, MADV_RANDOM)
+1 mmap(0x10000000, P, RW, PRIV|ANON|FIXED, -1, 0) = B
+1 munmap(B, P)`;
+const GROWING = `
+1 mmap(0x20000000, P, RW, PRIV|ANON|FIXED, -1, 0) = L
+1 mmap(0x20180000, P, RW, PRIV|ANON|FIXED|MAP_GROWSDOWN, -1, 0) = S
+1 store(0x20101000, 1)`;
+const DUPLICATED = `
+1 mmap(NULL, P, RW, SH|ANON, -1, 0) = S
+1 mremap(S, 0, P, MREMAP_MAYMOVE|MREMAP_FIXED, 0x10000000)`;
 const FOREIGN = `
 1 mmap(NULL, 0x2000, RW, PRIV|ANON, -1, 0) = A
 1 store(A, 1, 0x2000)
@@ -320,6 +335,49 @@ const CASES: readonly Case<EventType>[] = [
       { ...rest, mm, runs: [vpn, 1] },
     ],
     { cause: 'GuardMarkersInstalled' },
+  ),
+  wrong(
+    'growsdown-keeps-gap',
+    GROWING,
+    'VmaResized',
+    but<'VmaResized'>(() => ({ newStart: 0x20100000 })),
+  ),
+  wrong(
+    'no-growth-below-min-addr',
+    GROWING,
+    'VmaResized',
+    but<'VmaResized'>(() => ({ newStart: 0xf000 })),
+  ),
+  wrong(
+    'moved-mapping-shows-old-contents',
+    DUPLICATED,
+    'VmaInserted',
+    but<'VmaInserted'>(() => ({ flags: 3 })),
+    { nth: 1 },
+  ),
+  wrong(
+    'sealed-mapping-stays',
+    SEALED,
+    'VmaFlagsChanged',
+    but<'VmaFlagsChanged'>(() => ({ flags: 3 })),
+    { nth: 1 },
+  ),
+  wrong('sealed-mapping-stays', SEALED, 'VmaRemoved', ({ mm }, { events }) => {
+    const sealed = events.find((each) => each.type === 'VmaInserted');
+    return [{ type: 'VmaRemoved', mm, start: sealed?.start ?? 0 }];
+  }),
+  wrong(
+    'sealed-contents-stay',
+    SEALED,
+    'PtesZapped',
+    (event, { events }) => {
+      const sealed = events.find((each) => each.type === 'VmaFlagsChanged');
+      return [
+        { type: 'VmaFlagsChanged', mm: event.mm, start: sealed?.start ?? 0, flags: (sealed?.flags ?? 0) & ~2 },
+        event,
+      ];
+    },
+    { cause: 'PtesZapped' },
   ),
   wrong('load-returns-last-store', FORK, 'PageCopied', nothing, { cause: 'CowPageMapped' }),
   wrong(

@@ -1,5 +1,5 @@
 // folioscope behaviours
-import { BEHAVIOURS, BEHAVIOUR_NAMES, behavioursOf } from '../../kernel/behaviours.js';
+import { BEHAVIOURS, BEHAVIOUR_NAMES, behavioursOf, originOf } from '../../kernel/behaviours.js';
 import type { ExitCode } from '../../lib/errors.js';
 import { EXIT } from '../../lib/errors.js';
 import { bold, flushOut, out } from '../output.js';
@@ -15,11 +15,8 @@ export async function behavioursCommand(options: {
     out(JSON.stringify({ kernel: options.kernel, behaviours }));
   } else {
     for (const name of BEHAVIOUR_NAMES) {
-      const { since, until, commit, description } = BEHAVIOURS[name];
-      out(
-        `${values[name] ? 'on ' : 'off'} ${bold(name)} (since ${since}${until === undefined ? '' : ` until ${until}`}${commit === null ? '' : `, ${commit}`})`,
-      );
-      out(`    ${description}`);
+      out(`${values[name] ? 'on ' : 'off'} ${bold(name)} (${originOf(name)})`);
+      out(`    ${BEHAVIOURS[name].description}`);
     }
   }
   flushOut();

@@ -1,6 +1,6 @@
 // folioscope bisect --behaviours FILE
 import type { BehaviourName, Behaviours } from '../../kernel/behaviours.js';
-import { BEHAVIOURS, DEFAULT_KERNEL } from '../../kernel/behaviours.js';
+import { BEHAVIOURS, DEFAULT_KERNEL, originOf } from '../../kernel/behaviours.js';
 import type { ExitCode } from '../../lib/errors.js';
 import { EXIT, InputError, NotModelledError, UserError } from '../../lib/errors.js';
 import type { DecidingSwitches } from '../behaviour-bisect.js';
@@ -161,8 +161,6 @@ function print(path: string, answer: Answer): void {
 }
 
 function printBehaviour(name: BehaviourName, to: ModelledKernel): void {
-  const { since, commit, description } = BEHAVIOURS[name];
-  const origin = `since ${since}${commit === null ? '' : `, commit ${commit}`}`;
-  out(`  ${to.behaviours[name] ? '+' : '-'}${bold(name)} (${origin})`);
-  out(`    ${description}`);
+  out(`  ${to.behaviours[name] ? '+' : '-'}${bold(name)} (${originOf(name)})`);
+  out(`    ${BEHAVIOURS[name].description}`);
 }

@@ -9,6 +9,7 @@ import { doMincore, doMlock, doMlockall, doMsync, doMunlock, doMunlockall } from
 import { doBrk, doMmap, vmMunmap } from '../mmap.js';
 import { doMprotect } from '../mprotect.js';
 import { doMremap } from '../mremap.js';
+import { doMseal } from '../mseal.js';
 
 function mlockArgs(call: Call): readonly [number, number] {
   return [intArg(call, 0), intArg(call, 1)];
@@ -61,6 +62,9 @@ export const MEMORY_CALLS: Readonly<Record<string, Handler>> = {
   },
   *madvise(k, call) {
     return fromKernel(yield* doMadvise(k, call.tid, intArg(call, 0), intArg(call, 1), cIntArg(call, 2)));
+  },
+  *mseal(k, call) {
+    return fromKernel(doMseal(k, call.tid, intArg(call, 0), intArg(call, 1), intArg(call, 2)));
   },
   *mlock(k, call) {
     return fromKernel(yield* doMlock(k, call.tid, ...mlockArgs(call), 0));

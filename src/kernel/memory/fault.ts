@@ -14,16 +14,7 @@ import {
 } from '../../../reducers/pte.js';
 import type { MmView, VmaView } from '../../../reducers/state.js';
 import { mmAt } from '../../../reducers/state.js';
-import {
-  VM_ACCESS,
-  VM_EXEC,
-  VM_GROWSDOWN,
-  VM_WRITE,
-  findVmaIndex,
-  isCowMapping,
-  vmaIsAnonymous,
-  vmaLookup,
-} from '../../../reducers/vma.js';
+import { VM_ACCESS, VM_EXEC, VM_WRITE, isCowMapping, vmaIsAnonymous, vmaLookup } from '../../../reducers/vma.js';
 import type { Kernel, KernelThread } from '../kernel.js';
 import {
   BUS_ADRERR,
@@ -35,10 +26,9 @@ import {
   SI_KERNEL,
   TASK_SIZE,
   currentTask,
-  pageDown,
 } from '../kernel.js';
 import { migrationEntryWait } from '../migrate.js';
-import { expandDownwards } from '../vma.js';
+import { expandStack } from '../vma.js';
 import { doAnonymousPage } from './anonymous.js';
 import { doFault } from './file.js';
 import { doSwapPage } from './swapin.js';
@@ -117,10 +107,7 @@ export function* userFault(
   let mm = mmAt(k.view, mmId);
   let vma = vmaLookup(mm, addr);
   if (vma === null) {
-    const above = mm.vmas[findVmaIndex(mm, addr)];
-    const grows = above !== undefined && (above.flags & VM_GROWSDOWN) !== 0;
-    if (!grows || !expandDownwards(k, mm, above, pageDown(addr)))
-      return refused(k, tid, user, SIGSEGV, SEGV_MAPERR, addr);
+    if (!expandStack(k, mmId, addr)) return refused(k, tid, user, SIGSEGV, SEGV_MAPERR, addr);
     mm = mmAt(k.view, mmId);
     vma = vmaLookup(mm, addr) as VmaView;
   }

@@ -35,6 +35,7 @@ const SYSCALLS: Readonly<Record<string, number>> = {
   memfd_create: 319,
   mlock2: 325,
   pkey_mprotect: 329,
+  mseal: 462,
 };
 
 /** Arguments that a call may leave out. */
@@ -315,7 +316,19 @@ export class Translator {
 
 /** Calls that change what is mapped in a range, or its pages. */
 const RANGE_CALLS: ReadonlySet<string> = new Set([
-  ...['munmap', 'mprotect', 'pkey_mprotect', 'mremap', 'madvise', 'mlock', 'mlock2', 'munlock', 'msync', 'mbind'],
+  ...[
+    'munmap',
+    'mprotect',
+    'pkey_mprotect',
+    'mremap',
+    'madvise',
+    'mlock',
+    'mlock2',
+    'munlock',
+    'msync',
+    'mbind',
+    'mseal',
+  ],
 ]);
 const MAP_FIXED = 0x10;
 const MREMAP_FIXED = 2;

@@ -21,6 +21,7 @@ import {
   VM_PFNMAP,
   VM_RAND_READ,
   VM_READ,
+  VM_SEALED,
   VM_SEQ_READ,
   VM_SHARED,
   VM_WIPEONFORK,
@@ -54,6 +55,7 @@ const CODES: readonly (readonly [number, string])[] = [
   [VM_MERGEABLE, 'mg'],
   [VM_HUGEPAGE, 'hg'],
   [VM_NOHUGEPAGE, 'nh'],
+  [VM_SEALED, 'sl'],
 ];
 const KNOWN: ReadonlySet<string> = new Set(CODES.map(([, code]) => code));
 

@@ -10,11 +10,12 @@ import { GUP } from './areas/gup.js';
 import { MIGRATE } from './areas/migrate.js';
 import { KSM } from './areas/ksm.js';
 import { MMAP } from './areas/mmap.js';
+import { SEAL } from './areas/seal.js';
 import { SWAP } from './areas/swap.js';
 import { THREAD } from './areas/thread.js';
 import { Draft } from './picture.js';
 
-const AREAS: readonly Area[] = [COW, MMAP, THREAD, CPU, GUP, SWAP, GUARD, MIGRATE, KSM];
+const AREAS: readonly Area[] = [COW, MMAP, THREAD, CPU, GUP, SWAP, GUARD, SEAL, MIGRATE, KSM];
 /** Names of the areas that workloads can be about. */
 export const AREA_NAMES: readonly string[] = AREAS.map(({ name }) => name);
 
