@@ -17,7 +17,6 @@ import { NotModelledError } from '../../lib/errors.js';
 import type { Kernel, KernelThread } from '../kernel.js';
 import { allocPage, putPage } from '../page-alloc.js';
 import { anonVmaPrepare } from '../rmap.js';
-import { checkStackGuardPage } from '../vma.js';
 import type { Fault, FaultResult } from './fault.js';
 import { folioAddedLruVma, locksPages } from './mlocked.js';
 import { pteAlloc } from './tables.js';
@@ -44,10 +43,6 @@ export function* doAnonymousPage(k: Kernel, fault: Fault): KernelThread<FaultRes
   let mm = mmAt(k.view, mmId);
   let vma = vmaLookup(mm, fault.addr) as VmaView;
   if ((vma.flags & VM_SHARED) !== 0) return 'sigbus';
-  if (!k.behaviours['stack-guard-gap']) {
-    if (!checkStackGuardPage(k, mm, vma, fault.addr)) return 'sigsegv';
-    vma = vmaLookup(mmAt(k.view, mmId), fault.addr) as VmaView;
-  }
   if ((vma.flags & VM_HUGEPAGE) !== 0) {
     const block = Math.floor(fault.addr / HUGE_PAGE) * HUGE_PAGE;
     if (block >= vma.start && block + HUGE_PAGE <= vma.end)

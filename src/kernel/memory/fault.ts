@@ -28,7 +28,7 @@ import {
   currentTask,
 } from '../kernel.js';
 import { migrationEntryWait } from '../migrate.js';
-import { expandStack } from '../vma.js';
+import { checkStackGuardPage, expandStack } from '../vma.js';
 import { doAnonymousPage } from './anonymous.js';
 import { doFault } from './file.js';
 import { doSwapPage } from './swapin.js';
@@ -140,7 +140,11 @@ export function* handleMmFault(k: Kernel, fault: Fault): KernelThread<FaultResul
     yield* migrationEntryWait(k, entry);
     return 'done';
   }
-  if (!ptePresent(entry)) return vmaIsAnonymous(vma) ? yield* doAnonymousPage(k, fault) : yield* doFault(k, fault);
+  if (!ptePresent(entry) && vmaIsAnonymous(vma)) {
+    if (!k.behaviours['stack-guard-gap'] && !checkStackGuardPage(k, mm, vma, fault.addr)) return 'sigsegv';
+    return yield* doAnonymousPage(k, fault);
+  }
+  if (!ptePresent(entry)) return yield* doFault(k, fault);
   const wantsWrite = fault.access === 'write' || (fault.access === 'unshare' && isCowMapping(vma.flags));
   if (wantsWrite && !pteWrite(entry)) return yield* doWpPage(k, fault);
   // Spurious, or hardware left setting the dirty bit to us.
