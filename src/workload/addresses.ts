@@ -88,10 +88,13 @@ export function nameAddresses(
   const places: Place[] = [];
   const uses = new Set<Place>();
   const before: (readonly Place[])[] = [];
+  // What is sealed refuses even fixed mappings.
+  let sealed = false;
   operations.forEach((operation, index) => {
     before.push([...places]);
+    sealed ||= operation.name === 'mseal';
     if (operation.result.kind !== 'none' || (operation.name !== 'mmap' && operation.name !== 'mremap')) return;
-    const start = certainAddress(operation) ?? returned(index);
+    const start = (sealed ? null : certainAddress(operation)) ?? returned(index);
     if (start !== null) places.push({ index, start, end: start + mappedLength(operation) });
   });
   const placeOf = (addr: number, index: number): Place | undefined =>

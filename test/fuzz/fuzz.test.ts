@@ -18,8 +18,9 @@ describe.each(Object.keys(TARGETS))('%s', (name) => {
     for (let number = 0; number < CASES; number++) runCase(target, 7, number, tally);
     expect(tally.failures).toEqual([]);
     expect(tally.slowest.milliseconds).toBeLessThan(CASE_MAX);
-    // Damage of all depths: for each question some inputs were answered and some refused.
-    for (const outcomes of Object.values(tally.outcomes)) expect(Object.keys(outcomes).length).toBeGreaterThan(1);
+    // Damage of all depths: for each question some inputs were answered and some refused. --lenient is there to refuse little.
+    for (const [question, outcomes] of Object.entries(tally.outcomes))
+      if (!question.endsWith('--lenient')) expect(Object.keys(outcomes).length, question).toBeGreaterThan(1);
   });
 });
 

@@ -262,12 +262,27 @@ describe('operations that go', () => {
   });
 });
 
+/** Null if the model refuses the workload by name, as it may one in hundreds. */
+function runUnlessRefused(operations: readonly Operation[]): ReturnType<typeof run> | null {
+  try {
+    return run(operations);
+  } catch (error) {
+    if (error instanceof NotModelledError) return null;
+    throw error;
+  }
+}
+
 describe('addresses told from names', () => {
   it('mean exactly the same', () => {
     let named = 0;
+    let refused = 0;
     for (let number = 0; number < 150; number++) {
       const operations = generateWorkload({ seed: 9, number, areas: AREA_NAMES, length: 30 });
-      const ran = run(operations);
+      const ran = runUnlessRefused(operations);
+      if (ran === null) {
+        refused++;
+        continue;
+      }
       const returned = (index: number): number | null => {
         const got = ran.gots[index];
         return got !== null && got !== undefined && 'value' in got ? got.value : null;
@@ -280,6 +295,7 @@ describe('addresses told from names', () => {
       }
     }
     expect(named).toBeGreaterThan(300);
+    expect(refused).toBeLessThan(8);
   });
 
   it('are left as numbers where the result is not certain, or is expected', () => {
