@@ -105,7 +105,7 @@ describe('audit --junit', () => {
   it('skips those that say nothing of the kernel, and says why', async () => {
     const suite = await suiteOf('old.fsl');
     const skipped = children(suite, 'testcase').filter((each) => children(each, 'skipped').length > 0);
-    const old = behavioursOf('5.8');
+    const old: Readonly<Record<string, boolean>> = behavioursOf('5.8');
     expect(skipped.map(({ attributes }) => attributes['name'])).toEqual(
       INVARIANTS.filter(({ needs }) => needs.some((name) => old[name] === false)).map(({ name }) => name),
     );
