@@ -43,6 +43,18 @@ function reusedAlone(
       );
 }
 
+/** Numbers of one page in `Holder.pages`. */
+const HELD = 6;
+const PAGE_SIZE = 4096;
+
+function coversMore(
+  { pfn, offset, length }: { readonly pfn: number; readonly offset: number; readonly length: number },
+  report: Report,
+): void {
+  if (offset + length <= PAGE_SIZE) return;
+  report({ kind: 'frame', pfn }, { expected: `bytes up to ${PAGE_SIZE}`, found: `bytes up to ${offset + length}` });
+}
+
 export const gupInvariants: readonly EventInvariant[] = [
   {
     ...rule,
@@ -83,6 +95,19 @@ export const gupInvariants: readonly EventInvariant[] = [
         const pins = from === pfn ? 0 : pinsThrough(audited, from, mm);
         if (pins === 0) return;
         report({ kind: 'entry', mm, vpn }, { expected: `the page that ${pins} pins hold`, found: 'another frame' });
+      },
+    },
+  },
+  {
+    ...rule,
+    name: 'pin-covers-pinned-frames-only',
+    formula: 'who holds a page has it for bytes of that page only',
+    source: 'CVE-2023-2598; io_sqe_buffer_register()',
+    after: {
+      PageGrabbed: (event, _, report) => coversMore(event, report),
+      HeldBytesChanged({ holder, at, offset, length }, { view }, report) {
+        const pfn = view.holders[holder]?.pages[at * HELD];
+        if (pfn !== undefined) coversMore({ pfn, offset, length }, report);
       },
     },
   },

@@ -37,6 +37,8 @@ export const BEHAVIOUR_NAMES = [
   'foll-force-needs-exclusive',
   'longterm-pin-unshares-files',
   'ksm-breaks-by-unshare',
+  'iouring-coalesces-buffers',
+  'iouring-coalesce-needs-consecutive',
   'map-stack-nohugepage',
   'mseal',
   'guard-markers',
@@ -206,6 +208,21 @@ export const BEHAVIOURS: Readonly<Record<BehaviourName, BehaviourDefinition>> = 
     commit: '6cce3314b928',
     since: '6.2',
     requires: ['gup-unshare'],
+    aliases: [],
+  },
+  'iouring-coalesces-buffers': {
+    description: 'A registered buffer whose pages all belong to one folio is kept as one segment, with one pin.',
+    commit: '57bebf807e2a',
+    since: '6.3',
+    requires: [],
+    aliases: [],
+  },
+  'iouring-coalesce-needs-consecutive': {
+    description:
+      'Only pages of a folio that follow each other become one segment of a registered buffer; before, one page mapped many times did as well.',
+    commit: '776617db78c6',
+    since: '6.4',
+    requires: [],
     aliases: [],
   },
   'map-stack-nohugepage': {

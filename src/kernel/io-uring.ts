@@ -1,12 +1,11 @@
 // io_uring as far as it pins user pages: registered buffers, and reads and writes of pipes through them. io_uring/rsrc.c, rw.c.
-import { HolderKind, InodeKind } from '../../reducers/state.js';
+import { HolderKind, InodeKind, pageAt } from '../../reducers/state.js';
 import { NotModelledError } from '../lib/errors.js';
 import type { Call, Got } from './call.js';
 import { cIntArg, fromKernel, intArg } from './call.js';
 import { createInode, fileArg, installFd, isReadable, isWritable } from './files.js';
 import { FOLL_LONGTERM, FOLL_PIN, FOLL_WRITE, getUserPagesFast, pagesIn } from './get-user-pages.js';
-import type { Held } from './holders.js';
-import { createHolder, heldAt, heldCount, removeHolder } from './holders.js';
+import { createHolder, heldAt, heldCount, releaseAt, removeHolder } from './holders.js';
 import { iovecs } from './iovec.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { EAGAIN, EBADF, EBUSY, EFAULT, EINVAL, ENXIO, EOPNOTSUPP, PAGE_SIZE, currentTask } from './kernel.js';
@@ -82,20 +81,54 @@ function* registerBuffer(k: Kernel, tid: number, ring: number, base: number, len
   const holder = createHolder(k, HolderKind.buffer, ring, flags);
   const { mm } = currentTask(k, tid);
   const got = yield* getUserPagesFast(k, { tid, mm, flags, holder }, base, length);
-  if (got === pagesIn(base, length)) return 0;
+  if (got === pagesIn(base, length)) {
+    coalesce(k, holder, length);
+    return 0;
+  }
   removeHolder(k, holder);
   return -EFAULT;
 }
 
-/** Where byte `at` of [addr, ...) stands in the buffer's pages. */
-function heldByte(k: Kernel, buffer: number, addr: number): Held {
-  const first = heldAt(k, buffer, 0);
-  const start = first.vpn * PAGE_SIZE + first.offset;
-  const skipped = addr - start + first.offset;
-  const page = heldAt(k, buffer, Math.floor(skipped / PAGE_SIZE));
-  const offset = skipped % PAGE_SIZE;
-  return { ...page, offset, length: page.offset + page.length - offset };
+/**
+ * `io_sqe_buffer_register()`: pages of one folio become one segment of `length` bytes, with the pin of the first. A folio is one page here, so that only
+ * who does not ask whether the pages follow each other finds several of one: the same page, mapped more than once.
+ */
+function coalesce(k: Kernel, holder: number, length: number): void {
+  if (!k.behaviours['iouring-coalesces-buffers'] || k.behaviours['iouring-coalesce-needs-consecutive']) return;
+  const first = heldAt(k, holder, 0);
+  const count = heldCount(k, holder);
+  for (let i = 1; i < count; i++) if (heldAt(k, holder, i).pfn !== first.pfn) return;
+  if (count === 1) return;
+  while (heldCount(k, holder) > 1) releaseAt(k, holder, 1);
+  k.emit({ type: 'HeldBytesChanged', holder, at: 0, offset: first.offset, length });
 }
+
+/** Where a byte of a buffer lies in physical memory, and how many of its page follow. */
+interface Spot {
+  readonly pfn: number;
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** Where `addr` stands in the buffer's segments, each of which is taken to be one piece of physical memory. */
+function spotOf(k: Kernel, buffer: number, addr: number): Spot {
+  const first = heldAt(k, buffer, 0);
+  let skipped = addr - (first.vpn * PAGE_SIZE + first.offset);
+  for (let i = 0; ; i++) {
+    const { pfn, offset, length } = heldAt(k, buffer, i);
+    if (skipped >= length) {
+      skipped -= length;
+      continue;
+    }
+    const at = offset + skipped;
+    const within = at % PAGE_SIZE;
+    const left = Math.min(length - skipped, PAGE_SIZE - within);
+    return { pfn: pfn + Math.floor(at / PAGE_SIZE), offset: within, length: left };
+  }
+}
+
+/** Does somebody have the frame? What a segment reaches beyond its page may be anything. */
+const isInUse = (k: Kernel, pfn: number): boolean => pfn < k.view.maxPfn && pageAt(k.view, pfn).ref > 0;
 
 /** `io_import_fixed()`: is [addr, addr + length) inside of the buffer? */
 function inside(k: Kernel, buffer: number, addr: number, length: number): boolean {
@@ -126,10 +159,13 @@ export function* doFixed(k: Kernel, call: Call, write: boolean): KernelThread<Go
   if (length === 0) return { value: 0 };
   const move = (at: number, bytes: number, pfn: number, offset: number): void => {
     for (let done = 0; done < bytes;) {
-      const held = heldByte(k, buffer, addr + at + done);
-      const part = Math.min(held.length, bytes - done);
-      if (write) emitCopy(k, pfn, offset + done, held.pfn, held.offset, part);
-      else emitCopy(k, held.pfn, held.offset, pfn, offset + done, part);
+      const spot = spotOf(k, buffer, addr + at + done);
+      const part = Math.min(spot.length, bytes - done);
+      if (!isInUse(k, spot.pfn)) {
+        // What is in a free frame nobody knows, and nobody will see what is written there.
+        if (write) k.emit({ type: 'PageWritten', pfn, offset: offset + done, length: part, byte: -1 });
+      } else if (write) emitCopy(k, pfn, offset + done, spot.pfn, spot.offset, part);
+      else emitCopy(k, spot.pfn, spot.offset, pfn, offset + done, part);
       done += part;
     }
   };

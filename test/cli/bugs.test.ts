@@ -195,6 +195,17 @@ const BUGS: readonly Bug[] = [
     to: '6.18,+mseal-covers-private-file',
     decides: 'mseal-covers-private-file',
   },
+  {
+    file: 'iouring-fixed-buffer-same-page',
+    kernel: '6.3',
+    broken: ['28 pin-covers-pinned-frames-only', '35 leak-oracle'],
+    without: 'iouring-coalesce-needs-consecutive',
+    brokenWithout: ['28 pin-covers-pinned-frames-only', '35 leak-oracle'],
+    invariant: 'leak-oracle',
+    from: '6.3',
+    to: '6.18',
+    decides: 'iouring-coalesce-needs-consecutive',
+  },
 ];
 
 const pathOf = (file: string): string => `examples/bugs/${file}.fsw`;

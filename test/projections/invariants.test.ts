@@ -536,6 +536,12 @@ const CASES: readonly Case<EventType>[] = [
     but<'CowPageMapped'>(() => ({ oldPfn: 0 })),
   ),
   wrong(
+    'pin-covers-pinned-frames-only',
+    PINNED,
+    'PageGrabbed',
+    but<'PageGrabbed'>(({ length }) => ({ length: length + 4096 })),
+  ),
+  wrong(
     'pinned-page-shared-by-fork',
     PINNED,
     'PtesCopied',
