@@ -1,5 +1,5 @@
-// Wrong models that `conform --fuzz` must find: hand-made mutants (test/mutants/mutants.json) and the behaviours of older kernels.
-// Each must be caught within the workloads, be shrunk to at most 8 operations, and be its own doing: the model as it is agrees with the
+// Wrong models that `conform --fuzz` must find: hand-made mutants (test/mutants/mutants.json) and the behaviours of older kernels
+// (test/mutants/behaviours.json). Each must be caught within the workloads, be shrunk to at most 8 operations, and be its own doing: the model as it is agrees with the
 // kernel on the shrunk workload. Needs what `conform` needs. Usage: node scripts/mutants.mjs [--only NAME,..] [--workloads N] [--json].
 // Exits with 1 if one survives, with 4 where the kernel cannot be asked.
 import { spawnSync } from 'node:child_process';
@@ -15,45 +15,22 @@ const OPERATIONS_MAX = 8;
 const EXIT_UNABLE = 4;
 const AREAS = 'cow,mmap';
 
-/** Older kernels' behaviours that a sequence of these areas shows, one at a time, and whole eras. */
-const OLDER = [
-  'cow-reuse-by-refcount',
-  'anon-exclusive',
-  'mprotect-upgrades-exclusive',
-  'map-stack-nohugepage',
-  'dontneed-frees-page-tables',
-  'merge-refuses-fork-child',
-  'mremap-moves-several',
-  'fault-around-spares-eof',
-].map((name) => ({
-  name: `without ${name}`,
-  wrong: `Behaviour ${name} as before it came.`,
-  args: ['--without', name],
-}));
-/** Those that other areas show. */
-const OLDER_ELSEWHERE = [
-  {
-    name: 'without migration-entry-exclusive',
-    wrong: 'Behaviour migration-entry-exclusive as before it came.',
-    args: ['--without', 'migration-entry-exclusive'],
-    areas: 'migrate',
-  },
-];
+/** Which areas show a behaviour of older kernels, which workload of the corpus does, and what no workload of conform can show, and why. */
+const BEHAVIOURS = JSON.parse(readFileSync(join(root, 'test/mutants/behaviours.json'), 'utf8'));
+const turned = ({ behaviour, turn = 'without' }) => ({
+  name: `${turn} ${behaviour}`,
+  args: [`--${turn}`, behaviour],
+  wrong: `Behaviour ${behaviour} as ${turn === 'with' ? 'it was for a time' : 'before it came'}.`,
+});
+const OLDER = BEHAVIOURS.found.map((each) => ({ ...turned(each), areas: each.areas }));
+const IN_CORPUS = BEHAVIOURS.corpus.map((each) => ({ ...turned(each), wrong: each.why, file: each.workload }));
+/** Held by a run that must find nothing. */
+const HIDDEN = BEHAVIOURS.hidden.map((each) => ({ ...turned(each), wrong: each.why, areas: each.areas }));
 const ERAS = ['5.8', '5.15', '5.18', '6.1', '6.12'].map((version) => ({
   name: `kernel ${version}`,
   wrong: `The model of Linux ${version}.`,
   args: ['--kernel', version],
 }));
-/** What no workload of conform can show, and why; held by a run that must find nothing. */
-const HIDDEN = [
-  {
-    name: 'without wp-reuse-drains-lru',
-    wrong:
-      'All LRU batches are emptied after each operation, so no page that a fork shares is in one when it is written to.',
-    args: ['--without', 'wp-reuse-drains-lru'],
-    areas: `${AREAS},thread,cpu`,
-  },
-];
 
 const { values: options } = parseArgs({
   options: { only: { type: 'string' }, workloads: { type: 'string' }, json: { type: 'boolean' } },
@@ -62,7 +39,8 @@ const workloads = options.workloads ?? '2000';
 const mutants = JSON.parse(readFileSync(join(root, 'test/mutants/mutants.json'), 'utf8'));
 const all = [
   ...mutants.map((mutant) => ({ ...mutant, kind: 'mutant', args: [] })),
-  ...[...OLDER, ...OLDER_ELSEWHERE, ...ERAS].map((each) => ({ ...each, kind: 'older' })),
+  ...[...OLDER, ...ERAS].map((each) => ({ ...each, kind: 'older' })),
+  ...IN_CORPUS.map((each) => ({ ...each, kind: 'corpus' })),
   ...HIDDEN.map((each) => ({ ...each, kind: 'hidden' })),
 ];
 const wanted = options.only?.split(',');
@@ -136,6 +114,7 @@ function conform(program, args) {
 
 /** What a wrong model came to: `{name, kind, wrong, workload, operations, seconds, survived}`; `survived` is null if it was caught. */
 async function judge(subject, plain) {
+  if (subject.kind === 'corpus') return judgeByCorpus(subject, plain);
   const program = subject.kind === 'mutant' ? await bundle(subject) : plain;
   const out = mkdtempSync(join(folder, 'out-'));
   const fuzz = ['--fuzz', workloads, '--seed', '1', '--areas', subject.areas ?? AREAS, '-o', out, ...subject.args];
@@ -144,6 +123,14 @@ async function judge(subject, plain) {
   const { name, kind, wrong } = subject;
   const result = { name, kind, wrong, workload: found?.number ?? null, operations: found?.operations ?? null };
   return { ...result, seconds: report.seconds, survived: survival(subject, found, program, plain) };
+}
+
+/** A workload of the corpus must tell the two apart. */
+function judgeByCorpus({ name, kind, wrong, file, args }, plain) {
+  const path = join(root, file);
+  const [status, report] = conform(plain, [path, ...args]);
+  const survived = status !== 1 ? `${file} does not show it` : conform(plain, [path])[0] !== 0 ? `${file} fails` : null;
+  return { name, kind, wrong, workload: null, operations: report.operations ?? null, seconds: 0, survived };
 }
 
 /** Why a model counts as not caught, or null. */
@@ -172,7 +159,11 @@ async function main() {
     results.push(result);
     const { name, kind, wrong, workload, operations, seconds, survived } = result;
     const text =
-      survived === null ? (kind === 'hidden' ? `cannot be shown: ${wrong}` : wrong) : `NOT CAUGHT: ${survived}`;
+      survived === null
+        ? kind === 'hidden'
+          ? `cannot be shown: ${wrong}`
+          : wrong
+        : `NOT AS IT SHOULD BE: ${survived}`;
     line(name, String(workload ?? '-'), String(operations ?? '-'), seconds.toFixed(1), text);
   }
   const survivors = results.filter(({ survived }) => survived !== null);

@@ -4,6 +4,8 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { BEHAVIOUR_NAMES } from '../../src/kernel/behaviours.js';
+import { AREA_NAMES } from '../../src/oracle/conform/generate/index.js';
 import { whyNot } from '../../src/oracle/conform/session.js';
 
 interface Mutant {
@@ -15,6 +17,26 @@ interface Mutant {
 }
 const root = new URL('../../', import.meta.url).pathname;
 const MUTANTS = JSON.parse(readFileSync(join(root, 'test/mutants/mutants.json'), 'utf8')) as readonly Mutant[];
+
+/** Where each behaviour of older kernels is looked for: by areas of the fuzz, by a workload of the corpus, or not at all and why. */
+const BEHAVIOURS = JSON.parse(readFileSync(join(root, 'test/mutants/behaviours.json'), 'utf8')) as {
+  readonly found: readonly { readonly behaviour: string; readonly areas: string }[];
+  readonly corpus: readonly { readonly behaviour: string; readonly workload: string; readonly why: string }[];
+  readonly hidden: readonly { readonly behaviour: string; readonly areas: string; readonly why: string }[];
+};
+
+describe('the list of behaviours', () => {
+  const { found, corpus, hidden } = BEHAVIOURS;
+  it('has each once', () => {
+    const names = [...found, ...corpus, ...hidden].map(({ behaviour }) => behaviour);
+    expect(names.toSorted()).toEqual([...BEHAVIOUR_NAMES].toSorted());
+  });
+  it('names areas and workloads that there are, and says why the fuzz cannot find the rest', () => {
+    for (const { areas } of [...found, ...hidden]) expect(AREA_NAMES).toEqual(expect.arrayContaining(areas.split(',')));
+    for (const { workload } of corpus) expect(existsSync(join(root, workload))).toBe(true);
+    for (const { why } of [...corpus, ...hidden]) expect(why).toMatch(/^\S.{20,}\.$/);
+  });
+});
 
 describe('the list of mutants', () => {
   it('has at least twelve, of kernel code and of reducers, each with a name of its own', () => {
