@@ -463,6 +463,7 @@ export const CATALOGUE: { readonly [T in EventType]: { readonly opcode: number; 
     opcode: 161,
     fields: { inode: 'inode', runs: 'cacheRuns', ref: 'int', freed: 'pfnRuns' },
   },
+  SoftDirtyChanged: { opcode: 195, fields: { mm: 'mm', runs: 'pteRuns4' } },
 };
 
 /** Event types by opcode. */

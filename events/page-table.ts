@@ -84,7 +84,7 @@ export interface PageReused {
   readonly exclusive: number;
   readonly anonVma: number;
 }
-/** An entry got other flags in a fault (dirty, writable in a shared mapping) or by a store of the program itself. */
+/** An entry got other flags in a fault (dirty, writable in a shared mapping), by a store of the program itself, or (swapped out) another soft-dirty bit. */
 export interface PteFlagsSet {
   readonly type: 'PteFlagsSet';
   readonly mm: number;
@@ -125,6 +125,15 @@ export interface PtesCopied {
  */
 export interface PtesProtected {
   readonly type: 'PtesProtected';
+  readonly mm: number;
+  readonly runs: readonly number[];
+}
+/**
+ * `clear_soft_dirty()`: entries of one table that /proc/PID/clear_refs made neither soft-dirty nor writable; `move_soft_dirty_pte()`: that became soft-dirty as
+ * mremap moved them. Runs are [vpn, pfn, n, new flags]*. Entries without a page have a PteFlagsSet each.
+ */
+export interface SoftDirtyChanged {
+  readonly type: 'SoftDirtyChanged';
   readonly mm: number;
   readonly runs: readonly number[];
 }
@@ -195,6 +204,7 @@ export type PageTableEvent =
   | FilePagesMapped
   | PtesCopied
   | PtesProtected
+  | SoftDirtyChanged
   | PtesZapped
   | GatherFlushed
   | PtesMoved

@@ -13,6 +13,7 @@ import {
   isZeroPte,
   ptePfn,
   ptePresent,
+  pteSoftDirty,
   pteSpecial,
   pteSwpExclusive,
   pteWrite,
@@ -32,7 +33,16 @@ import {
   SECTION,
   isKsm,
 } from '../reducers/state.js';
-import { VM_EXEC, VM_GROWSDOWN, VM_LOCKED, VM_MAYSHARE, VM_READ, VM_WRITE } from '../reducers/vma.js';
+import {
+  VM_EXEC,
+  VM_GROWSDOWN,
+  VM_LOCKED,
+  VM_MAYSHARE,
+  VM_READ,
+  VM_SOFTDIRTY,
+  VM_WRITE,
+  vmaLookup,
+} from '../reducers/vma.js';
 
 /** One non-empty page-table entry. Fields that have no meaning for its kind are absent. */
 export interface CanonicalPage {
@@ -58,6 +68,8 @@ export interface CanonicalPage {
   readonly content?: string;
   /** A zero page that KSM placed. */
   readonly ksm_zero?: boolean;
+  /** Of an entry written to since it was cleared, where that is tracked (behaviour `soft-dirty`). */
+  readonly soft_dirty?: boolean;
   /** In the swap cache; only of pages that are. */
   readonly swapcache?: boolean;
   /** Of a swap entry: number of its slot in order of first appearance, and whether it is exclusive; so also of a migration entry. */
@@ -169,6 +181,10 @@ function backingOf(state: KernelView, page: PageView): 'anon' | 'ksm' | 'file' |
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
 
+/** Bit 55 of /proc/PID/pagemap: the entry says soft-dirty, or all of the mapping is (VM_SOFTDIRTY), whether a page is there or not. */
+export const pageSoftDirty = (mm: MmView, addr: number, entry: number): boolean =>
+  pteSoftDirty(entry) || ((vmaLookup(mm, addr)?.flags ?? 0) & VM_SOFTDIRTY) !== 0;
+
 /** One entry, not empty, as it is printed; `frameOf` numbers frames, `slotOf` slots of the swap area. */
 export function canonicalPage(
   state: KernelView,
@@ -185,6 +201,7 @@ export function canonicalPage(
     uffd_wp: (entry & PTE_UFFD_WP) !== 0,
     kind: 'present',
   };
+  if (pteSoftDirty(entry)) printed.soft_dirty = true;
   if (isZeroPte(entry)) {
     printed.kind = 'zero';
     printed.frame = 'Z';

@@ -146,15 +146,10 @@ export const pageTableReducers: Reducers<PageTableEvent['type']> = {
     addRss(to, rssFile, rssAnon, rssShmem);
   },
   PtesProtected(state, { mm, runs }) {
-    const target = mmOf(state, mm);
-    if (!target) return;
-    for (let i = 0; i + 3 < runs.length; i += 4) {
-      const vpn = runs[i]!;
-      const pfn = runs[i + 1]!;
-      const n = runs[i + 2]!;
-      const flags = runs[i + 3]!;
-      for (let j = 0; j < n; j++) setPte(target, vpn + j, mkPte(pfn + j, flags));
-    }
+    writeFlags(mmOf(state, mm), runs);
+  },
+  SoftDirtyChanged(state, { mm, runs }) {
+    writeFlags(mmOf(state, mm), runs);
   },
   PtesZapped(state, { mm, runs, special, mapcount, rssFile, rssAnon, rssShmem }) {
     const target = mmOf(state, mm);
@@ -229,6 +224,18 @@ export const pageTableReducers: Reducers<PageTableEvent['type']> = {
     writeRuns(mmOf(state, mm), runs, 0);
   },
 };
+
+/** Entries of runs of [vpn, pfn, n, flags]. */
+function writeFlags(mm: Mm | null, runs: readonly number[]): void {
+  if (!mm) return;
+  for (let i = 0; i + 3 < runs.length; i += 4) {
+    const vpn = runs[i]!;
+    const pfn = runs[i + 1]!;
+    const n = runs[i + 2]!;
+    const flags = runs[i + 3]!;
+    for (let j = 0; j < n; j++) setPte(mm, vpn + j, mkPte(pfn + j, flags));
+  }
+}
 
 /** Every entry of runs of [vpn, n] is `entry`. */
 function writeRuns(mm: Mm | null, runs: readonly number[], entry: number): void {

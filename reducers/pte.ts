@@ -20,6 +20,10 @@ export const PTE_PROTNONE = 128;
 export const PTE_SWAP = 256;
 /** With PTE_SWAP: the page belonged to this process alone when it was swapped out. */
 export const PTE_SWP_EXCLUSIVE = 512;
+/** With PTE_PRESENT or PTE_PROTNONE, `_PAGE_SOFT_DIRTY`: written to since /proc/PID/clear_refs was. Shares the bit of PTE_SWP_EXCLUSIVE. */
+export const PTE_SOFT_DIRTY = 512;
+/** The same of an entry that is not present, `_PAGE_SWP_SOFT_DIRTY`. Shares the bit of PTE_ZERO, which only present entries have. */
+export const PTE_SWP_SOFT_DIRTY = 64;
 
 /** A migration entry: the page is being moved, the payload is its frame still. */
 export const PTE_MIGRATION = 8;
@@ -48,9 +52,9 @@ export const ptePfn = (entry: number): number => Math.floor(entry / FLAGS);
 export const ptePresent = (entry: number): boolean => (entry & (PTE_PRESENT | PTE_PROTNONE)) !== 0;
 export const pteWrite = (entry: number): boolean => (entry & PTE_WRITE) !== 0;
 export const pteSpecial = (entry: number): boolean => (entry & PTE_SPECIAL) !== 0;
-export const isZeroPte = (entry: number): boolean => (entry & PTE_ZERO) !== 0;
+export const isZeroPte = (entry: number): boolean => (entry & PTE_ZERO) !== 0 && ptePresent(entry);
 /** `is_ksm_zero_pte()`: a zero page that KSM placed is marked dirty. */
-export const isKsmZeroPte = (entry: number): boolean => (entry & (PTE_ZERO | PTE_DIRTY)) === (PTE_ZERO | PTE_DIRTY);
+export const isKsmZeroPte = (entry: number): boolean => isZeroPte(entry) && (entry & PTE_DIRTY) !== 0;
 /** `is_swap_pte()` of an entry that leads to a slot. */
 export const isSwapPte = (entry: number): boolean => (entry & PTE_SWAP) !== 0;
 /** What tells a marker from the other entries without a page: a raw pfn and the zero page are there for the kernel. */
@@ -62,8 +66,16 @@ export const isPteMarker = (entry: number): boolean => (entry & MARKER_MASK) ===
 /** `is_guard_pte_marker()`: whoever touches the page gets a signal. */
 export const isGuardPteMarker = (entry: number): boolean =>
   isPteMarker(entry) && (ptePfn(entry) & PTE_MARKER_GUARD) !== 0;
-/** `pte_swp_exclusive()`. */
+/** `pte_swp_exclusive()`, of entries that are not present. */
 export const pteSwpExclusive = (entry: number): boolean => (entry & PTE_SWP_EXCLUSIVE) !== 0;
+/** The flag that says soft-dirty in `entry`, which is not empty. */
+const softDirtyBit = (entry: number): number => (ptePresent(entry) ? PTE_SOFT_DIRTY : PTE_SWP_SOFT_DIRTY);
+/** `pte_soft_dirty()`, `pte_swp_soft_dirty()`. */
+export const pteSoftDirty = (entry: number): boolean => entry !== 0 && (entry & softDirtyBit(entry)) !== 0;
+/** `pte_mksoft_dirty()`, `pte_swp_mksoft_dirty()` of an entry that is not empty. */
+export const pteMksoftDirty = (entry: number): number => withFlags(entry, softDirtyBit(entry), 0);
+/** `pte_clear_soft_dirty()`, `pte_swp_clear_soft_dirty()`. */
+export const pteClearSoftDirty = (entry: number): number => withFlags(entry, 0, softDirtyBit(entry));
 /** `swp_offset()`: the slot that a swap entry leads to. */
 export const swpOffset = (entry: number): number => Math.floor(entry / FLAGS);
 /**

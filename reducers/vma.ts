@@ -27,6 +27,8 @@ export const VM_SEALED = 0x1000000;
 export const VM_WIPEONFORK = 0x2000000;
 export const VM_DONTDUMP = 0x4000000;
 export const VM_MERGEABLE = 0x8000000;
+/** CONFIG_MEM_SOFT_DIRTY: all of the mapping counts as written to. Linux has it where VM_MERGEABLE is here. */
+export const VM_SOFTDIRTY = 0x10000000;
 export const VM_HUGEPAGE = 0x20000000;
 export const VM_NOHUGEPAGE = 0x40000000;
 

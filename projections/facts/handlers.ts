@@ -79,12 +79,8 @@ export const factHandlers: Projection<Facts>['on'] = {
     copy(file, 1);
     copy(special, 0);
   },
-  PtesProtected(facts, { mm, runs }) {
-    const space = facts.mappings.of(mm);
-    if (!space) return;
-    for (let i = 0; i + 3 < runs.length; i += 4)
-      facts.writeRun(space, runs[i]!, runs[i + 1]!, runs[i + 2]!, runs[i + 3]!, 1);
-  },
+  PtesProtected: (facts, { mm, runs }) => writeFlags(facts, mm, runs),
+  SoftDirtyChanged: (facts, { mm, runs }) => writeFlags(facts, mm, runs),
   PtesZapped(facts, { mm, runs, special }) {
     const space = facts.mappings.of(mm);
     const gather = facts.gathers.get(mm);
@@ -290,6 +286,14 @@ function leavesCache(
 function writeOne(facts: Facts, event: { readonly mm: number; readonly vpn: number; readonly entry: number }): void {
   const space = facts.mappings.of(event.mm);
   if (space) facts.mappings.write(space, event.vpn, event.entry);
+}
+
+/** Entries of runs of [vpn, pfn, n, flags]. */
+function writeFlags(facts: Facts, mm: number, runs: readonly number[]): void {
+  const space = facts.mappings.of(mm);
+  if (!space) return;
+  for (let i = 0; i + 3 < runs.length; i += 4)
+    facts.writeRun(space, runs[i]!, runs[i + 1]!, runs[i + 2]!, runs[i + 3]!, 1);
 }
 
 /** Every entry of runs of [vpn, n] is `entry`. */

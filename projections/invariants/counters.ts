@@ -16,6 +16,7 @@ const MAPPING_EVENTS: readonly EventType[] = [
   'PtesCopied',
   'PtesZapped',
   'PtesProtected',
+  'SoftDirtyChanged',
   'PtesMoved',
   'PageReused',
   'PteFlagsSet',

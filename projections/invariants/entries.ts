@@ -1,7 +1,7 @@
 // Rules on single page-table entries.
-import { isGuardPteMarker, isZeroPte, pteWrite } from '../../reducers/pte.js';
+import { isGuardPteMarker, isZeroPte, pteSoftDirty, pteWrite } from '../../reducers/pte.js';
 import { PG_ANON, PG_ANON_EXCLUSIVE, isKsm } from '../../reducers/state.js';
-import { VM_MAYBE_GUARD, VM_SHARED, VM_WRITE, linearPageIndex } from '../../reducers/vma.js';
+import { VM_MAYBE_GUARD, VM_SHARED, VM_SOFTDIRTY, VM_WRITE, linearPageIndex } from '../../reducers/vma.js';
 import type { EntryInvariant } from './invariant.js';
 
 const rule = { about: 'entry', since: 'all', aliases: [], needs: [], knownBroken: [], at: 'event' } as const;
@@ -46,6 +46,19 @@ export const entryInvariants: readonly EntryInvariant[] = [
     check({ vma }) {
       if (vma === null || (vma.flags & VM_WRITE) !== 0) return null;
       return { expected: 'a read-only entry', found: 'a writable entry in a VMA that is not' };
+    },
+  },
+  {
+    ...rule,
+    name: 'soft-dirty-covers-writes',
+    formula: 'where soft-dirty tracks writes, an entry that may be written to without a fault is soft-dirty already',
+    source: 'pte_needs_soft_dirty_wp(), vma_wants_writenotify()',
+    severity: 2,
+    needs: ['soft-dirty'],
+    of: 'writable',
+    check({ entry, vma }) {
+      if (vma === null || (vma.flags & VM_SOFTDIRTY) !== 0 || pteSoftDirty(entry)) return null;
+      return { expected: 'a read-only entry', found: 'a writable one, whose next write nobody would see' };
     },
   },
   {

@@ -42,6 +42,7 @@ const ZERO_EVENTS: readonly EventType[] = [
   'PtesZapped',
   'PtesMoved',
   'PtesProtected',
+  'SoftDirtyChanged',
   'PteFlagsSet',
   'ZeroPageMapped',
 ];

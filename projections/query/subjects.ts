@@ -4,8 +4,7 @@ import type { KernelView, MmView } from '../../reducers/state.js';
 import { PG_FREE, PG_LRU, pageAt, rssPages } from '../../reducers/state.js';
 import { vmaLookup } from '../../reducers/vma.js';
 import { InputError } from '../../src/lib/errors.js';
-import type { CanonicalPage } from '../canonical.js';
-import { canonicalPage, canonicalVma } from '../canonical.js';
+import { canonicalPage, canonicalVma, pageSoftDirty } from '../canonical.js';
 import type { QueryScope, QueryValue } from './evaluate.js';
 
 /** Something with fields. */
@@ -58,13 +57,18 @@ function addressSpace(state: KernelView, pid: number, at: number): MmView {
 export const SUBJECTS: Readonly<Record<string, Finder>> = {
   page(scope, args, at) {
     const [pid, addr] = pidAndAddr(scope, args, 'page', at);
-    const entry = pteAt(addressSpace(scope.state, pid, at), Math.floor(addr / 4096));
+    const mm = addressSpace(scope.state, pid, at);
+    const entry = pteAt(mm, Math.floor(addr / 4096));
+    const soft_dirty = pageSoftDirty(mm, addr, entry);
     const name = `page(${pid}, 0x${addr.toString(16)})`;
     if (entry === 0)
-      return { name, fields: { present: false, kind: 'none', writable: false, uffd_wp: false }, absent: PAGE_FIELDS };
+      return {
+        name,
+        fields: { present: false, kind: 'none', writable: false, uffd_wp: false, soft_dirty },
+        absent: PAGE_FIELDS,
+      };
     const page = canonicalPage(scope.state, addr, entry, (pfn) => pfn);
-    const fields = page as CanonicalPage & { present?: boolean };
-    fields.present = page.kind === 'present';
+    const fields = { ...page, present: page.kind === 'present', soft_dirty };
     return { name, fields: fields as unknown as Subject['fields'], absent: PAGE_FIELDS };
   },
   vma(scope, args, at) {

@@ -81,6 +81,8 @@ export function storyOf(event: KernelEvent, focus: Focus, who: Who): string {
       return changedEntries('a fault changed the flags of the entry', event, focus, who);
     case 'PtesProtected':
       return changedEntries('mprotect changed the flags of the entry', event, focus, who);
+    case 'SoftDirtyChanged':
+      return changedEntries('clear_refs took the soft-dirty bit of the entry, or mremap set it', event, focus, who);
     case 'PagesLazyfreed':
       return changedEntries('MADV_FREE cleaned the entry', event, focus, who);
     case 'GuardMarkersInstalled':

@@ -1,6 +1,6 @@
 // `why`: the events behind a value, back to the line of the workload. The last event that changed it, what that rested on (the fork that
 // shared the page, the fault that made it, the mapping it lies in), and so on.
-import { canonicalPage } from '../../projections/canonical.js';
+import { canonicalPage, pageSoftDirty } from '../../projections/canonical.js';
 import { constantOf } from '../../projections/query/footprint.js';
 import type { Expression } from '../../projections/query/parse.js';
 import { parseExpression } from '../../projections/query/parse.js';
@@ -81,9 +81,11 @@ function pageValue({ mm: id, vpn }: Focus, field: string | null): ValueOf {
   return (state) => {
     const mm = state.mms[id];
     const entry = mm ? pteAt(mm, vpn) : 0;
+    const soft_dirty = mm !== null && mm !== undefined && pageSoftDirty(mm, vpn * 4096, entry);
+    if (entry === 0 && field === 'soft_dirty') return String(soft_dirty);
     if (entry === 0) return field === 'present' || field === 'writable' || field === 'uffd_wp' ? 'false' : 'none';
     const page = canonicalPage(state, vpn * 4096, entry, (pfn) => pfn);
-    const fields = { ...page, present: page.kind === 'present' } as Readonly<Record<string, unknown>>;
+    const fields = { ...page, present: page.kind === 'present', soft_dirty } as Readonly<Record<string, unknown>>;
     if (field === null) return wholeText({ name: '', fields: fields as Readonly<Record<string, never>> });
     return wholeText((fields[field] ?? null) as string | null);
   };

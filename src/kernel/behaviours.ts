@@ -17,6 +17,7 @@ interface BehaviourDefinition {
 }
 
 export const BEHAVIOUR_NAMES = [
+  'softdirty-enables-writenotify',
   'madv-free-skips-shared',
   'gup-foll-cow',
   'stack-guard-gap',
@@ -26,6 +27,7 @@ export const BEHAVIOUR_NAMES = [
   'cow-reuse-by-refcount',
   'fork-copies-pinned',
   'write-protect-seq',
+  'clear-refs-skips-pinned',
   'wp-reuse-drains-lru',
   'lazyfree-checks-refs',
   'swapin-reuse-by-refcount',
@@ -34,6 +36,7 @@ export const BEHAVIOUR_NAMES = [
   'swap-exclusive-bit',
   'migration-entry-exclusive',
   'mprotect-upgrades-exclusive',
+  'mprotect-checks-soft-dirty',
   'foll-force-needs-exclusive',
   'longterm-pin-unshares-files',
   'ksm-breaks-by-unshare',
@@ -50,11 +53,20 @@ export const BEHAVIOUR_NAMES = [
   'guard-vma-flag',
   'ksm-fork-resets-counters',
   'mseal-covers-private-file',
+  'soft-dirty',
 ] as const;
 export type BehaviourName = (typeof BEHAVIOUR_NAMES)[number];
 
 /** Every switch, oldest first. */
 export const BEHAVIOURS: Readonly<Record<BehaviourName, BehaviourDefinition>> = {
+  'softdirty-enables-writenotify': {
+    description:
+      'Where soft-dirty tracks writes, shared memory that is read first is mapped read-only; before, writes after the first read went unseen.',
+    commit: '64e455079e1b',
+    since: '3.18',
+    requires: [],
+    aliases: [],
+  },
   'madv-free-skips-shared': {
     description:
       'MADV_FREE leaves a page alone that somebody else maps, if it is dirty itself or in the swap cache: nothing else would keep its bytes.',
@@ -125,6 +137,13 @@ export const BEHAVIOURS: Readonly<Record<BehaviourName, BehaviourDefinition>> = 
     requires: ['fork-copies-pinned'],
     aliases: ['T-04'],
   },
+  'clear-refs-skips-pinned': {
+    description: 'Clearing soft-dirty leaves pages alone that may be pinned, instead of write-protecting them.',
+    commit: '9348b73c2e1b',
+    since: '5.11',
+    requires: [],
+    aliases: [],
+  },
   'wp-reuse-drains-lru': {
     description: 'Before counting references a write fault empties its own CPU’s batch of new pages.',
     commit: 'd4c470970d45',
@@ -185,6 +204,14 @@ export const BEHAVIOURS: Readonly<Record<BehaviourName, BehaviourDefinition>> = 
     since: '6.0',
     requires: ['anon-exclusive'],
     aliases: ['T-13'],
+  },
+  'mprotect-checks-soft-dirty': {
+    description:
+      'mprotect to writable leaves entries read-only whose first write soft-dirty is to see; before, it spared those that nobody tracks.',
+    commit: '76aefad628aa',
+    since: '6.0',
+    requires: [],
+    aliases: [],
   },
   'foll-force-needs-exclusive': {
     description:
@@ -306,6 +333,14 @@ export const BEHAVIOURS: Readonly<Record<BehaviourName, BehaviourDefinition>> = 
     commit: null,
     since: null,
     requires: ['mseal'],
+    aliases: [],
+  },
+  'soft-dirty': {
+    description:
+      'CONFIG_MEM_SOFT_DIRTY: which pages were written to since /proc/PID/clear_refs was told so. A configuration; off in the kernel measured.',
+    commit: null,
+    since: null,
+    requires: [],
     aliases: [],
   },
 };

@@ -23,6 +23,7 @@ import { handleMmFault } from './memory/fault.js';
 import { freePgtables } from './memory/zap.js';
 import { MAP_FIXED, MAP_PRIVATE, doMmap } from './mmap.js';
 import { movePageTables } from './memory/move.js';
+import { newVmaFlag } from './soft-dirty.js';
 import { accountVma, insertVma } from './vma.js';
 
 /** Where execve builds the stack before it knows its place: STACK_TOP_MAX. */
@@ -55,7 +56,7 @@ export function* bprmMmInit(k: Kernel, tid: number, pages: number, foreignLayout
   insertVma(k, mm, {
     start,
     end: STACK_TOP,
-    flags: STACK_FLAGS,
+    flags: STACK_FLAGS | newVmaFlag(k),
     pgoff: start / PAGE_SIZE,
     inode: 0,
     file: NO_FILE,
@@ -148,7 +149,7 @@ export function* elfMap(
     insertVma(k, mm, {
       start: addr,
       end: addr + length,
-      flags: special,
+      flags: special | newVmaFlag(k),
       pgoff: 0,
       inode,
       file: NO_FILE,

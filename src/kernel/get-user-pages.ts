@@ -32,6 +32,7 @@ import { EFAULT, GUP_PIN_COUNTING_BIAS, PAGE_SIZE, TASK_SIZE, currentTask } from
 import type { Access } from './memory/fault.js';
 import { handleMmFault } from './memory/fault.js';
 import { markDirty } from './memory/file.js';
+import { pteNeedsSoftDirtyWp } from './soft-dirty.js';
 
 export const FOLL_WRITE = 0x1;
 export const FOLL_GET = 0x2;
@@ -243,6 +244,6 @@ function canFollowWritePte(k: Kernel, vma: VmaView, entry: number, flags: number
   const page = pageAt(k.view, ptePfn(entry));
   if ((page.flags & PG_ANON) === 0) return false;
   return k.behaviours['foll-force-needs-exclusive']
-    ? (page.flags & PG_ANON_EXCLUSIVE) !== 0
+    ? (page.flags & PG_ANON_EXCLUSIVE) !== 0 && !pteNeedsSoftDirtyWp(k, vma.flags, entry)
     : broken && (entry & PTE_DIRTY) !== 0;
 }

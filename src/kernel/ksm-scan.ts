@@ -27,6 +27,7 @@ import { breakKsm, isMappedPage } from './ksm.js';
 import { ZERO_PTE, presentFlag } from './memory/anonymous.js';
 import { mlockVmaPages, munlockVmaPages } from './memory/mlocked.js';
 import { putPage } from './page-alloc.js';
+import { dirtyFlags } from './soft-dirty.js';
 import { lruAddDrainAll } from './swap.js';
 import { folioFreeSwap, inSwapCache } from './swapfile.js';
 
@@ -247,8 +248,8 @@ function writeProtectPage(k: Kernel, { mm, vpn }: Place, pfn: number): boolean {
 function replacePage(k: Kernel, { mm, vpn }: Place, vma: VmaView, pfn: number, kpfn: number): void {
   const zero = kpfn === ZERO_PAGE;
   const present = presentFlag(vma);
-  // A dirty zero page is how KSM knows its own.
-  const entry = zero ? withFlags(ZERO_PTE, PTE_DIRTY | present, PTE_PRESENT & ~present) : mkPte(kpfn, present);
+  // A dirty zero page is how KSM knows its own. Whether the page was soft-dirty before is lost.
+  const entry = zero ? withFlags(ZERO_PTE, dirtyFlags(k) | present, PTE_PRESENT & ~present) : mkPte(kpfn, present);
   k.emit({
     type: 'KsmPageReplaced',
     mm,

@@ -5,7 +5,9 @@
 // they lead to the old frame again. LRU caches are off meanwhile (`lru_cache_disable()`): what enters a batch leaves it at once.
 import {
   PTE_DIRTY,
+  PTE_SOFT_DIRTY,
   PTE_SWP_EXCLUSIVE,
+  PTE_SWP_SOFT_DIRTY,
   PTE_UFFD_WP,
   PTE_WRITE,
   isMigrationPte,
@@ -15,6 +17,7 @@ import {
   pteFlags,
   ptePfn,
   ptePresent,
+  pteSoftDirty,
   pteSpecial,
   withFlags,
 } from '../../reducers/pte.js';
@@ -209,12 +212,13 @@ function tryToMigrateOne(k: Kernel, { mm, vpn, start }: Place, pfn: number, cpu:
     return false;
   }
   const kind = (old & PTE_WRITE) !== 0 ? PTE_WRITE : exclusive ? PTE_SWP_EXCLUSIVE : 0;
+  const softDirty = pteSoftDirty(old) ? PTE_SWP_SOFT_DIRTY : 0;
   k.emit({
     type: 'MigrationPteSet',
     mm,
     vpn,
     pfn,
-    entry: migrationPte(pfn, kind | (pteFlags(old) & (PTE_DIRTY | PTE_UFFD_WP))),
+    entry: migrationPte(pfn, kind | softDirty | (pteFlags(old) & (PTE_DIRTY | PTE_UFFD_WP))),
     ref: -1,
     mapcount: -1,
     exclusive: exclusive ? 0 : -1,
@@ -243,7 +247,7 @@ function removeMigrationPte(k: Kernel, { mm, vpn, start }: Place, old: number, t
   // Before 5.19 there was no entry of an exclusive page that is not writable.
   const kinds = k.behaviours['migration-entry-exclusive'] ? PTE_WRITE | PTE_SWP_EXCLUSIVE : PTE_WRITE;
   const exclusive = k.behaviours['anon-exclusive'] && (flags & PG_ANON) !== 0 && (old & kinds) !== 0;
-  const kept = (flags & PG_DIRTY) !== 0 ? pteFlags(old) & PTE_DIRTY : 0;
+  const kept = ((flags & PG_DIRTY) !== 0 ? pteFlags(old) & PTE_DIRTY : 0) | (pteSoftDirty(old) ? PTE_SOFT_DIRTY : 0);
   const plain = mkPte(to, vmPageProt(k, vma) | kept);
   k.emit({
     type: 'MigrationPteRemoved',

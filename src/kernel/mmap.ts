@@ -38,6 +38,7 @@ import {
 } from './kernel.js';
 import { mmPopulate } from './gup.js';
 import { NO_FILE } from './files.js';
+import { markNewVma, newVmaFlag } from './soft-dirty.js';
 import { STACK_GUARD_GAP, MMAP_MIN_ADDR, accountVma, anonPgoff, doMunmap, gatherMunmap, insertVma } from './vma.js';
 
 export const PROT_READ = 1;
@@ -206,13 +207,14 @@ export function* doMmap(k: Kernel, tid: number, call: MmapCall): KernelThread<nu
   insertVma(k, mm, {
     start: addr,
     end: addr + length,
-    flags: vmFlags,
+    flags: vmFlags | newVmaFlag(k),
     pgoff,
     inode,
     file: opened,
     anonVma: 0,
     chain: [],
   });
+  markNewVma(k, mm, addr);
   accountVma(k, mm, vmFlags, length / PAGE_SIZE, 1);
   const populate = (flags & (MAP_POPULATE | MAP_NONBLOCK)) === MAP_POPULATE || (vmFlags & VM_LOCKED) !== 0;
   if (populate) yield* mmPopulate(k, tid, addr, addr + length);
@@ -291,13 +293,14 @@ export function* doBrk(k: Kernel, tid: number, wanted: number): KernelThread<num
   insertVma(k, mm, {
     start: oldEnd,
     end: newEnd,
-    flags,
+    flags: flags | newVmaFlag(k),
     pgoff: anonPgoff(oldEnd),
     inode: 0,
     file: NO_FILE,
     anonVma: 0,
     chain: [],
   });
+  markNewVma(k, mm, oldEnd);
   accountVma(k, mm, flags, bytes / PAGE_SIZE, 1);
   set();
   if ((flags & VM_LOCKED) !== 0) yield* mmPopulate(k, tid, oldEnd, newEnd);

@@ -29,8 +29,13 @@ export function doMseal(k: Kernel, tid: number, start: number, length: number, f
     const now = mmAt(k.view, mm);
     const vma = now.vmas[findVmaIndex(now, Math.max(each, start))] as VmaView;
     if (vmaIsSealed(vma)) continue;
-    const error = modifyVmas(k, mm, Math.max(vma.start, start), Math.min(vma.end, end), ({ start: at, flags: old }) =>
-      k.emit({ type: 'VmaFlagsChanged', mm, start: at, flags: old | VM_SEALED }),
+    const error = modifyVmas(
+      k,
+      mm,
+      Math.max(vma.start, start),
+      Math.min(vma.end, end),
+      ({ start: at, flags: old }) => k.emit({ type: 'VmaFlagsChanged', mm, start: at, flags: old | VM_SEALED }),
+      false,
     );
     if (error !== 0) return error;
   }

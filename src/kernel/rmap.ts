@@ -1,7 +1,7 @@
 // anon_vma: which family of address spaces an anonymous page belongs to. mm/rmap.c.
 // Locks: mmap_lock held, for write except in anonVmaPrepare(), which faults call under the read or VMA lock.
 import type { MmView, VmaView } from '../../reducers/state.js';
-import { VM_ACCESS, VM_STICKY, findVmaIndex } from '../../reducers/vma.js';
+import { VM_ACCESS, VM_SOFTDIRTY, VM_STICKY, findVmaIndex } from '../../reducers/vma.js';
 import type { Kernel } from './kernel.js';
 
 /** `__anon_vma_prepare()`: gives the VMA at `start` an anon_vma, a compatible neighbour's if there is one. */
@@ -36,7 +36,7 @@ function reusable(low: VmaView, high: VmaView, old: VmaView): boolean {
     low.end === high.start &&
     low.inode === high.inode &&
     low.file === high.file &&
-    ((low.flags ^ high.flags) & ~(VM_ACCESS | VM_STICKY)) === 0 &&
+    ((low.flags ^ high.flags) & ~(VM_ACCESS | VM_STICKY | VM_SOFTDIRTY)) === 0 &&
     high.pgoff === low.pgoff + (low.end - low.start) / 4096
   );
 }

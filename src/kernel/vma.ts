@@ -7,6 +7,7 @@ import {
   VM_GROWSDOWN,
   VM_LOCKED,
   VM_SHARED,
+  VM_SOFTDIRTY,
   VM_SPECIAL,
   VM_STICKY,
   VM_WRITE,
@@ -59,7 +60,7 @@ export function accountVma(k: Kernel, mm: number, flags: number, pages: number, 
 function sameMapping(low: NewVma | VmaView, high: NewVma | VmaView): boolean {
   return (
     low.end === high.start &&
-    ((low.flags ^ high.flags) & ~VM_STICKY) === 0 &&
+    ((low.flags ^ high.flags) & ~(VM_STICKY | VM_SOFTDIRTY)) === 0 &&
     (low.flags & VM_SPECIAL) === 0 &&
     low.inode === high.inode &&
     low.file === high.file &&
@@ -142,9 +143,10 @@ function mergeWithNext(k: Kernel, mm: number, start: number, absorbed: number): 
 
 /**
  * `vma_merge_existing_range()` after flags changed: the VMA at `start` joins its neighbours where it may, the one before it first if
- * they do not fit together. Returns its start then.
+ * they do not fit together. Returns its start then. Most who change flags write them all (`vm_flags_reset()`), and so the whole VMA is soft-dirty if
+ * the changed part was; without `resets` it is if the one that stays was.
  */
-export function mergeVma(k: Kernel, mm: number, start: number): number {
+export function mergeVma(k: Kernel, mm: number, start: number, resets = true): number {
   const now = mmAt(k.view, mm);
   const at = findVmaIndex(now, start);
   const prev = now.vmas[at - 1];
@@ -154,9 +156,19 @@ export function mergeVma(k: Kernel, mm: number, start: number): number {
   const right =
     next !== undefined && sameMapping(vma, next) && anonVmasMerge(k, next, vma) && (!left || bothMerge(prev, next));
   const merged = left ? prev.start : start;
+  const { flags } = resets ? vma : left ? prev : right ? next : vma;
   if (right) mergeWithNext(k, mm, start, next.start);
   if (left) mergeWithNext(k, mm, merged, start);
+  if (left || right) setSoftDirty(k, mm, merged, flags);
   return merged;
+}
+
+/** The VMA at `start` is as soft-dirty as `from` says. */
+function setSoftDirty(k: Kernel, mm: number, start: number, from: number): void {
+  const now = mmAt(k.view, mm);
+  const { flags } = now.vmas[findVmaIndex(now, start)] as VmaView;
+  const differs = (flags ^ from) & VM_SOFTDIRTY;
+  if (differs !== 0) k.emit({ type: 'VmaFlagsChanged', mm, start, flags: flags ^ differs });
 }
 
 /** `vma_merge_extend()`: the VMA at `start`, which just grew, joins the one behind it where it may. */
@@ -195,16 +207,23 @@ export const isolateRange = (k: Kernel, mm: number, start: number, end: number):
 
 /**
  * Splits at the borders of [start, end), then lets `change` work on each VMA inside, given its start, and merges each with its
- * neighbours: `vma_modify()` for every VMA of a range. Returns 0, or -ENOMEM if a split would exceed vm.max_map_count.
+ * neighbours: `vma_modify()` for every VMA of a range (`resets`: see mergeVma()). Returns 0, or -ENOMEM if a split would exceed vm.max_map_count.
  */
-export function modifyVmas(k: Kernel, mm: number, start: number, end: number, change: (vma: VmaView) => void): number {
+export function modifyVmas(
+  k: Kernel,
+  mm: number,
+  start: number,
+  end: number,
+  change: (vma: VmaView) => void,
+  resets = true,
+): number {
   const error = isolateRange(k, mm, start, end);
   if (error !== 0) return error;
   for (const { start: each } of [...vmasIn(mmAt(k.view, mm), start, end)]) {
     const now = mmAt(k.view, mm);
     const vma = now.vmas[findVmaIndex(now, each)] as VmaView;
     change(vma);
-    mergeVma(k, mm, each);
+    mergeVma(k, mm, each, resets);
   }
   return 0;
 }

@@ -4,6 +4,7 @@ import {
   PTE_DIRTY,
   PTE_SWAP,
   PTE_SWP_EXCLUSIVE,
+  PTE_SWP_SOFT_DIRTY,
   PTE_UFFD_WP,
   mkPte,
   nextTable,
@@ -11,6 +12,7 @@ import {
   pteFlags,
   ptePfn,
   ptePresent,
+  pteSoftDirty,
   pteSpecial,
   tableEnd,
 } from '../../reducers/pte.js';
@@ -155,7 +157,7 @@ function tryToUnmap(k: Kernel, { mm, vpn, pfn }: Place, slot: number): boolean {
   const wasExclusive = (page.flags & PG_ANON_EXCLUSIVE) !== 0;
   if (page.ref >= GUP_PIN_COUNTING_BIAS && (wasExclusive || !k.behaviours['anon-exclusive'])) return false;
   updateHiwaterRss(k, mm);
-  const kept = pteFlags(old) & PTE_UFFD_WP;
+  const kept = (pteFlags(old) & PTE_UFFD_WP) | (pteSoftDirty(old) ? PTE_SWP_SOFT_DIRTY : 0);
   const exclusive = wasExclusive && k.behaviours['swap-exclusive-bit'] ? PTE_SWP_EXCLUSIVE : 0;
   k.emit({
     type: 'PageSwappedOut',

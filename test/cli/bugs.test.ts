@@ -11,6 +11,8 @@ import { parseWorkload } from '../support/workload.js';
 
 interface Bug {
   readonly file: string;
+  /** Configuration that the kernels are to have. */
+  readonly configured?: readonly string[];
   /** Switches that mend it, where 6.18 has it. */
   readonly mended?: readonly string[];
   /** A kernel that has it, and what it breaks: rule and line. */
@@ -206,6 +208,30 @@ const BUGS: readonly Bug[] = [
     to: '6.18',
     decides: 'iouring-coalesce-needs-consecutive',
   },
+  {
+    file: 'soft-dirty-writenotify',
+    configured: ['soft-dirty'],
+    kernel: '3.17',
+    broken: ['16 soft-dirty-covers-writes'],
+    without: 'softdirty-enables-writenotify',
+    brokenWithout: ['16 soft-dirty-covers-writes'],
+    invariant: 'soft-dirty-covers-writes',
+    from: '3.17,+soft-dirty',
+    to: '6.18,+soft-dirty',
+    decides: 'softdirty-enables-writenotify',
+  },
+  {
+    file: 'mprotect-drops-soft-dirty',
+    configured: ['soft-dirty'],
+    kernel: '5.19',
+    broken: ['19 soft-dirty-covers-writes'],
+    without: 'mprotect-checks-soft-dirty',
+    brokenWithout: ['19 soft-dirty-covers-writes', '28 soft-dirty-covers-writes'],
+    invariant: 'soft-dirty-covers-writes',
+    from: '5.19,+soft-dirty',
+    to: '6.18,+soft-dirty',
+    decides: 'mprotect-checks-soft-dirty',
+  },
 ];
 
 const pathOf = (file: string): string => `examples/bugs/${file}.fsw`;
@@ -243,13 +269,25 @@ describe('a bug', () => {
 
   describe.each(BUGS)(
     '$file',
-    ({ file, mended = [], kernel, broken, without, brokenWithout, invariant, from, to, decides }) => {
+    ({
+      file,
+      configured = [],
+      mended = configured,
+      kernel,
+      broken,
+      without,
+      brokenWithout,
+      invariant,
+      from,
+      to,
+      decides,
+    }) => {
       const today = withBehaviours(behavioursOf('6.18'), mended, []);
       it('breaks nothing once it is mended, and every result is as expected', () => {
         expect(audited(file, today)).toEqual({ broken: [], failed: 0 });
       });
       it(`is there on ${kernel}`, () => {
-        const found = audited(file, behavioursOf(kernel));
+        const found = audited(file, withBehaviours(behavioursOf(kernel), configured, []));
         expect(found.broken).toEqual(broken);
         expect(found.failed).toBeGreaterThan(0);
       });

@@ -1,5 +1,6 @@
 // Processes: fork, execve, exit and wait, also in the steps that a recording tells apart.
 import { InputError } from '../../lib/errors.js';
+import { doClearRefs } from '../clear-refs.js';
 import type { Call, Got, Handler } from '../call.js';
 import { cIntArg, fieldArg, fromKernel, intArg, textArg } from '../call.js';
 import { abandonExec, beginNewExec, bprmMmInit, elfMap, execWithoutLayout, setupArgPages } from '../exec.js';
@@ -35,6 +36,9 @@ function cloneFlags(call: Call): number {
 
 /** Handlers by name. */
 export const PROCESS_CALLS: Readonly<Record<string, Handler>> = {
+  *clear_refs(k, call) {
+    return fromKernel(yield* doClearRefs(k, cIntArg(call, 0), cIntArg(call, 1)));
+  },
   *fork(k, call) {
     return yield* fork(k, call, 0);
   },

@@ -1,6 +1,5 @@
 // First touch of anonymous memory: do_anonymous_page() in mm/memory.c.
 import {
-  PTE_DIRTY,
   PTE_PRESENT,
   PTE_PROTNONE,
   PTE_SPECIAL,
@@ -17,6 +16,7 @@ import { NotModelledError } from '../../lib/errors.js';
 import type { Kernel, KernelThread } from '../kernel.js';
 import { allocPage, putPage } from '../page-alloc.js';
 import { anonVmaPrepare } from '../rmap.js';
+import { dirtyFlags } from '../soft-dirty.js';
 import type { Fault, FaultResult } from './fault.js';
 import { folioAddedLruVma, locksPages } from './mlocked.js';
 import { pteAlloc } from './tables.js';
@@ -25,8 +25,8 @@ import { pteAlloc } from './tables.js';
 export const ZERO_PTE = mkPte(0, PTE_PRESENT | PTE_SPECIAL | PTE_ZERO);
 
 /** Flags of a new private page: `mk_pte()` with `maybe_mkwrite(pte_mkdirty())`. */
-export const freshFlags = (vma: VmaView): number =>
-  (vma.flags & VM_WRITE) !== 0 ? PTE_PRESENT | PTE_WRITE | PTE_DIRTY : presentFlag(vma);
+const freshFlags = (k: Kernel, vma: VmaView): number =>
+  (vma.flags & VM_WRITE) !== 0 ? PTE_PRESENT | PTE_WRITE | dirtyFlags(k) : presentFlag(vma);
 
 /** `vm_page_prot`: what PROT_NONE memory gets by force (/proc/PID/mem) hardware does not see. */
 export const presentFlag = (vma: VmaView): number => ((vma.flags & VM_ACCESS) !== 0 ? PTE_PRESENT : PTE_PROTNONE);
@@ -78,7 +78,7 @@ export function mapFreshPage(k: Kernel, fault: Fault, vma: VmaView, pfn: number,
     mm: fault.mm,
     vpn: fault.vpn,
     pfn,
-    entry: mkPte(pfn, freshFlags(vma)),
+    entry: mkPte(pfn, freshFlags(k, vma)),
     anonVma,
     index: linearPageIndex(vma, fault.addr),
     ref: locked ? 0 : 1,

@@ -35,6 +35,7 @@ import {
 import type { Kernel, KernelThread } from '../kernel.js';
 import { GUP_PIN_COUNTING_BIAS, PAGE_SIZE } from '../kernel.js';
 import { allocPage } from '../page-alloc.js';
+import { dirtyFlags } from '../soft-dirty.js';
 import { lruBatchAdded } from '../swap.js';
 import { pmdAlloc, pteAlloc, pudAlloc } from './tables.js';
 
@@ -163,7 +164,7 @@ function copyPresentPage(k: Kernel, { child, cpu }: Forking, vpn: number, from: 
     mm: child,
     vpn,
     pfn,
-    entry: mkPte(pfn, (accessible ? PTE_PRESENT | writable : PTE_PROTNONE) | PTE_DIRTY),
+    entry: mkPte(pfn, (accessible ? PTE_PRESENT | writable : PTE_PROTNONE) | dirtyFlags(k)),
     anonVma: vma.anonVma,
     index: linearPageIndex(vma, addr),
     ref: 1,

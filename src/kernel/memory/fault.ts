@@ -28,6 +28,7 @@ import {
   currentTask,
 } from '../kernel.js';
 import { migrationEntryWait } from '../migrate.js';
+import { dirtyFlags } from '../soft-dirty.js';
 import { checkStackGuardPage, expandStack } from '../vma.js';
 import { doAnonymousPage } from './anonymous.js';
 import { doFault } from './file.js';
@@ -149,6 +150,6 @@ export function* handleMmFault(k: Kernel, fault: Fault): KernelThread<FaultResul
   if (wantsWrite && !pteWrite(entry)) return yield* doWpPage(k, fault);
   // Spurious, or hardware left setting the dirty bit to us.
   if (fault.access === 'write' && (entry & PTE_DIRTY) === 0)
-    k.emit({ type: 'PteFlagsSet', mm: fault.mm, vpn: fault.vpn, entry: withFlags(entry, PTE_DIRTY, 0) });
+    k.emit({ type: 'PteFlagsSet', mm: fault.mm, vpn: fault.vpn, entry: withFlags(entry, dirtyFlags(k), 0) });
   return 'done';
 }

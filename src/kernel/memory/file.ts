@@ -1,14 +1,5 @@
 // Faults on files, shared memory and special mappings: do_fault() and below in mm/memory.c.
-import {
-  PTE_DIRTY,
-  PTE_PRESENT,
-  PTE_SPECIAL,
-  PTE_WRITE,
-  PTRS_PER_PTE,
-  mkPte,
-  pteAt,
-  pteTable,
-} from '../../../reducers/pte.js';
+import { PTE_PRESENT, PTE_SPECIAL, PTE_WRITE, PTRS_PER_PTE, mkPte, pteAt, pteTable } from '../../../reducers/pte.js';
 import type { InodeView, VmaView } from '../../../reducers/state.js';
 import { InodeKind, PG_DIRTY, mmAt, pageAt } from '../../../reducers/state.js';
 import { VM_SHARED, VM_WRITE, linearPageIndex, vmaLookup, vmaPages } from '../../../reducers/vma.js';
@@ -17,6 +8,7 @@ import type { Kernel, KernelThread } from '../kernel.js';
 import { PAGE_SIZE } from '../kernel.js';
 import { allocPage } from '../page-alloc.js';
 import { anonVmaPrepare } from '../rmap.js';
+import { dirtyFlags, vmaSoftDirtyEnabled } from '../soft-dirty.js';
 import { mapFreshPage, presentFlag } from './anonymous.js';
 import type { Fault, FaultResult } from './fault.js';
 import { pteAlloc } from './tables.js';
@@ -66,10 +58,19 @@ function* doReadFault(k: Kernel, fault: Fault): KernelThread<FaultResult> {
   return found.major ? 'major' : 'done';
 }
 
+/**
+ * `vma_wants_writenotify()` of a shared mapping with VM_* `flags` that may be written to: must first writes fault? For file systems they must, and (since
+ * 3.18) where they are tracked by soft-dirty.
+ */
+export function vmaWantsWritenotify(k: Kernel, flags: number, inode: InodeView | undefined): boolean {
+  if (inode !== undefined && hasPageMkwrite(inode)) return true;
+  return k.behaviours['softdirty-enables-writenotify'] && vmaSoftDirtyEnabled(k, flags);
+}
+
 /** `vm_page_prot`, what a mapping of `vma` gets unasked: writable at once in shared mappings nobody needs to be told about. */
 export function vmPageProt(k: Kernel, vma: VmaView): number {
   if ((vma.flags & (VM_SHARED | VM_WRITE)) !== (VM_SHARED | VM_WRITE)) return presentFlag(vma);
-  return hasPageMkwrite(inodeOf(k, vma)) ? PTE_PRESENT : PTE_PRESENT | PTE_WRITE;
+  return vmaWantsWritenotify(k, vma.flags, inodeOf(k, vma)) ? PTE_PRESENT : PTE_PRESENT | PTE_WRITE;
 }
 
 /**
@@ -125,7 +126,7 @@ function* doSharedFault(k: Kernel, fault: Fault): KernelThread<FaultResult> {
   if (found === 'beyond-eof') return 'sigbus';
   if (k.interleaved) yield { op: 'acquire', lock: `ptl(${fault.mm},${fault.vpn})` };
   if (pteAt(mmAt(k.view, fault.mm), fault.vpn) === 0)
-    mapFilePage(k, fault, vma, found.pfn, PTE_PRESENT | PTE_WRITE | PTE_DIRTY);
+    mapFilePage(k, fault, vma, found.pfn, PTE_PRESENT | PTE_WRITE | dirtyFlags(k));
   markDirty(k, found.pfn);
   return found.major ? 'major' : 'done';
 }

@@ -1,11 +1,24 @@
 // Moving entries to another place: move_page_tables() of mm/mremap.c. mmap_lock held for write.
-import { PTRS_PER_PTE, TABLE_BYTES, missingTableBytes, pteTable } from '../../../reducers/pte.js';
+import {
+  PTRS_PER_PTE,
+  TABLE_BYTES,
+  isPteMarker,
+  missingTableBytes,
+  pteAt,
+  pteFlags,
+  pteMksoftDirty,
+  ptePfn,
+  ptePresent,
+  pteSoftDirty,
+  pteTable,
+} from '../../../reducers/pte.js';
 import type { MmView } from '../../../reducers/state.js';
 import { mmAt } from '../../../reducers/state.js';
 import { vmaLookup, vmasIn } from '../../../reducers/vma.js';
 import type { Kernel } from '../kernel.js';
 import { PAGE_SIZE } from '../kernel.js';
 import { pmdAlloc, pteAlloc, pudAlloc } from './tables.js';
+import { append4 } from './zap.js';
 
 /** Pages that an entry of the two upper levels spans. */
 const PMD_PAGES = PTRS_PER_PTE;
@@ -59,7 +72,7 @@ function movePiece(k: Kernel, move: Move): number {
   if (pages === PMD_PAGES && missingTableBytes(mmAt(k.view, move.mm), move.to) > 0) takeOver(k, move, 0);
   else {
     pteAlloc(k, move.mm, move.to);
-    moveEntries(k, move.mm, move.from, move.to, pages);
+    moveEntries(k, move.mm, move.from, move.to, pages, true);
   }
   return pages;
 }
@@ -73,7 +86,7 @@ function extent({ from, to, end }: Move, span: number): number {
 function takeOver(k: Kernel, { mm, from, to }: Move, offset: number): void {
   if (pteTable(mmAt(k.view, mm), from + offset) === null) return;
   pteAlloc(k, mm, to + offset);
-  moveEntries(k, mm, from + offset, to + offset, PMD_PAGES);
+  moveEntries(k, mm, from + offset, to + offset, PMD_PAGES, false);
   freeTables(k, mm, from + offset, PMD_PAGES, TABLE_BYTES);
 }
 
@@ -81,8 +94,8 @@ function freeTables(k: Kernel, mm: number, vpn: number, pages: number, bytes: nu
   k.emit({ type: 'PageTablesFreed', mm, vpn, vpnEnd: vpn + pages, bytes });
 }
 
-/** `move_ptes()`. */
-function moveEntries(k: Kernel, mm: number, vpn: number, newVpn: number, pages: number): void {
+/** `move_ptes()`; without `marks` of a table that is taken over, whose entries nobody looks at. */
+function moveEntries(k: Kernel, mm: number, vpn: number, newVpn: number, pages: number, marks: boolean): void {
   const table = pteTable(mmAt(k.view, mm), vpn) as readonly number[];
   const first = vpn % PTRS_PER_PTE;
   const runs: number[] = [];
@@ -93,7 +106,26 @@ function moveEntries(k: Kernel, mm: number, vpn: number, newVpn: number, pages: 
       runs[last + 1] = (runs[last + 1] as number) + 1;
     else runs.push(offset, 1);
   }
-  if (runs.length > 0) k.emit({ type: 'PtesMoved', mm, vpn, newVpn, runs });
+  if (runs.length === 0) return;
+  k.emit({ type: 'PtesMoved', mm, vpn, newVpn, runs });
+  if (marks && k.behaviours['soft-dirty']) markMoved(k, mm, newVpn, runs);
+}
+
+/** `move_soft_dirty_pte()`: what was moved counts as written to where it is now. */
+function markMoved(k: Kernel, mm: number, base: number, moved: readonly number[]): void {
+  const runs: number[] = [];
+  for (let i = 0; i + 1 < moved.length; i += 2) {
+    const first = base + (moved[i] as number);
+    for (let vpn = first; vpn < first + (moved[i + 1] as number); vpn++) {
+      const old = pteAt(mmAt(k.view, mm), vpn);
+      // A marker leads to no page that could have been written to.
+      if (isPteMarker(old) || pteSoftDirty(old)) continue;
+      const entry = pteMksoftDirty(old);
+      if (ptePresent(entry)) append4(runs, vpn, ptePfn(entry), pteFlags(entry), 1);
+      else k.emit({ type: 'PteFlagsSet', mm, vpn, entry });
+    }
+  }
+  if (runs.length > 0) k.emit({ type: 'SoftDirtyChanged', mm, runs });
 }
 
 /** `try_realign_addr()`. */

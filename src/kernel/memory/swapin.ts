@@ -3,14 +3,15 @@
 // Is the page that comes back this process's own? Before 5.18 that was counted (mappings and entries), since then asked of references; since
 // 5.19 the entry remembers it.
 import {
-  PTE_DIRTY,
   PTE_PRESENT,
   PTE_PROTNONE,
+  PTE_SOFT_DIRTY,
   PTE_UFFD_WP,
   PTE_WRITE,
   mkPte,
   pteAt,
   pteFlags,
+  pteSoftDirty,
   pteSwpExclusive,
   swpOffset,
 } from '../../../reducers/pte.js';
@@ -18,6 +19,7 @@ import type { VmaView } from '../../../reducers/state.js';
 import { PG_ANON, PG_LRU, PG_MLOCKED, mmAt, pageAt } from '../../../reducers/state.js';
 import { VM_ACCESS, VM_LOCKED, VM_WRITE, linearPageIndex, vmaLookup } from '../../../reducers/vma.js';
 import type { Kernel, KernelThread } from '../kernel.js';
+import { dirtyFlags, pteNeedsSoftDirtyWp } from '../soft-dirty.js';
 import { lruAddDrainCpu } from '../swap.js';
 import { readSwapCache, slotAt, vmSwapFull } from '../swapfile.js';
 import type { Fault, FaultResult } from './fault.js';
@@ -64,10 +66,17 @@ function mapSwapped(k: Kernel, fault: Fault, vma: VmaView, { pfn, slot, seen }: 
     ? ownByReferences(k, fault, vma, pfn, seen, lastEntry)
     : ownByCounts(k, fault, vma, pfn, lastEntry);
   const write = fault.access === 'write';
-  const mayWrite = own && (vma.flags & VM_WRITE) !== 0 && (seen & PTE_UFFD_WP) === 0;
+  const softDirty = pteSoftDirty(seen) ? PTE_SOFT_DIRTY : 0;
+  // What must not be written unseen goes on as a write-protect fault.
+  const watched = (seen & PTE_UFFD_WP) !== 0 || pteNeedsSoftDirtyWp(k, vma.flags, seen);
+  const mayWrite = own && (vma.flags & VM_WRITE) !== 0 && !watched;
   const accessible = (vma.flags & VM_ACCESS) !== 0 ? PTE_PRESENT : PTE_PROTNONE;
   const flags =
-    accessible | (mayWrite ? PTE_WRITE : 0) | (mayWrite && write ? PTE_DIRTY : 0) | (pteFlags(seen) & PTE_UFFD_WP);
+    accessible |
+    softDirty |
+    (mayWrite ? PTE_WRITE : 0) |
+    (mayWrite && write ? dirtyFlags(k) : 0) |
+    (pteFlags(seen) & PTE_UFFD_WP);
   const wasAnon = (page.flags & PG_ANON) !== 0;
   k.emit({
     type: 'PageSwappedIn',

@@ -3,9 +3,9 @@
 // The question is always the same: may the page stay, or does the writer get a copy? Linux answered it three ways:
 // by mappings (up to 5.8), by references (5.9), and by PG_anon_exclusive first (5.19).
 import {
-  PTE_DIRTY,
   PTE_PRESENT,
   PTE_PROTNONE,
+  PTE_SOFT_DIRTY,
   PTE_WRITE,
   isKsmZeroPte,
   mkPte,
@@ -22,6 +22,7 @@ import { NotModelledError } from '../../lib/errors.js';
 import type { Kernel, KernelThread } from '../kernel.js';
 import { allocPage, putPage } from '../page-alloc.js';
 import { anonVmaPrepare } from '../rmap.js';
+import { dirtyFlags } from '../soft-dirty.js';
 import { lruAddDrainCpu } from '../swap.js';
 import { folioFreeSwap, freeSwapCache, inSwapCache } from '../swapfile.js';
 import type { Access, Fault, FaultResult } from './fault.js';
@@ -91,7 +92,7 @@ function wpPageReuse(k: Kernel, fault: Fault, exclusive: number, anonVma: number
   const mm = mmAt(k.view, fault.mm);
   const vma = vmaLookup(mm, fault.addr) as VmaView;
   const old = pteAt(mm, fault.vpn);
-  const writable = (vma.flags & VM_WRITE) !== 0 ? PTE_WRITE | PTE_DIRTY : PTE_DIRTY;
+  const writable = dirtyFlags(k) | ((vma.flags & VM_WRITE) !== 0 ? PTE_WRITE : 0);
   const entry = fault.access === 'unshare' ? old : withFlags(old, writable, 0);
   k.emit({ type: 'PageReused', mm: fault.mm, vpn: fault.vpn, pfn: ptePfn(old), entry, exclusive, anonVma });
   return 'done';
@@ -100,16 +101,20 @@ function wpPageReuse(k: Kernel, fault: Fault, exclusive: number, anonVma: number
 /** `wp_page_shared()`, `wp_pfn_shared()`: never a copy; the file system is told, the page becomes dirty. */
 function wpPageShared(k: Kernel, fault: Fault, vma: VmaView, entry: number): FaultResult {
   if (fault.access === 'unshare') return 'done';
-  const writable = (vma.flags & VM_WRITE) !== 0 ? PTE_WRITE | PTE_DIRTY : PTE_DIRTY;
+  const writable = dirtyFlags(k) | ((vma.flags & VM_WRITE) !== 0 ? PTE_WRITE : 0);
   k.emit({ type: 'PteFlagsSet', mm: fault.mm, vpn: fault.vpn, entry: withFlags(entry, writable, 0) });
   if (!pteSpecial(entry)) markDirty(k, ptePfn(entry));
   return 'done';
 }
 
-/** Flags of a copy: as present as the page that it replaces; after a write dirty, and writable where the VMA allows (FOLL_FORCE). */
-const copiedFlags = (vma: VmaView, seen: number, access: Access): number => {
+/**
+ * Flags of a copy: as present as the page that it replaces; after a write dirty, and writable where the VMA allows (FOLL_FORCE). Without one it is as
+ * soft-dirty as the other was.
+ */
+const copiedFlags = (k: Kernel, vma: VmaView, seen: number, access: Access): number => {
   const present = pteFlags(seen) & (PTE_PRESENT | PTE_PROTNONE);
-  return access === 'unshare' ? present : present | PTE_DIRTY | ((vma.flags & VM_WRITE) !== 0 ? PTE_WRITE : 0);
+  if (access === 'unshare') return present | (pteFlags(seen) & PTE_SOFT_DIRTY);
+  return present | dirtyFlags(k) | ((vma.flags & VM_WRITE) !== 0 ? PTE_WRITE : 0);
 };
 
 /**
@@ -143,7 +148,7 @@ function* wpPageCopy(k: Kernel, fault: Fault, oldPfn: number): KernelThread<Faul
     oldPfn,
     oldMapcount: oldPfn >= 0 ? -1 : 0,
     pfn,
-    entry: mkPte(pfn, copiedFlags(vma, seen, fault.access)),
+    entry: mkPte(pfn, copiedFlags(k, vma, seen, fault.access)),
     anonVma,
     index: linearPageIndex(vma, fault.addr),
     ref: locked ? 0 : 1,

@@ -244,7 +244,7 @@ static const struct {
 	{"call", OP_SYSCALL}, {"load", OP_LOAD}, {"store", OP_STORE}, {"touch", OP_TOUCH}, {"clone", OP_CLONE}, {"cpu", OP_CPU},
 	{"wait", OP_WAIT}, {"pipe", OP_PIPE}, {"vmsplice", OP_VMSPLICE}, {"vm_readv", OP_VM_READV}, {"vm_writev", OP_VM_WRITEV},
 	{"ring_setup", OP_RING_SETUP}, {"ring_register", OP_RING_REGISTER}, {"ring_fixed", OP_RING_FIXED},
-	{"move_pages", OP_MOVE_PAGES}, {"ptrace", OP_PTRACE},
+	{"move_pages", OP_MOVE_PAGES}, {"ptrace", OP_PTRACE}, {"clear_refs", OP_CLEAR_REFS},
 };
 
 /* Reads the arguments behind the name; hexadecimal bytes go into the command. */
@@ -348,7 +348,8 @@ static void perform(int t, const char *name, char *arguments)
 			command.a[2] = (uint64_t)slot;
 		if (command.op == OP_WAIT && child > 0)
 			command.a[0] = (uint64_t)(child <= TASKS_MAX ? tasks[child].pid : 0x7fffffff);
-		if (command.op == OP_VM_READV || command.op == OP_VM_WRITEV || command.op == OP_PTRACE)
+		if (command.op == OP_VM_READV || command.op == OP_VM_WRITEV || command.op == OP_PTRACE ||
+		    command.op == OP_CLEAR_REFS)
 			command.a[0] = (uint64_t)(child >= 1 && child <= TASKS_MAX && tasks[child].alive ? tasks[child].pid : 0x7fffffff);
 		if (command.op == OP_MOVE_PAGES && child != 0)
 			command.a[0] = (uint64_t)(child >= 1 && child <= TASKS_MAX && tasks[child].alive ? tasks[child].pid : 0x7fffffff);

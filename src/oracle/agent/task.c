@@ -15,6 +15,7 @@
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -259,6 +260,25 @@ static int64_t trace(pid_t pid, long request, uint64_t addr, uint64_t data)
 	return result;
 }
 
+/* Writes a number to /proc/PID/clear_refs. */
+static int64_t clear_refs(pid_t pid, int type)
+{
+	char path[PATH_BYTES], text[16];
+	int fd, length, error;
+	int64_t result;
+
+	snprintf(path, sizeof(path), "/proc/%d/clear_refs", pid);
+	length = snprintf(text, sizeof(text), "%d", type);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	result = write(fd, text, (size_t)length);
+	error = errno;
+	close(fd);
+	errno = error;
+	return result;
+}
+
 static int64_t perform(const struct command *command, uint64_t *extra)
 {
 	uint64_t a[8];
@@ -310,6 +330,8 @@ static int64_t perform(const struct command *command, uint64_t *extra)
 	}
 	case OP_PTRACE:
 		return trace((pid_t)a[0], (long)a[1], a[2], a[3]);
+	case OP_CLEAR_REFS:
+		return clear_refs((pid_t)a[0], (int)a[1]);
 	case OP_RING_SETUP:
 		return ring_setup((unsigned)a[0]);
 	case OP_RING_REGISTER: {

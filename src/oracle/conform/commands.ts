@@ -142,6 +142,8 @@ export class Translator {
         return this.#vectors(operation, 'vm_readv', [0, 'v1', 'v3', 5]);
       case 'process_vm_writev':
         return this.#vectors(operation, 'vm_writev', [0, 'v1', 'v3', 5]);
+      case 'clear_refs':
+        return this.#line(operation, name, [4]);
       case 'ptrace':
         return this.#ptrace(operation);
       case 'io_uring_setup':

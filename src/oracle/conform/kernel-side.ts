@@ -21,6 +21,7 @@ const KPF_ANON_EXCLUSIVE = 34;
 const KPF_COMPOUND_TAIL = 16;
 const PM_SWAPPED = 62;
 const PM_GUARD = 58;
+const PM_SOFT_DIRTY = 55;
 const PM_UFFD_WP = 57;
 const PM_EXCLUSIVE = 56;
 const PM_PRESENT = 63;
@@ -291,6 +292,7 @@ function page(words: readonly string[], { subjects, frames, naming, slots }: Acc
     mlocked: flags.bit(KPF_MLOCKED),
     unevictable: flags.bit(KPF_UNEVICTABLE),
     uffd_wp,
+    soft_dirty: pagemap.bit(PM_SOFT_DIRTY),
     refcount: anon ? seen.refcount : undefined,
     content: seen.content,
   });

@@ -252,6 +252,7 @@ export class ModelSide {
       mlocked: (pageAt(state, pfn).flags & PG_MLOCKED) !== 0,
       unevictable: (pageAt(state, pfn).flags & PG_UNEVICTABLE) !== 0,
       uffd_wp,
+      soft_dirty: page.soft_dirty === true,
       // What else holds a page of a file (buffers, a large folio's other pages) the model does not know.
       refcount: page.anon_exclusive !== undefined ? page.refcount : undefined,
       content: content ?? undefined,

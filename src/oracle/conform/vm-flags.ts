@@ -24,6 +24,7 @@ import {
   VM_SEALED,
   VM_SEQ_READ,
   VM_SHARED,
+  VM_SOFTDIRTY,
   VM_WIPEONFORK,
   VM_WRITE,
 } from '../../../reducers/vma.js';
@@ -52,6 +53,7 @@ const CODES: readonly (readonly [number, string])[] = [
   [VM_NORESERVE, 'nr'],
   [VM_WIPEONFORK, 'wf'],
   [VM_DONTDUMP, 'dd'],
+  [VM_SOFTDIRTY, 'sd'],
   [VM_MERGEABLE, 'mg'],
   [VM_HUGEPAGE, 'hg'],
   [VM_NOHUGEPAGE, 'nh'],

@@ -31,7 +31,7 @@ export const CALLS: ReadonlyMap<string, Call> = new Map<string, Call>([
   // What a task does in a hand-written workload.
   ...named(
     'workload',
-    'load store fetch fault pin pin_load pin_store unpin io_uring_read_fixed io_uring_write_fixed memfd_pin unshare pread pwrite cpu',
+    'load store fetch fault pin pin_load pin_store unpin io_uring_read_fixed io_uring_write_fixed memfd_pin unshare pread pwrite cpu clear_refs',
   ),
   // What the machine does when a workload says so.
   ...named(
