@@ -4,7 +4,7 @@ import { EXIT, UserError } from '../lib/errors.js';
 /** How one historical change of the kernel is told apart. */
 interface BehaviourDefinition {
   readonly description: string;
-  /** Mainline commit, where one is known. */
+  /** Mainline commit; null where none was read in a source. */
   readonly commit: string | null;
   /** First mainline version that has it; null where none has it unasked: a configuration, or a change that was not made. */
   readonly since: string | null;
@@ -70,7 +70,7 @@ export const BEHAVIOURS: Readonly<Record<BehaviourName, BehaviourDefinition>> = 
   'madv-free-skips-shared': {
     description:
       'MADV_FREE leaves a page alone that somebody else maps, if it is dirty itself or in the swap cache: nothing else would keep its bytes.',
-    commit: '854e9ed09ded',
+    commit: null,
     since: '4.5',
     requires: [],
     aliases: [],
@@ -146,7 +146,7 @@ export const BEHAVIOURS: Readonly<Record<BehaviourName, BehaviourDefinition>> = 
   },
   'wp-reuse-drains-lru': {
     description: 'Before counting references a write fault empties its own CPU’s batch of new pages.',
-    commit: 'd4c470970d45',
+    commit: null,
     since: '5.18',
     requires: ['cow-reuse-by-refcount'],
     aliases: ['T-01'],
@@ -200,7 +200,7 @@ export const BEHAVIOURS: Readonly<Record<BehaviourName, BehaviourDefinition>> = 
   },
   'mprotect-upgrades-exclusive': {
     description: 'mprotect to writable gives exclusive pages the write bit at once instead of by a fault.',
-    commit: '64fe24a3e05e',
+    commit: null,
     since: '6.0',
     requires: ['anon-exclusive'],
     aliases: ['T-13'],
@@ -232,7 +232,7 @@ export const BEHAVIOURS: Readonly<Record<BehaviourName, BehaviourDefinition>> = 
   'ksm-breaks-by-unshare': {
     description:
       'Pages that KSM merged are taken apart without a write (FAULT_FLAG_UNSHARE): the copies are clean and not writable.',
-    commit: '6cce3314b928',
+    commit: null,
     since: '6.2',
     requires: ['gup-unshare'],
     aliases: [],
@@ -254,7 +254,7 @@ export const BEHAVIOURS: Readonly<Record<BehaviourName, BehaviourDefinition>> = 
   },
   'map-stack-nohugepage': {
     description: 'MAP_STACK keeps huge pages out of the mapping, and it from merging with others.',
-    commit: 'c4608d1bf7c6',
+    commit: null,
     since: '6.7',
     requires: [],
     aliases: [],
@@ -262,28 +262,28 @@ export const BEHAVIOURS: Readonly<Record<BehaviourName, BehaviourDefinition>> = 
   mseal: {
     description:
       'mseal(2): what is mapped can be sealed against being unmapped, moved, replaced or given other rights.',
-    commit: '8be7258aad44',
+    commit: null,
     since: '6.10',
     requires: [],
     aliases: [],
   },
   'guard-markers': {
     description: 'MADV_GUARD_INSTALL and MADV_GUARD_REMOVE, on anonymous memory that may be written to.',
-    commit: '662df3e5c376',
+    commit: null,
     since: '6.13',
     requires: [],
     aliases: ['T-17'],
   },
   'dontneed-frees-page-tables': {
     description: 'MADV_DONTNEED frees the page tables that its range covers as a whole, at once instead of at munmap.',
-    commit: '6375e95f381e',
+    commit: null,
     since: '6.14',
     requires: [],
     aliases: [],
   },
   'guard-markers-of-files': {
     description: 'Guard markers in mappings of files and in memory that may only be read, too.',
-    commit: 'f807123d578d',
+    commit: null,
     since: '6.15',
     requires: ['guard-markers'],
     aliases: ['T-17'],
@@ -306,7 +306,7 @@ export const BEHAVIOURS: Readonly<Record<BehaviourName, BehaviourDefinition>> = 
   'fault-around-spares-eof': {
     description:
       'To keep SIGBUS beyond the end of a file, fault-around maps nothing where no page table is and its first page is the file’s last.',
-    commit: '74207de2ba10',
+    commit: null,
     since: '6.18',
     requires: [],
     aliases: [],
@@ -345,7 +345,7 @@ export const BEHAVIOURS: Readonly<Record<BehaviourName, BehaviourDefinition>> = 
   },
 };
 
-/** Where a switch comes from, in words: `since 6.10, commit 8be7258aad44`. */
+/** Where a switch comes from, in words: `since 5.19, commit a7f226604170`. */
 export function originOf(name: BehaviourName): string {
   const { since, commit } = BEHAVIOURS[name];
   return [

@@ -6,6 +6,7 @@ const on = (version: string): (typeof BEHAVIOUR_NAMES)[number][] =>
 
 /** What came before private pages were told apart by references. */
 const OLD = [
+  'softdirty-enables-writenotify',
   'madv-free-skips-shared',
   'gup-foll-cow',
   'stack-guard-gap',
@@ -16,14 +17,15 @@ const OLD = [
 describe('a kernel version', () => {
   it('has the behaviours that came with it or before', () => {
     expect(on('2.6.26')).toEqual([]);
-    expect(on('4.5')).toEqual(['madv-free-skips-shared']);
+    expect(on('4.5')).toEqual(['softdirty-enables-writenotify', 'madv-free-skips-shared']);
     expect(on('5.7')).toEqual(OLD);
     const refcounts = [...OLD, 'cow-reuse-by-refcount', 'fork-copies-pinned'];
     expect(on('5.9')).toEqual(refcounts);
-    expect(on('5.17.3')).toEqual([...refcounts, 'write-protect-seq']);
+    expect(on('5.17.3')).toEqual([...refcounts, 'write-protect-seq', 'clear-refs-skips-pinned']);
     expect(on('5.18')).toEqual([
       ...refcounts,
       'write-protect-seq',
+      'clear-refs-skips-pinned',
       'wp-reuse-drains-lru',
       'lazyfree-checks-refs',
       'swapin-reuse-by-refcount',
@@ -40,7 +42,8 @@ describe('a kernel version', () => {
   it('has nothing unasked that no kernel has', () => {
     expect(behavioursOf('6.18')['mseal-covers-private-file']).toBe(false);
     expect(originOf('mseal-covers-private-file')).toBe('in no kernel unasked');
-    expect(originOf('mseal')).toBe('since 6.10, commit 8be7258aad44');
+    expect(originOf('gup-unshare')).toBe('since 5.19, commit a7f226604170');
+    expect(originOf('mseal')).toBe('since 6.10');
   });
   it('must be one that is modelled', () => {
     for (const version of ['2.6.25', '7.0', 'six', '6.19']) expect(() => behavioursOf(version)).toThrow(/kernel/);

@@ -3,10 +3,11 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { EventOf, EventType, KernelEvent } from '../../events/index.js';
 import { INVARIANTS, INVARIANT_NAMES } from '../../projections/invariants/catalogue.js';
-import { PTE_MARKER_GUARD, PTE_SPECIAL, PTE_SWP_EXCLUSIVE, migrationPte } from '../../reducers/pte.js';
+import { PTE_MARKER_GUARD, PTE_SOFT_DIRTY, PTE_SPECIAL, PTE_SWP_EXCLUSIVE, migrationPte } from '../../reducers/pte.js';
 import { HolderKind } from '../../reducers/state.js';
 import { VM_LOCKED } from '../../reducers/vma.js';
-import { behavioursOf } from '../../src/kernel/behaviours.js';
+import type { Behaviours } from '../../src/kernel/behaviours.js';
+import { behavioursOf, withBehaviours } from '../../src/kernel/behaviours.js';
 import { auditOf, planted } from '../support/audited.js';
 import type { Recorded } from '../support/audited.js';
 import { runOperations } from '../support/projected.js';
@@ -129,6 +130,15 @@ const UNSHARED = `
 1 store(A, 1)
 1 fork() = 2
 2 fault(A, U)`;
+
+const TRACKED = `
+1 mmap(NULL, P, RW, PRIV|ANON, -1, 0) = A
+1 store(A, 1)
+1 clear_refs(1, 4) = 1
+1 store(A, 2)`;
+/** Where clear_refs is told something it is to mean something. */
+const behavioursFor = (text: string): Behaviours =>
+  withBehaviours(behavioursOf('6.18'), text === TRACKED ? ['soft-dirty'] : [], []);
 
 /** A wrong event: `nth` of its type (0 the first, -1 the last) gives way to what `make` returns. */
 interface Case<T extends EventType> {
@@ -417,6 +427,12 @@ const CASES: readonly Case<EventType>[] = [
   ),
   wrong('vma-permission', PROTECTED, 'PtesProtected', nothing, { cause: 'VmaFlagsChanged' }),
   wrong(
+    'soft-dirty-covers-writes',
+    TRACKED,
+    'PageReused',
+    but<'PageReused'>(({ entry }) => ({ entry: entry - PTE_SOFT_DIRTY })),
+  ),
+  wrong(
     'zero-RO',
     ZERO,
     'ZeroPageMapped',
@@ -655,13 +671,13 @@ const CASES: readonly Case<EventType>[] = [
   ),
 ];
 
-const run = (text: string): Recorded => runOperations(parseWorkload(text), behavioursOf('6.18'));
+const run = (text: string): Recorded => runOperations(parseWorkload(text), behavioursFor(text));
 
 describe('an invariant', () => {
   it.each([...new Set(CASES.map(({ text }) => text))].map((text, i) => [i, text] as const))(
     'holds in run %i as it was',
     (_i, text) => {
-      expect(auditOf(run(text))).toEqual([]);
+      expect(auditOf(run(text), behavioursFor(text))).toEqual([]);
     },
   );
 
@@ -672,7 +688,7 @@ describe('an invariant', () => {
       const places = ran.events.flatMap((event, at) => (event.type === type ? [at] : []));
       const at = places.at(nth) as number;
       const broken = planted(ran, at, make(ran.events[at] as EventOf<EventType>, ran));
-      const violation = auditOf(broken).find(({ invariant }) => invariant === rule);
+      const violation = auditOf(broken, behavioursFor(text)).find(({ invariant }) => invariant === rule);
       expect(violation).toBeDefined();
       const named = broken.events[violation?.cause ?? -1];
       expect(named?.type).toBe(cause ?? broken.events[at]?.type);
