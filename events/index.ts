@@ -2,6 +2,7 @@
 import type { AddressSpaceEvent } from './address-space.js';
 import type { FolioEvent } from './folio.js';
 import type { GupEvent } from './gup.js';
+import type { HugeEvent } from './huge.js';
 import type { MigrateEvent } from './migrate.js';
 import type { KsmEvent } from './ksm.js';
 import type { PageTableEvent } from './page-table.js';
@@ -11,6 +12,7 @@ import type { TaskEvent } from './task.js';
 export type * from './address-space.js';
 export type * from './folio.js';
 export type * from './gup.js';
+export type * from './huge.js';
 export type * from './migrate.js';
 export type * from './ksm.js';
 export type * from './page-table.js';
@@ -26,7 +28,8 @@ export type KernelEvent =
   | GupEvent
   | SwapEvent
   | MigrateEvent
-  | KsmEvent;
+  | KsmEvent
+  | HugeEvent;
 export type EventType = KernelEvent['type'];
 /** The event with that `type`. */
 export type EventOf<T extends EventType> = Extract<KernelEvent, { type: T }>;
@@ -464,6 +467,68 @@ export const CATALOGUE: { readonly [T in EventType]: { readonly opcode: number; 
     fields: { inode: 'inode', runs: 'cacheRuns', ref: 'int', freed: 'pfnRuns' },
   },
   SoftDirtyChanged: { opcode: 195, fields: { mm: 'mm', runs: 'pteRuns4' } },
+  LargeFolioAllocated: { opcode: 170, fields: { pfn: 'pfn', order: 'int' } },
+  LargeFoliosCounted: { opcode: 171, fields: { folios: 'ints' } },
+  HugePageMapped: {
+    opcode: 172,
+    fields: {
+      mm: 'mm',
+      vpn: 'vpn',
+      pfn: 'pfn',
+      entry: 'int',
+      anonVma: 'anonVma',
+      index: 'int',
+      ref: 'int',
+      entireMapcount: 'int',
+      exclusive: 'int',
+      rssAnon: 'int',
+      bytes: 'int',
+      lru: 'int',
+    },
+  },
+  HugeZeroMapped: { opcode: 173, fields: { mm: 'mm', vpn: 'vpn', entry: 'int', bytes: 'int' } },
+  PmdSplit: {
+    opcode: 174,
+    fields: {
+      mm: 'mm',
+      vpn: 'vpn',
+      pfn: 'pfn',
+      entry: 'int',
+      ref: 'int',
+      mapcount: 'int',
+      entireMapcount: 'int',
+      exclusive: 'int',
+      dirty: 'int',
+    },
+  },
+  PmdZapped: {
+    opcode: 175,
+    fields: { mm: 'mm', vpn: 'vpn', pfn: 'pfn', entireMapcount: 'int', rssAnon: 'int', bytes: 'int' },
+  },
+  PmdCopied: {
+    opcode: 176,
+    fields: {
+      mm: 'mm',
+      child: 'mm',
+      vpn: 'vpn',
+      pfn: 'pfn',
+      entry: 'int',
+      childEntry: 'int',
+      ref: 'int',
+      entireMapcount: 'int',
+      exclusive: 'int',
+      rssAnon: 'int',
+      bytes: 'int',
+    },
+  },
+  PmdProtected: { opcode: 177, fields: { mm: 'mm', vpn: 'vpn', entry: 'int' } },
+  PmdFlagsSet: { opcode: 178, fields: { mm: 'mm', vpn: 'vpn', entry: 'int' } },
+  PmdMoved: { opcode: 179, fields: { mm: 'mm', vpn: 'vpn', newVpn: 'vpn', entry: 'int' } },
+  PmdReused: {
+    opcode: 180,
+    fields: { mm: 'mm', vpn: 'vpn', pfn: 'pfn', entry: 'int', exclusive: 'int', anonVma: 'anonVma' },
+  },
+  SettingWritten: { opcode: 181, fields: { name: 'text', value: 'text' } },
 };
 
 /** Event types by opcode. */

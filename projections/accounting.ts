@@ -1,5 +1,14 @@
 // Counters recomputed from first principles: page-table entries, VMAs, caches. Never reads the counters it is compared with.
-import { forEachPte, isMigrationPte, isSwapPte, ptePfn, ptePresent, pteSpecial, swpOffset } from '../reducers/pte.js';
+import {
+  forEachPte,
+  isHugePte,
+  isMigrationPte,
+  isSwapPte,
+  ptePfn,
+  ptePresent,
+  pteSpecial,
+  swpOffset,
+} from '../reducers/pte.js';
 import type { KernelView, MmView } from '../reducers/state.js';
 import {
   FREE_SLOT,
@@ -11,7 +20,9 @@ import {
   PG_ANON,
   PG_FREE,
   PG_SWAPBACKED,
+  folioHead,
   pageAt,
+  pageMapcount,
 } from '../reducers/state.js';
 import { VM_ACCOUNT, VM_LOCKED, vmaPages } from '../reducers/vma.js';
 import { Facts } from './facts/facts.js';
@@ -47,15 +58,17 @@ export function frameCounts(state: KernelView): Map<number, FrameCounts> {
     if (found === undefined) counts.set(pfn, (found = { mapcount: 0, ref: 0 }));
     return found;
   };
+  const head = (pfn: number): number => folioHead(state, pfn);
   for (const mm of state.mms) {
     if (!mm) continue;
     forEachPte(mm, 0, END_VPN, (_vpn, entry) => {
       if (!ptePresent(entry) || pteSpecial(entry)) return;
-      const frame = of(ptePfn(entry));
-      frame.mapcount++;
-      frame.ref++;
+      const pfn = ptePfn(entry);
+      of(pfn).mapcount++;
+      // A huge entry has one reference, and all of a large folio's are its first page's.
+      if (!isHugePte(entry) || pfn === head(pfn)) of(head(pfn)).ref++;
     });
-    for (const pfn of mm.gather) of(pfn).ref++;
+    for (const pfn of mm.gather) of(head(pfn)).ref++;
   }
   for (const { count, pfn } of state.swap) if (count !== FREE_SLOT && pfn >= 0) of(pfn).ref++;
   for (const { lruAdd, lruLazyfree, mlock } of state.cpus)
@@ -63,7 +76,7 @@ export function frameCounts(state: KernelView): Map<number, FrameCounts> {
   for (const holder of state.holders)
     for (let i = 0; i + 5 < (holder?.pages.length ?? 0); i += 6) {
       const [pfn, , , , , bias] = holder!.pages.slice(i, i + 6) as [number, ...number[]];
-      if (pfn >= 0) of(pfn).ref += bias ?? 0;
+      if (pfn >= 0) of(head(pfn)).ref += bias ?? 0;
     }
   for (const inode of state.inodes)
     for (const leaf of inode?.pages ?? []) for (const slot of leaf ?? []) if (slot > 0) of(slot - 1).ref++;
@@ -112,7 +125,7 @@ export function accountingErrors(state: KernelView): AccountingError[] {
         check(`frame ${pfn}`, 'ref of a free frame', expected.ref, 0);
         return;
       }
-      check(`frame ${pfn}`, 'mapcount', expected.mapcount, page.mapcount);
+      check(`frame ${pfn}`, 'mapcount', expected.mapcount, pageMapcount(state, pfn));
       check(`frame ${pfn}`, 'ref', expected.ref, page.ref);
     }),
   );

@@ -9,6 +9,7 @@ import {
   isMigrationPte,
   isPteMarker,
   isKsmZeroPte,
+  isHugePte,
   isSwapPte,
   isZeroPte,
   ptePfn,
@@ -32,6 +33,8 @@ import {
   PG_SWAPCACHE,
   SECTION,
   isKsm,
+  folioAt,
+  pageMapcount,
 } from '../reducers/state.js';
 import {
   VM_EXEC,
@@ -49,7 +52,8 @@ export interface CanonicalPage {
   /** Bytes. */
   readonly addr: number;
   readonly kind: 'present' | 'zero' | 'special' | 'swap' | 'migration' | 'marker';
-  readonly level: 'pte';
+  /** `pmd`: a huge entry maps it, together with its 511 neighbours. */
+  readonly level: 'pte' | 'pmd';
   /** Number in order of first appearance, `Z` for the zero page. */
   readonly frame?: number | 'Z';
   readonly order?: number;
@@ -196,7 +200,7 @@ export function canonicalPage(
   // Assigned one by one: scans ask for millions of these, and spreading objects costs ten times as much.
   const printed: Writable<CanonicalPage> = {
     addr,
-    level: 'pte',
+    level: isHugePte(entry) ? 'pmd' : 'pte',
     writable: pteWrite(entry),
     uffd_wp: (entry & PTE_UFFD_WP) !== 0,
     kind: 'present',
@@ -236,15 +240,20 @@ export function canonicalPage(
   if (page === undefined) return printed;
   const backing = backingOf(state, page);
   printed.frame = frameOf(pfn);
-  printed.order = 0;
-  printed.sub = 0;
+  const { order } = page;
+  const folio = order === 0 ? page : folioAt(state, pfn);
+  const mapcount = order === 0 ? page.mapcount : pageMapcount(state, pfn);
+  printed.order = order;
+  printed.sub = order === 0 ? 0 : pfn % 2 ** order;
   printed.backing = backing;
-  if ((page.flags & PG_ANON) !== 0) printed.anon_exclusive = (page.flags & PG_ANON_EXCLUSIVE) !== 0;
-  printed.single_map = page.mapcount === 1;
+  // Below a huge entry the flag of its first page speaks for all.
+  const marked = isHugePte(entry) ? folio : page;
+  if ((page.flags & PG_ANON) !== 0) printed.anon_exclusive = (marked.flags & PG_ANON_EXCLUSIVE) !== 0;
+  printed.single_map = mapcount === 1;
   if ((entry & PTE_PRESENT) === 0) printed.protnone = true;
-  printed.dirty = (entry & PTE_DIRTY) !== 0 || (page.flags & PG_DIRTY) !== 0;
-  printed.mapcount = page.mapcount;
-  printed.refcount = page.ref;
+  printed.dirty = (entry & PTE_DIRTY) !== 0 || (folio.flags & PG_DIRTY) !== 0;
+  printed.mapcount = mapcount;
+  printed.refcount = folio.ref;
   printed.content = contentText(page.content);
   if ((page.flags & PG_SWAPCACHE) !== 0) printed.swapcache = true;
   return printed;

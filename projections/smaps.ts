@@ -1,5 +1,14 @@
 // What /proc/PID/smaps and /proc/meminfo would print, as far as the model can know it. From facts, in kB as the kernel prints them.
-import { PTE_DIRTY, isMigrationPte, isSwapPte, ptePfn, ptePresent, pteSpecial, swpOffset } from '../reducers/pte.js';
+import {
+  PTE_DIRTY,
+  isHugePte,
+  isMigrationPte,
+  isSwapPte,
+  ptePfn,
+  ptePresent,
+  pteSpecial,
+  swpOffset,
+} from '../reducers/pte.js';
 import { InodeKind } from '../reducers/state.js';
 import { VM_LOCKED } from '../reducers/vma.js';
 import type { Facts } from './facts/facts.js';
@@ -20,6 +29,7 @@ export interface Smaps {
   readonly Anonymous: number;
   readonly KSM: number;
   readonly LazyFree: number;
+  readonly AnonHugePages: number;
   readonly Swap: number;
   readonly SwapPss: number;
   readonly Locked: number;
@@ -32,7 +42,16 @@ const PSS_SCALE = 4096;
 /** `smaps_account()` over the entries of one VMA. */
 export function smapsOf(facts: Facts, space: MmEntries, vma: VmaFacts): Smaps {
   const { frames } = facts;
-  const pages = { sharedClean: 0, sharedDirty: 0, privateClean: 0, privateDirty: 0, anonymous: 0, ksm: 0, lazyFree: 0 };
+  const pages = {
+    sharedClean: 0,
+    sharedDirty: 0,
+    privateClean: 0,
+    privateDirty: 0,
+    anonymous: 0,
+    ksm: 0,
+    lazyFree: 0,
+    huge: 0,
+  };
   let pss = 0;
   let swap = 0;
   let swapPss = 0;
@@ -44,7 +63,7 @@ export function smapsOf(facts: Facts, space: MmEntries, vma: VmaFacts): Smaps {
     const migrating = isMigrationPte(entry);
     if (!migrating && (!ptePresent(entry) || pteSpecial(entry))) return;
     const pfn = ptePfn(entry);
-    const flags = frames.flags[pfn] as number;
+    const flags = frames.flags[frames.head(pfn)] as number;
     // Who else maps a page that is being moved cannot be told: smaps takes it for shared, not sure how often, and its entry for clean.
     const mappers = migrating ? 1 : (frames.mappers[pfn] as number);
     const dirty = (!migrating && (entry & PTE_DIRTY) !== 0) || (flags & FRAME_DIRTY) !== 0;
@@ -54,9 +73,10 @@ export function smapsOf(facts: Facts, space: MmEntries, vma: VmaFacts): Smaps {
     if (frames.kind[pfn] !== FrameKind.anon) return;
     pages.anonymous++;
     if ((flags & FRAME_KSM) !== 0) pages.ksm++;
+    if (isHugePte(entry)) pages.huge++;
     if ((flags & FRAME_SWAPBACKED) === 0 && !dirty) pages.lazyFree++;
   });
-  const { sharedClean, sharedDirty, privateClean, privateDirty, anonymous, ksm, lazyFree } = pages;
+  const { sharedClean, sharedDirty, privateClean, privateDirty, anonymous, ksm, lazyFree, huge } = pages;
   const pssKb = Math.floor(pss / PSS_SCALE / 1024);
   return {
     start: vma.start,
@@ -70,6 +90,7 @@ export function smapsOf(facts: Facts, space: MmEntries, vma: VmaFacts): Smaps {
     Anonymous: anonymous * PAGE_KB,
     KSM: ksm * PAGE_KB,
     LazyFree: lazyFree * PAGE_KB,
+    AnonHugePages: huge * PAGE_KB,
     Swap: swap * PAGE_KB,
     SwapPss: Math.floor(swapPss / PSS_SCALE / 1024),
     Locked: (vma.flags & VM_LOCKED) !== 0 ? pssKb : 0,

@@ -4,9 +4,10 @@ import type { EventShape, EventType, FieldKind, KernelEvent } from '../events/in
 import { SHAPES } from '../events/index.js';
 import { compile, property } from '../src/lib/compile.js';
 import { Hash64 } from '../src/lib/hash.js';
-import { missingTableBytes, pteTable } from './pte.js';
-import type { KernelView } from './state.js';
-import { SECTION, cachedPfn, initialState } from './state.js';
+import { leafAt, leafPart, missingTableBytes, pteTable } from './pte.js';
+import { COUNTED } from './huge.js';
+import type { KernelView, MmView } from './state.js';
+import { HPAGE_PMD_NR, SECTION, cachedPfn, initialState } from './state.js';
 import type { TableBits, Touched } from './touched.js';
 import { vmaLookup } from './vma.js';
 
@@ -164,6 +165,7 @@ export class SubjectHash {
     hash.pair(page.mapcount, page.lruCpu);
     hash.number(page.mapping);
     hash.number(page.index);
+    if (page.order !== 0) this.#ofLarge(pfn, page.order);
     const { content } = page;
     if (content === null) return;
     hash.pair(content.fill, content.inode);
@@ -185,8 +187,49 @@ export class SubjectHash {
     }
     const index = vpn - tableNumber * 512;
     if (this.#touchedEntries !== null) this.#touchedEntries[index >> 5]! |= 1 << (index & 31);
-    if (this.#table === null) hash.pair(missingTableBytes(mm, vpn), 0x1b873593);
+    if (this.#table === null) this.#noTable(mm, vpn, index);
     else hash.number(this.#table[index] as number);
+  }
+
+  #noTable(mm: MmView, vpn: number, index: number): void {
+    const leaf = leafAt(mm, vpn);
+    if (leaf === 0) this.hash.pair(missingTableBytes(mm, vpn), 0x1b873593);
+    else this.hash.number(leafPart(leaf, index));
+  }
+
+  /** All entries of the 2 MiB around `vpn`. */
+  block(mmId: number, vpn: number): void {
+    const mm = this.#state.mms[mmId];
+    if (!mm) return this.hash.pair(ABSENT, 7);
+    this.#touched?.bits(mmId, Math.floor(vpn / HPAGE_PMD_NR)).fill(-1);
+    const table = pteTable(mm, vpn);
+    if (table !== null) for (const entry of table) this.hash.number(entry);
+    else this.#noTable(mm, vpn, 0);
+  }
+
+  /** Frame `pfn` is one of a large folio's: what happens to one may change all. */
+  #ofLarge(pfn: number, order: number): void {
+    const pages = 2 ** order;
+    const head = pfn - (pfn % pages);
+    this.hash.pair(order, head);
+    if (this.#touched !== null) this.#touchedFrames.fill(1, head, head + pages);
+  }
+
+  /** The 512 pages from `pfn` on, and what they count as a folio. */
+  hugePage(pfn: number): void {
+    if (pfn < 0) return;
+    this.#object(this.#state.largeFolios[pfn], 14);
+    for (let i = 0; i < HPAGE_PMD_NR; i++) this.frame(pfn + i);
+  }
+
+  /** What the large folios count that begin each stretch of COUNTED numbers. */
+  counted(folios: readonly number[]): void {
+    for (let i = 0; i + COUNTED <= folios.length; i += COUNTED) this.#object(this.#state.largeFolios[folios[i]!], 14);
+  }
+
+  /** What stands in a file of settings. */
+  setting(name: string): void {
+    this.hash.text(this.#state.settings[name] ?? '');
   }
 
   /** The VMA that contains `addr`. */
@@ -416,6 +459,37 @@ const EXTRA_STEPS: Partial<Record<EventType, readonly Step[]>> = {
     { method: 'slot', args: ['slot'] },
     { method: 'cachedAt', args: ['pfn'] },
   ],
+  LargeFolioAllocated: [{ method: 'hugePage', args: ['pfn'] }],
+  LargeFoliosCounted: [{ method: 'counted', args: ['folios'] }],
+  HugePageMapped: [
+    { method: 'hugePage', args: ['pfn'] },
+    { method: 'block', args: ['mm', 'vpn'] },
+  ],
+  HugeZeroMapped: [{ method: 'block', args: ['mm', 'vpn'] }],
+  PmdSplit: [
+    { method: 'hugePage', args: ['pfn'] },
+    { method: 'block', args: ['mm', 'vpn'] },
+  ],
+  PmdZapped: [
+    { method: 'hugePage', args: ['pfn'] },
+    { method: 'block', args: ['mm', 'vpn'] },
+  ],
+  PmdCopied: [
+    { method: 'hugePage', args: ['pfn'] },
+    { method: 'block', args: ['mm', 'vpn'] },
+    { method: 'block', args: ['child', 'vpn'] },
+  ],
+  PmdMoved: [
+    { method: 'block', args: ['mm', 'vpn'] },
+    { method: 'block', args: ['mm', 'newVpn'] },
+  ],
+  PmdProtected: [{ method: 'block', args: ['mm', 'vpn'] }],
+  PmdFlagsSet: [{ method: 'block', args: ['mm', 'vpn'] }],
+  PmdReused: [
+    { method: 'hugePage', args: ['pfn'] },
+    { method: 'block', args: ['mm', 'vpn'] },
+  ],
+  SettingWritten: [{ method: 'setting', args: ['name'] }],
   SwapEntryCopied: [{ method: 'slot', args: ['slot'] }],
   SwapEntryFreed: [{ method: 'slot', args: ['slot'] }],
   FolioMigrated: [

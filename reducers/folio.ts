@@ -14,15 +14,17 @@ import {
   PG_UNEVICTABLE,
   SECTION,
   cachedPfn,
+  folioOf,
   newCpu,
   pageOf,
   setCacheSlot,
 } from './state.js';
 
-/** Puts a frame back on the free list. */
+/** Puts a frame back on the free list; the first page of a large folio with all of it. */
 export function freePage(state: KernelState, pfn: number): void {
   const page = pageOf(state, pfn);
   if (!page) return;
+  if (page.order !== 0) return freeLargeFolio(state, pfn, page.order);
   page.flags = PG_FREE;
   page.ref = 0;
   page.mapcount = 0;
@@ -31,6 +33,63 @@ export function freePage(state: KernelState, pfn: number): void {
   page.content = null;
   page.index = state.freeHead;
   state.freeHead = pfn;
+}
+
+/** All pages of the folio that `pfn` belongs to go to the free blocks of its order, which they keep. */
+function freeLargeFolio(state: KernelState, pfn: number, order: number): void {
+  const pages = 2 ** order;
+  const head = pfn - (pfn % pages);
+  delete state.largeFolios[head];
+  for (let i = 0; i < pages; i++) {
+    const page = pageOf(state, head + i);
+    if (!page) continue;
+    clearPage(page);
+    page.flags = PG_FREE;
+    page.order = order;
+  }
+  while (state.freeLarge.length <= order) state.freeLarge.push(-1);
+  const first = pageOf(state, head);
+  if (first) first.index = state.freeLarge[order]!;
+  state.freeLarge[order] = head;
+}
+
+/** As a page comes from the allocator, without its reference. */
+function clearPage(page: Page): void {
+  page.flags = 0;
+  page.ref = 0;
+  page.mapcount = 0;
+  page.mapping = 0;
+  page.index = 0;
+  page.lruCpu = -1;
+  page.content = null;
+  page.order = 0;
+}
+
+/** The frames of a large folio leave the free blocks, or are new; frames that alignment skips can be had one by one. */
+export function takeLargeFolio(state: KernelState, head: number, order: number): void {
+  const pages = 2 ** order;
+  const known = state.maxPfn;
+  if (state.freeLarge[order] === head) state.freeLarge[order] = pageOf(state, head)?.index ?? -1;
+  takePage(state, head + pages - 1);
+  for (let pfn = Math.min(head, state.maxPfn) - 1; pfn >= known; pfn--) freePage(state, pfn);
+  for (let i = 0; i < pages; i++) {
+    const page = pageOf(state, head + i)!;
+    clearPage(page);
+    page.order = order;
+  }
+  pageOf(state, head)!.ref = 1;
+  state.largeFolios[head] = {
+    order,
+    entireMapcount: 0,
+    largeMapcount: 0,
+    mm0: 0,
+    count0: 0,
+    mm1: 0,
+    count1: 0,
+    mappedShared: 0,
+    pincount: 0,
+    partiallyMapped: 0,
+  };
 }
 
 function takePage(state: KernelState, pfn: number): Page {
@@ -45,6 +104,7 @@ function takePage(state: KernelState, pfn: number): Page {
       index: 0,
       lruCpu: -1,
       content: null,
+      order: 0,
     });
     state.maxPfn++;
   }
@@ -63,7 +123,7 @@ export function enterLruBatch(state: KernelState, page: Page, pfn: number, cpu: 
 
 function drainReferences(state: KernelState, batch: readonly number[], ref: number, freed: readonly number[]): void {
   for (const pfn of batch) {
-    const page = pageOf(state, pfn);
+    const page = folioOf(state, pfn);
     if (page) page.ref += ref;
   }
   for (let i = 0; i + 1 < freed.length; i += 2) for (let j = 0; j < freed[i + 1]!; j++) freePage(state, freed[i]! + j);
@@ -86,7 +146,7 @@ export const folioReducers: Reducers<FolioEvent['type']> = {
   },
   FolioReleased(state, { pfn, ref, freed }) {
     if (freed === 1) return freePage(state, pfn);
-    const page = pageOf(state, pfn);
+    const page = folioOf(state, pfn);
     if (page) page.ref += ref;
   },
   PageWritten(state, { pfn, offset, length, byte }) {

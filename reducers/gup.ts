@@ -2,7 +2,7 @@
 import type { GupEvent } from '../events/index.js';
 import { freePage } from './folio.js';
 import type { Reducers } from './index.js';
-import { pageOf } from './state.js';
+import { folioOf } from './state.js';
 
 export const gupReducers: Reducers<GupEvent['type']> = {
   HolderCreated(state, { holder, kind, owner, flags }) {
@@ -17,7 +17,7 @@ export const gupReducers: Reducers<GupEvent['type']> = {
     const pages = state.holders[holder]?.pages;
     if (!pages) return;
     pages.push(pfn, mm, vpn, offset, length, bias);
-    const page = pfn < 0 ? undefined : pageOf(state, pfn);
+    const page = pfn < 0 ? undefined : folioOf(state, pfn);
     if (page) page.ref += ref;
   },
   HeldBytesChanged(state, { holder, at, offset, length }) {
@@ -32,7 +32,7 @@ export const gupReducers: Reducers<GupEvent['type']> = {
     pages.splice(at * HELD, HELD);
     if (pfn < 0) return;
     if (freed === 1) return freePage(state, pfn);
-    const page = pageOf(state, pfn);
+    const page = folioOf(state, pfn);
     if (page) page.ref += ref;
   },
   MmHasPinnedSet(state, { mm }) {

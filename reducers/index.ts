@@ -6,6 +6,7 @@ import { folioReducers } from './folio.js';
 import { gupReducers } from './gup.js';
 import { migrateReducers } from './migrate.js';
 import { ksmReducers } from './ksm.js';
+import { hugeReducers } from './huge.js';
 import { pageTableReducers } from './page-table.js';
 import type { KernelState, KernelView } from './state.js';
 import { swapReducers } from './swap.js';
@@ -23,6 +24,7 @@ const reducers: Reducers<EventType> = {
   ...swapReducers,
   ...migrateReducers,
   ...ksmReducers,
+  ...hugeReducers,
 };
 const dispatch = reducers as unknown as Readonly<Record<EventType, (state: KernelState, event: KernelEvent) => void>>;
 

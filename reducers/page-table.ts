@@ -13,6 +13,7 @@ import {
   PG_DIRTY,
   PG_LRU,
   PG_SWAPBACKED,
+  folioOf,
   newCpu,
   pageOf,
 } from './state.js';
@@ -134,7 +135,8 @@ export const pageTableReducers: Reducers<PageTableEvent['type']> = {
           setPte(from, vpn + j, mkPte(frame, parentFlags));
           const page = counted ? pageOf(state, frame) : undefined;
           if (!page) continue;
-          page.ref += ref;
+          if (page.order === 0) page.ref += ref;
+          else folioOf(state, frame)!.ref += ref;
           page.mapcount += mapcount;
           if (isAnon && exclusive === 0) page.flags &= ~PG_ANON_EXCLUSIVE;
         }
@@ -176,7 +178,7 @@ export const pageTableReducers: Reducers<PageTableEvent['type']> = {
     if (target) target.gather = [];
     for (let i = 0; i + 1 < runs.length; i += 2) {
       for (let j = 0; j < runs[i + 1]!; j++) {
-        const page = pageOf(state, runs[i]! + j);
+        const page = folioOf(state, runs[i]! + j);
         if (page) page.ref += ref;
       }
     }

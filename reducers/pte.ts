@@ -9,6 +9,8 @@ export const PTE_PRESENT = 1;
 export const PTE_WRITE = 2;
 /** Dirty in hardware or saved-dirty (x86 bits 6 and 58). */
 export const PTE_DIRTY = 4;
+/** `pmd_leaf()`: not an entry of its own, but the part that a huge entry one level higher has in it. */
+export const PTE_HUGE = 8;
 export const PTE_UFFD_WP = 16;
 /** No struct page is counted behind it: zero page, raw pfn, or (neither present nor PTE_PROTNONE) a marker. */
 export const PTE_SPECIAL = 32;
@@ -66,6 +68,8 @@ export const isPteMarker = (entry: number): boolean => (entry & MARKER_MASK) ===
 /** `is_guard_pte_marker()`: whoever touches the page gets a signal. */
 export const isGuardPteMarker = (entry: number): boolean =>
   isPteMarker(entry) && (ptePfn(entry) & PTE_MARKER_GUARD) !== 0;
+/** Is the page mapped by a huge entry? */
+export const isHugePte = (entry: number): boolean => (entry & PTE_HUGE) !== 0;
 /** `pte_swp_exclusive()`, of entries that are not present. */
 export const pteSwpExclusive = (entry: number): boolean => (entry & PTE_SWP_EXCLUSIVE) !== 0;
 /** The flag that says soft-dirty in `entry`, which is not empty. */
@@ -90,12 +94,13 @@ export const withFlags = (entry: number, set: number, clear: number): number =>
 
 /** Level-1 table: 512 entries. */
 export type PteTable = number[];
-export type PmdTable = (PteTable | null)[];
+/** Level 2: below each entry a table, nothing, or 2 MiB mapped at once by a huge entry (`pmd_leaf()`), which leads to the first of its pages. */
+export type PmdTable = (PteTable | number | null)[];
 export type PudTable = (PmdTable | null)[];
 export type PgdTable = (PudTable | null)[];
 
-/** The table holding `vpn`'s entry, or null. */
-export function pteTable(mm: MmView, vpn: number): readonly number[] | null {
+/** What stands in the level-2 table for `vpn`: a table, a huge entry, or null. */
+function pmdAt(mm: MmView, vpn: number): readonly number[] | number | null {
   const high = Math.floor(vpn / HALF);
   const low = vpn - high * HALF;
   const pud = mm.pgd[high >> 9];
@@ -105,10 +110,28 @@ export function pteTable(mm: MmView, vpn: number): readonly number[] | null {
   return pmd[low >> 9] ?? null;
 }
 
+/** The table holding `vpn`'s entry; null where there is none, or a huge entry in its place (`leafAt()`). */
+export function pteTable(mm: MmView, vpn: number): readonly number[] | null {
+  const found = pmdAt(mm, vpn);
+  return typeof found === 'number' ? null : found;
+}
+
+/** The huge entry that maps the 2 MiB around `vpn`; 0 where there is none. */
+export function leafAt(mm: MmView, vpn: number): number {
+  const found = pmdAt(mm, vpn);
+  return typeof found === 'number' ? found : 0;
+}
+
+/** `pmd_none()`: neither a table nor a huge entry around `vpn`. */
+export const pmdNone = (mm: MmView, vpn: number): boolean => pmdAt(mm, vpn) === null;
+
 /** Index of `vpn`'s entry in its table. */
 export const pteIndex = (vpn: number): number => vpn - Math.floor(vpn / PTRS_PER_PTE) * PTRS_PER_PTE;
 
-/** The entry at `vpn`, 0 where nothing is. */
+/** What the huge entry `leaf` makes of page `index` of its 512: an entry to that very page. The zero page has no parts. */
+export const leafPart = (leaf: number, index: number): number => (pteSpecial(leaf) ? leaf : leaf + index * FLAGS);
+
+/** The entry at `vpn`, 0 where nothing is. Below a huge entry, the part of it (PTE_HUGE). */
 export function pteAt(mm: MmView, vpn: number): number {
   const high = Math.floor(vpn / HALF);
   const low = vpn - high * HALF;
@@ -117,7 +140,8 @@ export function pteAt(mm: MmView, vpn: number): number {
   const pmd = pud[high & 511];
   if (!pmd) return 0;
   const table = pmd[low >> 9];
-  return table ? (table[low & 511] as number) : 0;
+  if (!table) return 0;
+  return typeof table === 'number' ? leafPart(table, low & 511) : (table[low & 511] as number);
 }
 
 /** Bytes of tables that a walk to `vpn` would have to add (the top level belongs to the mm). */
@@ -140,14 +164,29 @@ export function addMissingTables(mm: Mm, vpn: number, count: number): void {
   const pud = (mm.pgd[g] ??= emptyTable<PmdTable | null>(null));
   const u = Math.floor(vpn / PUD_PAGES) % 512;
   if (!pud[u] && left-- <= 0) return;
-  const pmd = (pud[u] ??= emptyTable<PteTable | null>(null));
+  const pmd = (pud[u] ??= emptyTable<PteTable | number | null>(null));
   const m = Math.floor(vpn / PMD_PAGES) % 512;
   if (!pmd[m] && left-- <= 0) return;
   pmd[m] ??= emptyTable(0);
 }
 
-/** Adds the tables that a walk to `vpn` needs. For reducers. */
+/** Puts a huge entry, a table, or nothing (null) below the level-2 table's entry for `vpn`, whatever is there. For reducers. */
+export function setPmd(mm: Mm, vpn: number, value: PteTable | number | null): void {
+  const present = value !== null && value !== 0;
+  if (present) addMissingTables(mm, vpn, LEVELS - 1);
+  const pmd = mm.pgd[Math.floor(vpn / PGD_PAGES)]?.[Math.floor(vpn / PUD_PAGES) % 512];
+  if (pmd) pmd[Math.floor(vpn / PMD_PAGES) % 512] = present ? value : null;
+}
+
+/** Adds the tables that a walk to `vpn` needs; a huge entry, which no kernel has where an event names one page, falls apart. For reducers. */
 export function addTables(mm: Mm, vpn: number): PteTable {
+  const leaf = leafAt(mm, vpn);
+  if (leaf !== 0)
+    setPmd(
+      mm,
+      vpn,
+      emptyTable(0).map((_, i) => leafPart(leaf, i)),
+    );
   addMissingTables(mm, vpn, LEVELS);
   return pteTable(mm, vpn) as PteTable;
 }
@@ -157,14 +196,15 @@ export function setPte(mm: Mm, vpn: number, entry: number): void {
   const high = Math.floor(vpn / HALF);
   const low = vpn - high * HALF;
   const pmd = mm.pgd[high >> 9]?.[high & 511];
-  const table = pmd?.[low >> 9] ?? addTables(mm, vpn);
-  table[low & 511] = entry;
+  const table = pmd?.[low >> 9];
+  if (table && typeof table !== 'number') table[low & 511] = entry;
+  else addTables(mm, vpn)[low & 511] = entry;
 }
 
 /** Where the table of `vpn` ends: first vpn of the next one. */
 export const tableEnd = (vpn: number): number => (Math.floor(vpn / PTRS_PER_PTE) + 1) * PTRS_PER_PTE;
 
-/** First vpn at or after `from` and before `to` whose table exists; -1 if there is none. Skips empty upper levels at once. */
+/** First vpn at or after `from` and before `to` that a table or a huge entry covers; -1 if there is none. Skips empty upper levels at once. */
 export function nextTable(mm: MmView, from: number, to: number): number {
   let vpn = from;
   while (vpn < to) {
@@ -184,14 +224,15 @@ export function nextTable(mm: MmView, from: number, to: number): number {
   return -1;
 }
 
-/** Calls `visit` for every non-empty entry in [from, to), in ascending order. */
+/** Calls `visit` for every non-empty entry in [from, to), in ascending order; for each page of a huge entry with its part of it. */
 export function forEachPte(mm: MmView, from: number, to: number, visit: (vpn: number, entry: number) => void): void {
   let vpn = nextTable(mm, from, to);
   while (vpn >= 0) {
-    const table = pteTable(mm, vpn) as readonly number[];
+    const table = pteTable(mm, vpn);
+    const leaf = table === null ? leafAt(mm, vpn) : 0;
     const end = Math.min(tableEnd(vpn), to);
     for (let i = pteIndex(vpn); vpn < end; vpn++, i++) {
-      const entry = table[i] as number;
+      const entry = table === null ? leafPart(leaf, i) : (table[i] as number);
       if (entry !== 0) visit(vpn, entry);
     }
     vpn = nextTable(mm, end, to);

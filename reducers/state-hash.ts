@@ -69,7 +69,8 @@ export class StateHasher {
           if (!table) continue;
           tables++;
           hash.number(m);
-          hash.take(this.#part(table, tableHash));
+          if (typeof table === 'number') hash.number(table);
+          else hash.take(this.#part(table, tableHash));
         }
       }
     }
@@ -124,6 +125,14 @@ function restInto(hash: Hash64, state: KernelView): void {
       hash.pair(pfn, state.swapCache[pfn] as number);
   }
   ksmInto(hash, state.ksm);
+  // Keyframes of before there were large folios have hashes without them.
+  for (const head of ascending(Object.keys(state.largeFolios).map(Number)))
+    numbersOf(hash, [head, ...Object.values(state.largeFolios[head]!)], 20);
+  if (state.freeLarge.length > 0) numbersOf(hash, state.freeLarge, 21);
+  for (const name of Object.keys(state.settings).sort()) {
+    hash.text(name);
+    hash.text(state.settings[name] as string);
+  }
   for (const inode of state.inodes) {
     if (inode === null) continue;
     hash.text(inode.name);
@@ -187,6 +196,7 @@ function pageInto(hash: Hash64, page: PageView): void {
   hash.pair(page.mapcount, page.lruCpu);
   hash.number(page.mapping);
   hash.number(page.index);
+  if (page.order !== 0) hash.pair(page.order, 22);
   const { content } = page;
   if (content !== null) contentInto(hash, content);
 }

@@ -59,11 +59,16 @@ export interface Content {
   readonly runs: readonly number[];
 }
 
-/** One page frame. */
+/** Pages of what one huge entry maps, and the order of a folio so large. */
+export const HPAGE_PMD_NR = 512;
+export const HPAGE_PMD_ORDER = 9;
+
+/** One page frame. Of a large folio each page has flags, mapcount, mapping, index and bytes; the rest, and PG_LRU and what follows, is its head's. */
 export interface Page {
   flags: number;
+  /** 0 for a large folio's pages but the first. */
   ref: number;
-  /** Page-table entries that map it; counted from 0. */
+  /** Page-table entries that map it, huge ones not counted; from 0. */
   mapcount: number;
   /** anon_vma of an anonymous page, inode of a page-cache page, 0 for neither; of a KSM page as `ksmMapping()` says. */
   mapping: number;
@@ -72,6 +77,28 @@ export interface Page {
   /** CPU in whose LRU batch of new pages it waits (one reference), -1 for none. */
   lruCpu: number;
   content: Content | null;
+  /** It is one of 2^order pages of a folio, the first of which has a frame number divisible by as much. */
+  order: number;
+}
+
+/** What is known of a large folio as a whole: the fields that stand in its second and third struct page. */
+export interface LargeFolio {
+  order: number;
+  /** `_entire_mapcount`, from 0: huge entries that map it. */
+  entireMapcount: number;
+  /** `_large_mapcount`, from 0: mappings of its pages, and huge entries. */
+  largeMapcount: number;
+  /** `_mm_id[0]`, `_mm_id_mapcount[0]`, and of slot 1: two address spaces that map it, and how often; address space 0 is none. */
+  mm0: number;
+  count0: number;
+  mm1: number;
+  count1: number;
+  /** FOLIO_MM_IDS_SHARED: others than one address space may map it. */
+  mappedShared: number;
+  /** `_pincount`: FOLL_PINs, each of which is one reference. */
+  pincount: number;
+  /** PG_partially_mapped: on the queue of those to be split when memory runs short. */
+  partiallyMapped: number;
 }
 
 /** A mapping: [start, end) in bytes, page aligned. */
@@ -263,6 +290,10 @@ export interface KernelState {
   inodeByName: Record<string, number>;
   /** Frames in sections of 256. */
   memMap: Page[][];
+  /** Large folios by the frame number of their first page. */
+  largeFolios: Record<number, LargeFolio>;
+  /** By order: first page of the first of the free blocks that were large folios, each with the next one as its index; -1 for none. */
+  freeLarge: number[];
   /** Frames ever used. */
   maxPfn: number;
   /** Head of the free list, -1 if empty. */
@@ -287,6 +318,8 @@ export interface KernelState {
   /** Slots by the frames that are in the swap cache. */
   swapCache: Record<number, number>;
   ksm: Ksm;
+  /** Files below /sys/kernel/mm that were written, and what stands there; the others say what they do at boot. */
+  settings: Record<string, string>;
 }
 
 type DeepReadonly<T> = T extends (infer U)[]
@@ -304,6 +337,7 @@ export type InodeView = DeepReadonly<Inode>;
 export type HolderView = DeepReadonly<Holder>;
 export type KsmItemView = DeepReadonly<KsmItem>;
 export type KsmView = DeepReadonly<Ksm>;
+export type LargeFolioView = DeepReadonly<LargeFolio>;
 
 /** Frames in one section of the memory map. */
 export const SECTION = 256;
@@ -319,6 +353,8 @@ export function initialState(): KernelState {
     inodes: [null],
     inodeByName: {},
     memMap: [],
+    largeFolios: {},
+    freeLarge: [],
     maxPfn: 0,
     freeHead: -1,
     cpus: [],
@@ -332,6 +368,7 @@ export function initialState(): KernelState {
     swapFree: -1,
     swapCache: {},
     ksm: noKsm(),
+    settings: {},
   };
 }
 
@@ -377,6 +414,44 @@ export function pageOf(state: KernelState, pfn: number): Page | undefined {
 
 /** The frame that `folio_alloc()` gives next. */
 export const nextFreePfn = (state: KernelView): number => (state.freeHead >= 0 ? state.freeHead : state.maxPfn);
+
+/** `page_folio()`: the first page of the folio that frame `pfn` belongs to. */
+export function folioHead(state: KernelView, pfn: number): number {
+  const { order } = pageAt(state, pfn);
+  return order === 0 ? pfn : pfn - (pfn % 2 ** order);
+}
+
+/** The first page of the folio that frame `pfn` belongs to: what reference counts and flags of the whole stand in. */
+export function folioAt(state: KernelView, pfn: number): PageView {
+  const page = pageAt(state, pfn);
+  return page.order === 0 ? page : pageAt(state, pfn - (pfn % 2 ** page.order));
+}
+
+/** The same for reducers. */
+export function folioOf(state: KernelState, pfn: number): Page | undefined {
+  const page = pageOf(state, pfn);
+  if (page === undefined || page.order === 0) return page;
+  return pageOf(state, pfn - (pfn % 2 ** page.order));
+}
+
+/** The large folio whose first page is `head`; null for a page of its own. */
+export const largeFolioAt = (state: KernelView, head: number): LargeFolioView | null => state.largeFolios[head] ?? null;
+
+/** `folio_precise_page_mapcount()`: entries of any size that map frame `pfn`. */
+export function pageMapcount(state: KernelView, pfn: number): number {
+  const page = pageAt(state, pfn);
+  return page.order === 0
+    ? page.mapcount
+    : page.mapcount + (state.largeFolios[folioHead(state, pfn)]?.entireMapcount ?? 0);
+}
+
+/** The first page that `folio_alloc()` gives next of a folio of `order`, 1 to 9. */
+export function nextFreeLarge(state: KernelView, order: number): number {
+  const free = state.freeLarge[order] ?? -1;
+  if (free >= 0) return free;
+  const pages = 2 ** order;
+  return Math.ceil(state.maxPfn / pages) * pages;
+}
 
 /** Address space `id`, which must exist. */
 export const mmAt = (state: KernelView, id: number): MmView => state.mms[id] as MmView;

@@ -1,6 +1,7 @@
 // The primary facts of memory management: entries, VMAs, what each frame is and who holds it. No counter of the state is read and no
 // difference of a counter in an event is believed: that is what lets projections and invariants contradict them.
 import { mkPte } from '../../reducers/pte.js';
+import { HPAGE_PMD_ORDER } from '../../reducers/state.js';
 import { FRAME_EXCLUSIVE, FRAME_SWAPBACKED, FrameKind, FrameTable } from './frames.js';
 import { KsmFacts } from './ksm.js';
 import type { MmEntries } from './mappings.js';
@@ -61,8 +62,29 @@ export class Facts {
     this.mappings.setAnonVma(pfn, anonVma);
   }
 
+  /** Frames from `pfn` on became one folio. */
+  joins(pfn: number, order: number): void {
+    const sound = Number.isInteger(order) && order >= 1 && order <= HPAGE_PMD_ORDER && pfn >= 0;
+    if (!sound || pfn % 2 ** order !== 0 || !this.frames.has(pfn + 2 ** order - 1)) return;
+    for (let page = pfn; page < pfn + 2 ** order; page++) {
+      this.#freeOne(page);
+      this.frames.order[page] = order;
+    }
+  }
+
+  /** A frame is free; the first of a large folio with all of it. */
   free(pfn: number): void {
     if (!this.frames.has(pfn)) return;
+    const order = this.frames.order[pfn] as number;
+    if (order === 0) return this.#freeOne(pfn);
+    const head = this.frames.head(pfn);
+    for (let page = head; page < head + 2 ** order; page++) {
+      this.#freeOne(page);
+      this.frames.order[page] = 0;
+    }
+  }
+
+  #freeOne(pfn: number): void {
     this.mappings.setKind(pfn, FrameKind.file);
     this.mappings.setAnonVma(pfn, 0);
     this.frames.flags[pfn] = 0;

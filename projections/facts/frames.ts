@@ -42,6 +42,10 @@ export class FrameTable {
   gathered = new Int32Array(FIRST_SIZE);
   /** References of pins, pipes and registered buffers, each with its bias. */
   held = new Int32Array(FIRST_SIZE);
+  /** Huge entries among `mappers`. */
+  leaves = new Int32Array(FIRST_SIZE);
+  /** It is one of 2^order pages of a folio. */
+  order = new Uint8Array(FIRST_SIZE);
   /** First of its mappings, as a node of Mappings plus one. */
   firstNode = new Int32Array(FIRST_SIZE);
 
@@ -54,8 +58,35 @@ export class FrameTable {
     return true;
   }
 
-  /** All holders together: what the reference count should be, but for references that kernel code holds for a moment. */
+  /** First page of the folio that `pfn` belongs to. */
+  head(pfn: number): number {
+    const order = this.order[pfn] ?? 0;
+    return order === 0 ? pfn : pfn - (pfn % 2 ** order);
+  }
+
+  /**
+   * All holders together: what the reference count should be, but for references that kernel code holds for a moment. The count of a large
+   * folio is that of its first page; a huge entry has one reference.
+   */
   holders(pfn: number): number {
+    const order = this.order[pfn] as number;
+    if (order === 0) return this.#ownHolders(pfn);
+    if (pfn !== this.head(pfn)) return 0;
+    let sum = this.leaves[pfn] as number;
+    for (let page = pfn; page < Math.min(pfn + 2 ** order, this.size); page++)
+      sum += this.#ownHolders(page) - (this.leaves[page] as number);
+    return sum;
+  }
+
+  /** `_large_mapcount` of the folio that begins at `pfn`. */
+  largeMapcount(pfn: number): number {
+    let sum = this.leaves[pfn] as number;
+    for (let page = pfn; page < Math.min(pfn + 2 ** (this.order[pfn] as number), this.size); page++)
+      sum += (this.mappers[page] as number) - (this.leaves[page] as number);
+    return sum;
+  }
+
+  #ownHolders(pfn: number): number {
     return (
       (this.mappers[pfn] as number) +
       (this.cached[pfn] as number) +
@@ -75,6 +106,8 @@ export class FrameTable {
     this.batched = wider(this.batched, to);
     this.gathered = wider(this.gathered, to);
     this.held = wider(this.held, to);
+    this.leaves = wider(this.leaves, to);
+    this.order = widerBytes(this.order, to);
     this.firstNode = wider(this.firstNode, to);
   }
 }

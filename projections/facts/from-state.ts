@@ -1,5 +1,5 @@
 // Reading Facts from a state.
-import { forEachPte, pteTable } from '../../reducers/pte.js';
+import { forEachPte } from '../../reducers/pte.js';
 import type { InodeView, KernelView, MmView } from '../../reducers/state.js';
 import {
   FREE_SLOT,
@@ -61,10 +61,11 @@ function readFrame(
   facts: Facts,
   state: KernelView,
   pfn: number,
-  page: { readonly flags: number; readonly mapping: number },
+  page: { readonly flags: number; readonly mapping: number; readonly order: number },
 ): void {
   const { flags, mapping } = page;
   if ((flags & PG_FREE) !== 0 || !facts.frames.has(pfn)) return;
+  facts.frames.order[pfn] = page.order;
   if ((flags & PG_ANON) !== 0) {
     facts.becomesAnon(pfn, isKsm(page) ? 0 : mapping, (flags & PG_ANON_EXCLUSIVE) !== 0);
     facts.frames.flags[pfn]! &= ~FRAME_SWAPBACKED;
@@ -97,8 +98,7 @@ function readTables(facts: Facts, space: MmEntries, mm: MmView): void {
       const base = (g * 512 + u) * 2 ** 18;
       if (!pmd) return;
       facts.mappings.addTables(space, base, 1);
-      for (let m = 0; m < 512; m++)
-        if (pteTable(mm, base + m * 512)) facts.mappings.addTables(space, base + m * 512, 1);
+      for (let m = 0; m < 512; m++) if (pmd[m]) facts.mappings.addTables(space, base + m * 512, 1);
     });
   });
 }

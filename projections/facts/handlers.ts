@@ -1,6 +1,6 @@
 // Folding events into Facts. What reducers/ do to the state, done again from the events' entries, runs and flags alone.
 import { TABLE_BYTES } from '../../reducers/pte.js';
-import { InodeKind, PG_DIRTY, PG_SWAPBACKED } from '../../reducers/state.js';
+import { HPAGE_PMD_NR, InodeKind, PG_DIRTY, PG_SWAPBACKED } from '../../reducers/state.js';
 import type { Projection } from '../projection.js';
 import type { Facts } from './facts.js';
 import { vmaHandlers } from './vma-handlers.js';
@@ -129,6 +129,50 @@ export const factHandlers: Projection<Facts>['on'] = {
       facts.writeRun(space, runs[i]!, runs[i + 1]!, runs[i + 2]!, runs[i + 3]!, 1);
   },
 
+  LargeFolioAllocated: (facts, { pfn, order }) => facts.joins(pfn, order),
+  HugePageMapped(facts, event) {
+    const { pfn, anonVma, exclusive } = event;
+    for (let i = 0; i < HPAGE_PMD_NR; i++) facts.becomesAnon(pfn + i, anonVma, i === 0 && exclusive === 1);
+    writeBlock(facts, event);
+  },
+  HugeZeroMapped: writeBlock,
+  PmdSplit(facts, event) {
+    const { pfn, exclusive, dirty } = event;
+    if (pfn >= 0) {
+      for (let i = 0; exclusive === 1 && i < HPAGE_PMD_NR; i++) setFlags(facts, pfn + i, FRAME_EXCLUSIVE, 0);
+      if (dirty === 1) setFlags(facts, facts.frames.head(pfn), FRAME_DIRTY, 0);
+    }
+    writeBlock(facts, event);
+  },
+  PmdZapped(facts, { mm, vpn, pfn }) {
+    const gather = facts.gathers.get(mm);
+    if (!gather) return;
+    if (pfn >= 0 && facts.frames.has(pfn)) {
+      gather.push(pfn);
+      facts.frames.gathered[pfn]!++;
+    }
+    writeBlock(facts, { mm, vpn, entry: 0 });
+  },
+  PmdCopied(facts, event) {
+    const { mm, child, vpn, pfn, childEntry, exclusive } = event;
+    if (!facts.mappings.of(mm) || !facts.mappings.of(child)) return;
+    if (pfn >= 0 && exclusive === 0) setFlags(facts, facts.frames.head(pfn), 0, FRAME_EXCLUSIVE);
+    writeBlock(facts, { mm: child, vpn, entry: childEntry });
+    writeBlock(facts, event);
+  },
+  PmdProtected: writeBlock,
+  PmdFlagsSet: writeBlock,
+  PmdMoved(facts, { mm, vpn, newVpn, entry }) {
+    writeBlock(facts, { mm, vpn, entry: 0 });
+    writeBlock(facts, { mm, vpn: newVpn, entry });
+  },
+  PmdReused(facts, event) {
+    const { pfn, exclusive, anonVma } = event;
+    if (exclusive === 1) setFlags(facts, pfn, FRAME_EXCLUSIVE, 0);
+    if (anonVma !== 0)
+      for (let i = 0; i < HPAGE_PMD_NR; i++) if (facts.frames.has(pfn + i)) facts.mappings.setAnonVma(pfn + i, anonVma);
+    writeBlock(facts, event);
+  },
   FolioAllocated: (facts, { pfn }) => facts.free(pfn),
   FolioReleased(facts, { pfn, freed }) {
     if (freed === 1) facts.free(pfn);
@@ -299,6 +343,11 @@ function writeFlags(facts: Facts, mm: number, runs: readonly number[]): void {
 /** Every entry of runs of [vpn, n] is `entry`. */
 function writeVpnRuns(facts: Facts, mm: number, runs: readonly number[], entry: number): void {
   forEachFrame(runs, 2, 0, (vpn) => writeOne(facts, { mm, vpn, entry }));
+}
+
+function writeBlock(facts: Facts, event: { readonly mm: number; readonly vpn: number; readonly entry: number }): void {
+  const space = facts.mappings.of(event.mm);
+  if (space) facts.mappings.writeBlock(space, event.vpn, event.entry);
 }
 
 function dropHolder(facts: Facts, holder: number): void {

@@ -1,6 +1,7 @@
 // Page-table entries of all address spaces and, the other way round, who maps each frame. Kept apart from the folded state, so that it
 // can contradict it: counts come from entries, never from what events say about counts.
 import {
+  PTE_HUGE,
   PTE_SPECIAL,
   PTE_WRITE,
   PTRS_PER_PTE,
@@ -8,6 +9,7 @@ import {
   isMigrationPte,
   isKsmZeroPte,
   isSwapPte,
+  leafPart,
   ptePfn,
   ptePresent,
   pteSwpExclusive,
@@ -144,9 +146,23 @@ export class Mappings {
       if (pfn >= 0) this.#map(space, vpn, pfn);
     }
     const { frames } = this;
+    if (((old | entry) & PTE_HUGE) !== 0) {
+      if (oldPfn >= 0 && (old & PTE_HUGE) !== 0 && oldPfn < frames.size) frames.leaves[oldPfn]!--;
+      if (pfn >= 0 && (entry & PTE_HUGE) !== 0 && pfn < frames.size) frames.leaves[pfn]!++;
+    }
     if (oldPfn >= 0 && (old & PTE_WRITE) !== 0 && oldPfn < frames.size) frames.writers[oldPfn]!--;
     if (pfn >= 0 && (entry & PTE_WRITE) !== 0 && pfn < frames.size) frames.writers[pfn]!++;
     this.watcher?.entryWritten(space.mm, vpn, old, entry);
+  }
+
+  /** Writes what the huge entry `leaf` makes of the 512 entries around `vpn`; 0: they are gone, and their table. */
+  writeBlock(space: MmEntries, vpn: number, leaf: number): void {
+    const index = Math.floor(vpn / PTRS_PER_PTE);
+    if (leaf === 0) {
+      if (space.tables.has(index)) this.#dropTable(space, index);
+      return;
+    }
+    for (let i = 0; i < PTRS_PER_PTE; i++) this.write(space, index * PTRS_PER_PTE + i, leafPart(leaf, i));
   }
 
   /** How many entries lead to `slot` of the swap area, and how many of them are exclusive. */

@@ -2,7 +2,7 @@
 import { contentText } from '../../reducers/content.js';
 import { isMigrationPte, isZeroPte, ptePfn } from '../../reducers/pte.js';
 import type { Content, KernelView } from '../../reducers/state.js';
-import { cachedPfn, pageAt } from '../../reducers/state.js';
+import { HPAGE_PMD_NR, cachedPfn, pageAt } from '../../reducers/state.js';
 import { VM_SHARED } from '../../reducers/vma.js';
 import { FrameKind } from '../facts/frames.js';
 import { mappedPfn } from '../facts/mappings.js';
@@ -91,6 +91,9 @@ export const byteInvariants: readonly EventInvariant[] = [
         const space = audited.facts.mappings.of(mm);
         const old = space === undefined ? 0 : audited.facts.mappings.at(space, vpn);
         if (isMigrationPte(old)) expectBytes(audited, report, { mm, vpn }, pfn, bytesOf(audited.view, ptePfn(old)));
+      },
+      HugePageMapped({ mm, vpn, pfn }, audited, report) {
+        for (let i = 0; i < HPAGE_PMD_NR; i++) expectBytes(audited, report, { mm, vpn: vpn + i }, pfn + i, null);
       },
       PageCopied: ({ pfn }, audited, report) => replaced(audited, report, pfn),
     },

@@ -1,6 +1,7 @@
 // Checks a run against the catalogue while it goes: after each event only what the event touched, and at the end of an operation what may
 // be off inside one. It folds facts of its own, and reads the counters and flags of the run's state.
 import type { EventType, KernelEvent } from '../../events/index.js';
+import { PTRS_PER_PTE, isHugePte } from '../../reducers/pte.js';
 import type { KernelView } from '../../reducers/state.js';
 import { Facts } from '../facts/facts.js';
 import { factsOf } from '../facts/from-state.js';
@@ -100,7 +101,7 @@ export class Checker {
     const batch = this.#batchOf(event);
     foldEvent(factsProjection, this.#facts, event, number);
     this.#frames.begin(event, number);
-    if (this.#writes > 0) this.#checkWritten(event.type === 'PageReused', number);
+    if (this.#writes > 0) this.#checkWritten(event.type === 'PageReused' || event.type === 'PmdReused', number);
     forEachNamedFrame(event, this.#frames.one);
     batch?.forEach(this.#frames.one);
     const after = this.#after[event.type];
@@ -151,6 +152,9 @@ export class Checker {
     this.#entries.begin();
     for (let i = 0; i < end; i += 4) {
       const entry = written[i + 2] as number;
+      // A huge entry is looked at as one.
+      const huge = isHugePte(entry === 0 ? (written[i + 3] as number) : entry);
+      if (huge && (written[i + 1] as number) % PTRS_PER_PTE !== 0) continue;
       const pfn = mappedPfn(entry);
       const old = mappedPfn(written[i + 3] as number);
       if (entry !== 0)

@@ -43,7 +43,7 @@ export class CounterBooks {
       if (book.invariant.about === 'machine') this.#compare(book, 0, number);
       else {
         this.#compare(book, event.mm, number);
-        if (event.type === 'PtesCopied' || event.type === 'SwapEntryCopied') this.#compare(book, event.child, number);
+        if ('child' in event) this.#compare(book, event.child, number);
       }
     }
   }

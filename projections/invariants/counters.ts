@@ -34,6 +34,15 @@ const MAPPING_EVENTS: readonly EventType[] = [
   'MigrationPteRemoved',
   'KsmPageReplaced',
   'FilePageUnmapped',
+  'HugePageMapped',
+  'HugeZeroMapped',
+  'PmdSplit',
+  'PmdZapped',
+  'PmdCopied',
+  'PmdProtected',
+  'PmdFlagsSet',
+  'PmdMoved',
+  'PmdReused',
 ];
 const VMA_EVENTS: readonly EventType[] = [
   'VmaInserted',

@@ -1,6 +1,6 @@
 // Rules on single page-table entries.
-import { isGuardPteMarker, isZeroPte, pteSoftDirty, pteWrite } from '../../reducers/pte.js';
-import { PG_ANON, PG_ANON_EXCLUSIVE, isKsm } from '../../reducers/state.js';
+import { isGuardPteMarker, isHugePte, isZeroPte, pteSoftDirty, pteWrite } from '../../reducers/pte.js';
+import { PG_ANON, PG_ANON_EXCLUSIVE, folioAt, isKsm } from '../../reducers/state.js';
 import { VM_MAYBE_GUARD, VM_SHARED, VM_SOFTDIRTY, VM_WRITE, linearPageIndex } from '../../reducers/vma.js';
 import type { EntryInvariant } from './invariant.js';
 
@@ -17,8 +17,11 @@ export const entryInvariants: readonly EntryInvariant[] = [
     since: '5.19',
     needs: ['anon-exclusive'],
     of: 'writable',
-    check({ page, vma }) {
-      if (page === null || (page.flags & PG_ANON) === 0 || (page.flags & PG_ANON_EXCLUSIVE) !== 0) return null;
+    check({ page, vma, pfn, entry }, { view }) {
+      if (page === null || (page.flags & PG_ANON) === 0) return null;
+      // Below a huge entry the flag of its first page speaks for all.
+      const marked = isHugePte(entry) ? folioAt(view, pfn) : page;
+      if ((marked.flags & PG_ANON_EXCLUSIVE) !== 0) return null;
       if (vma !== null && (vma.flags & VM_SHARED) !== 0) return null;
       return { expected: 'an exclusive page', found: 'a page that may be shared' };
     },

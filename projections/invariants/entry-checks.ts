@@ -1,5 +1,5 @@
 // Running the rules on entries: one entry when it is written, a range of them when what they are checked against changed.
-import { PTE_SPECIAL, PTE_WRITE, isSwapPte } from '../../reducers/pte.js';
+import { PTE_SPECIAL, PTE_WRITE, PTRS_PER_PTE, isHugePte, isSwapPte } from '../../reducers/pte.js';
 import type { VmaView } from '../../reducers/state.js';
 import { PG_ANON } from '../../reducers/state.js';
 import { vmaLookup } from '../../reducers/vma.js';
@@ -69,7 +69,10 @@ export class EntryChecks {
     const space = facts.mappings.of(mm);
     if (space === undefined) return;
     this.begin();
-    facts.mappings.forEachEntry(space, from, to, (vpn, entry) => this.one(mm, vpn, entry, true, cause));
+    facts.mappings.forEachEntry(space, from, to, (vpn, entry) => {
+      // A huge entry is looked at as one.
+      if (!isHugePte(entry) || vpn % PTRS_PER_PTE === 0) this.one(mm, vpn, entry, true, cause);
+    });
   }
 
   /** The VMA at `addr`; most often the one of the entry before. */

@@ -40,7 +40,10 @@ export class FrameChecks {
     if (this.#stamp[pfn] === stamp) return;
     this.#stamp[pfn] = stamp;
     const page = this.#page(pfn);
-    if (page !== null) this.#check(pfn, page);
+    if (page === null) return;
+    this.#check(pfn, page);
+    // What one of its pages meets a large folio's count shows.
+    if (page.order !== 0) this.one(pfn - (pfn % 2 ** page.order));
   };
 
   /** Looks at the frames below `end`, as if event `number` had concerned them all. */

@@ -1,5 +1,5 @@
 // Rules on single page frames: their counters and flags against who really leads to them.
-import { PG_ANON, PG_ANON_EXCLUSIVE } from '../../reducers/state.js';
+import { PG_ANON, PG_ANON_EXCLUSIVE, pageMapcount } from '../../reducers/state.js';
 import type { FrameInvariant } from './invariant.js';
 
 const rule = { about: 'frame', since: 'all', aliases: [], needs: [], knownBroken: [], at: 'event' } as const;
@@ -9,12 +9,14 @@ export const frameInvariants: readonly FrameInvariant[] = [
     ...rule,
     name: 'mapcount-equals-rmap',
     aliases: ['mapcount-from-tables'],
-    formula: '_mapcount + 1 == present entries of all address spaces that lead to the page',
+    formula:
+      '_mapcount + 1 (and _entire_mapcount + 1 of a large folio) == present entries of all address spaces that lead to the page',
     source: 'mm/rmap.c',
     severity: 2,
-    check(pfn, page, free, { facts }) {
+    check(pfn, _page, free, { facts, view }) {
       const mappers = facts.frames.mappers[pfn] as number;
-      return free || page.mapcount === mappers ? null : { expected: mappers, found: page.mapcount };
+      const found = pageMapcount(view, pfn);
+      return free || found === mappers ? null : { expected: mappers, found };
     },
   },
   {

@@ -1,6 +1,6 @@
 // Rules on pages that are held from outside of page tables: pins, pipes, registered buffers.
-import { isMigrationPte, ptePfn, pteWrite } from '../../reducers/pte.js';
-import { PG_ANON, PG_ANON_EXCLUSIVE, pageAt } from '../../reducers/state.js';
+import { isHugePte, isMigrationPte, ptePfn, pteWrite } from '../../reducers/pte.js';
+import { PG_ANON, PG_ANON_EXCLUSIVE, folioAt, pageAt } from '../../reducers/state.js';
 import type { HeldPage, HolderFacts } from '../facts/facts.js';
 import { FrameKind } from '../facts/frames.js';
 import type { Audited, EventInvariant, Report } from './invariant.js';
@@ -16,8 +16,8 @@ const rule = {
 } as const;
 
 const FOLL_LONGTERM = 0x100;
-const GUP_PIN_COUNTING_BIAS = 1024;
-const isPin = ({ bias }: HeldPage): boolean => bias === GUP_PIN_COUNTING_BIAS;
+const FOLL_PIN = 0x80000;
+const isPin = ({ flags }: HolderFacts): boolean => (flags & FOLL_PIN) !== 0;
 
 /** Pins of `pfn` that must see what `mm` sees there: of anonymous memory all, of others those for long. */
 function pinsThrough({ facts }: Audited, pfn: number, mm: number): number {
@@ -26,8 +26,8 @@ function pinsThrough({ facts }: Audited, pfn: number, mm: number): number {
   return pins;
 }
 
-const mustSee = ({ frames }: Audited['facts'], { flags }: HolderFacts, page: HeldPage): boolean =>
-  isPin(page) && (frames.kind[page.pfn] === FrameKind.anon || (flags & FOLL_LONGTERM) !== 0);
+const mustSee = ({ frames }: Audited['facts'], holder: HolderFacts, page: HeldPage): boolean =>
+  isPin(holder) && (frames.kind[page.pfn] === FrameKind.anon || (holder.flags & FOLL_LONGTERM) !== 0);
 
 /** An entry of `mm` was made writable without a copy. */
 function reusedAlone(
@@ -65,9 +65,13 @@ export const gupInvariants: readonly EventInvariant[] = [
     since: '5.19',
     needs: ['anon-exclusive'],
     after: {
-      PageGrabbed({ pfn, mm, vpn, bias }, { view }, report) {
-        if (pfn < 0 || bias !== GUP_PIN_COUNTING_BIAS) return;
-        const { flags } = pageAt(view, pfn);
+      PageGrabbed({ holder, pfn, mm, vpn }, { view, facts }, report) {
+        const held = facts.holders.get(holder);
+        if (pfn < 0 || held === undefined || !isPin(held)) return;
+        const space = facts.mappings.of(mm);
+        // Below a huge entry the flag of the first page speaks for all.
+        const huge = space !== undefined && isHugePte(facts.mappings.at(space, vpn));
+        const { flags } = huge ? folioAt(view, pfn) : pageAt(view, pfn);
         if ((flags & PG_ANON) === 0 || (flags & PG_ANON_EXCLUSIVE) !== 0) return;
         report({ kind: 'entry', mm, vpn }, { expected: 'an exclusive page', found: 'a page that may be shared' });
       },
@@ -122,12 +126,22 @@ export const gupInvariants: readonly EventInvariant[] = [
       PtesCopied({ mm, anon }, { facts }, report) {
         for (let i = 0; i + 4 < anon.length; i += 5)
           for (let j = 0; j < (anon[i + 2] as number); j++)
-            for (const [, , page] of facts.holdersOf((anon[i + 1] as number) + j))
-              if (isPin(page) && page.mm === mm)
+            for (const [, holder, page] of facts.holdersOf((anon[i + 1] as number) + j))
+              if (isPin(holder) && page.mm === mm)
                 report(
                   { kind: 'entry', mm, vpn: (anon[i] as number) + j },
                   { expected: 'a copy for the child', found: 'the pinned page mapped in both' },
                 );
+      },
+      PmdCopied({ mm, vpn, pfn }, { facts }, report) {
+        if (pfn < 0) return;
+        for (const holder of facts.holders.values())
+          for (const page of holder.pages)
+            if (isPin(holder) && page.mm === mm && facts.frames.head(page.pfn) === pfn)
+              report(
+                { kind: 'entry', mm, vpn: vpn + page.pfn - pfn },
+                { expected: 'a copy for the child', found: 'the pinned page mapped in both' },
+              );
       },
     },
   },

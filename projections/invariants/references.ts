@@ -41,7 +41,11 @@ export class References {
   note(event: KernelEvent, number: number): void {
     switch (event.type) {
       case 'FolioAllocated':
+      case 'LargeFolioAllocated':
         this.#set(event.pfn, 1, number);
+        break;
+      case 'HugePageMapped':
+        this.#add(event.pfn, -1, number);
         break;
       case 'AnonPageMapped':
         this.#add(event.pfn, -1, number);
@@ -120,12 +124,14 @@ export class References {
     flying.length = 0;
   }
 
-  #set(pfn: number, held: number, number: number): void {
+  #set(page: number, held: number, number: number): void {
+    const pfn = this.#frames.head(page);
     this.#add(pfn, held - (this.#held[pfn] ?? 0), number);
   }
 
-  #add(pfn: number, difference: number, number: number): void {
-    if (!this.#frames.has(pfn)) return;
+  #add(page: number, difference: number, number: number): void {
+    if (!this.#frames.has(page)) return;
+    const pfn = this.#frames.head(page);
     if (pfn >= this.#held.length) this.#held = wider(this.#held, this.#frames.kind.length);
     this.#held[pfn]! += difference;
     if (difference <= 0) return;

@@ -2,7 +2,7 @@
 // expression itself is evaluated only where one of them has changed.
 import { pteAt, ptePfn, ptePresent, pteSpecial } from '../../reducers/pte.js';
 import type { KernelView, MmView, PageView } from '../../reducers/state.js';
-import { SECTION } from '../../reducers/state.js';
+import { SECTION, folioHead } from '../../reducers/state.js';
 import { vmaLookup } from '../../reducers/vma.js';
 import type { QueryScope } from './evaluate.js';
 import type { Expression } from './parse.js';
@@ -58,7 +58,18 @@ function notePage(page: PageView | undefined, notes: Notes): void {
   notes.note(page.mapcount);
   notes.note(page.mapping);
   notes.note(page.lruCpu);
+  notes.note(page.order);
   notes.note(page.content);
+}
+
+/** A page, and of a large folio what stands in its first page and in all it counts. */
+function noteFolio(state: KernelView, pfn: number, notes: Notes): void {
+  const page = frameAt(state, pfn);
+  notePage(page, notes);
+  if (page === undefined || page.order === 0) return;
+  const head = folioHead(state, pfn);
+  notePage(frameAt(state, head), notes);
+  noteNumbers(state.largeFolios[head], notes);
 }
 
 const ofPage: PartOf = (args, pid) => {
@@ -68,7 +79,7 @@ const ofPage: PartOf = (args, pid) => {
     const mm = mmOf(state, task, notes);
     const entry = mm === null ? 0 : pteAt(mm, vpn);
     notes.note(entry);
-    if (entry !== 0 && !pteSpecial(entry) && ptePresent(entry)) notePage(frameAt(state, ptePfn(entry)), notes);
+    if (entry !== 0 && !pteSpecial(entry) && ptePresent(entry)) noteFolio(state, ptePfn(entry), notes);
   };
 };
 
@@ -104,7 +115,7 @@ const PARTS: Readonly<Record<string, PartOf>> = {
     ([pfn = -1]) =>
     (state, notes) => {
       notes.note(pfn < state.maxPfn);
-      if (pfn >= 0 && pfn < state.maxPfn) notePage(frameAt(state, pfn), notes);
+      if (pfn >= 0 && pfn < state.maxPfn) noteFolio(state, pfn, notes);
     },
 };
 

@@ -1,7 +1,16 @@
 // What expressions can speak of: page(pid, addr), vma(pid, addr), mm(pid), task(pid), folio(pfn), meminfo, ksm.
 import { pteAt } from '../../reducers/pte.js';
 import type { KernelView, MmView } from '../../reducers/state.js';
-import { PG_FREE, PG_LRU, pageAt, rssPages } from '../../reducers/state.js';
+import {
+  PG_FREE,
+  PG_LRU,
+  folioAt,
+  folioHead,
+  largeFolioAt,
+  pageAt,
+  pageMapcount,
+  rssPages,
+} from '../../reducers/state.js';
 import { vmaLookup } from '../../reducers/vma.js';
 import { InputError } from '../../src/lib/errors.js';
 import { canonicalPage, canonicalVma, pageSoftDirty } from '../canonical.js';
@@ -121,14 +130,20 @@ export const SUBJECTS: Readonly<Record<string, Finder>> = {
     if (pfn === undefined || pfn >= scope.state.maxPfn)
       throw new InputError({ column: at + 1 }, `there is no frame ${pfn ?? ''}`);
     const page = pageAt(scope.state, pfn);
-    const { mapcount, ref } = page;
+    const large = largeFolioAt(scope.state, folioHead(scope.state, pfn));
     return {
       name: `folio(${pfn})`,
       fields: {
         free: (page.flags & PG_FREE) !== 0,
-        mapcount,
-        refcount: ref,
-        lru: (page.flags & PG_LRU) !== 0,
+        order: page.order,
+        mapcount: pageMapcount(scope.state, pfn),
+        refcount: folioAt(scope.state, pfn).ref,
+        large_mapcount: large?.largeMapcount ?? page.mapcount,
+        entire_mapcount: large?.entireMapcount ?? 0,
+        pincount: large?.pincount ?? 0,
+        mapped_shared: large === null ? page.mapcount > 1 : large.largeMapcount > 1 && large.mappedShared !== 0,
+        partially_mapped: (large?.partiallyMapped ?? 0) !== 0,
+        lru: (folioAt(scope.state, pfn).flags & PG_LRU) !== 0,
         batch_cpu: page.lruCpu,
       },
     };

@@ -46,9 +46,15 @@ export const WIDTH = {
   slot: 7,
   seq: 2,
   ksmItem: 9,
+  large: 11,
 } as const;
 /** Where the keyframe before stands, for one that holds the whole state. */
 export const WHOLE = -1;
+
+/** What is told of a table: some entries, all that are not empty, or that a huge entry stands in its place. */
+export const SOME_ENTRIES = 0;
+export const WHOLE_TABLE = 1;
+export const HUGE_ENTRY = 2;
 
 /** What a state may hold to be put into a keyframe; a larger one is folded. Bounds what a reader allocates. */
 export const LIMIT = {
@@ -107,7 +113,10 @@ export function encodeKeyframe(
     inodesOf(state, selection),
     spaces,
     framesOf(state, selection),
-    [cpusOf(state), filesOf(state, selection), gupOf(state), slotsOf(state), ...ksmOf(state)],
+    [
+      ...[cpusOf(state), filesOf(state, selection), gupOf(state), slotsOf(state)],
+      ...[ksmOf(state), largeFoliosOf(state), settingsOf(state)],
+    ],
   ]);
   return payload.length <= PAYLOAD_MAX ? payload : null;
 }
@@ -184,7 +193,7 @@ function tableNumbers(mm: MmView): { puds: number[]; pmds: number[]; tables: num
   return { puds, pmds, tables };
 }
 
-function tableAt(mm: MmView, number: number): Readonly<PteTable> | null {
+function tableAt(mm: MmView, number: number): Readonly<PteTable> | number | null {
   const upper = Math.floor(number / 512);
   return mm.pgd[Math.floor(upper / 512)]?.[upper % 512]?.[number % 512] ?? null;
 }
@@ -247,6 +256,12 @@ function tableInto(
   const table = tableAt(mm, number);
   if (table === null) return;
   const [indices, pfns, flags] = entries.columns as [Numbers, Numbers, Numbers];
+  if (typeof table === 'number') {
+    const pfn = Math.floor(table / 1024);
+    entries.add(0, pfn, table - pfn * 1024);
+    tables.add(mmId, number, HUGE_ENTRY, 1);
+    return;
+  }
   let n = 0;
   for (let i = 0; i < 512; i++) {
     const entry = table[i] as number;
@@ -258,7 +273,7 @@ function tableInto(
     flags.push(entry - pfn * 1024);
     n++;
   }
-  tables.add(mmId, number, bits === null ? 1 : 0, n);
+  tables.add(mmId, number, bits === null ? WHOLE_TABLE : SOME_ENTRIES, n);
 }
 
 function framesOf(state: KernelView, selection: Selection): unknown {
@@ -354,12 +369,12 @@ function slotsOf(state: KernelView): unknown {
   return [state.swapFree, rows.encode(), listOfNumbers(runs), cache.encode()];
 }
 
-/** All that KSM knows; nothing where it never ran. */
-function ksmOf({ ksm }: KernelView): unknown[] {
+/** All that KSM knows; null where it never ran. */
+function ksmOf({ ksm }: KernelView): unknown {
   const { useZeroPages, scans, slots, nodes, lastNode, counters, pagesShared, pagesSharing } = ksm;
   const known = ascending(Object.keys(counters).map(Number));
   const root = [useZeroPages, scans, lastNode, pagesShared, pagesSharing, ksm.pagesUnshared, ksm.zeroPages];
-  if (root.every((each) => each === 0) && slots.length + nodes.length + known.length === 0) return [];
+  if (root.every((each) => each === 0) && slots.length + nodes.length + known.length === 0) return null;
   const slotRows = pool.rows(3);
   const items = pool.rows(WIDTH.ksmItem);
   const runs = pool.numbers();
@@ -379,8 +394,38 @@ function ksmOf({ ksm }: KernelView): unknown[] {
     const [merging = 0, rmapItems = 0, zeroPages = 0] = counters[mm] as readonly number[];
     counted.add(mm, merging, rmapItems, zeroPages);
   }
-  return [[listOf(root), slotRows.encode(), items.encode(), listOfNumbers(runs), nodeRows.encode(), counted.encode()]];
+  return [listOf(root), slotRows.encode(), items.encode(), listOfNumbers(runs), nodeRows.encode(), counted.encode()];
 }
+
+/** All of them, the free blocks, and which pages are of what order: [pfn, n, order]*. */
+function largeFoliosOf(state: KernelView): unknown {
+  const rows = pool.rows(WIDTH.large);
+  for (const head of ascending(Object.keys(state.largeFolios).map(Number))) {
+    const { order, entireMapcount, largeMapcount, ...rest } = state.largeFolios[head]!;
+    const { mm0, count0, mm1, count1, mappedShared, pincount, partiallyMapped } = rest;
+    const owners = [mm0, count0, mm1, count1, mappedShared];
+    rows.add(head, order, entireMapcount, largeMapcount, ...owners, pincount, partiallyMapped);
+  }
+  return [rows.encode(), listOf(state.freeLarge), ordersOf(state)];
+}
+
+function ordersOf(state: KernelView): unknown {
+  const rows = pool.rows(3);
+  const some = state.freeLarge.length > 0 || Object.keys(state.largeFolios).length > 0;
+  for (let pfn = 0; some && pfn < state.maxPfn;) {
+    const { order } = pageAt(state, pfn);
+    const first = pfn++;
+    if (order === 0) continue;
+    while (pfn < state.maxPfn && pageAt(state, pfn).order === order) pfn++;
+    rows.add(first, pfn - first, order);
+  }
+  return rows.encode();
+}
+
+const settingsOf = (state: KernelView): unknown =>
+  Object.keys(state.settings)
+    .sort()
+    .map((name) => [name, state.settings[name]]);
 
 const listOfNumbers = (numbers: Numbers): unknown => [numbers.length, numbers.encode()];
 

@@ -1,10 +1,11 @@
 // Reading keyframes: the state at one event, rebuilt from a whole keyframe and the changes of those after it.
-import type { PmdTable, PteTable } from '../../reducers/pte.js';
+import type { PmdTable } from '../../reducers/pte.js';
+import { leafPart } from '../../reducers/pte.js';
 import { SECTION, noKsm } from '../../reducers/state.js';
-import type { Content, KernelState, Ksm, KsmItem, Mm, Page, Vma } from '../../reducers/state.js';
+import type { Content, KernelState, Ksm, KsmItem, LargeFolio, Mm, Page, Vma } from '../../reducers/state.js';
 import { MalformedError } from './columns.js';
 import { arrayOf, isCount } from './event-codec.js';
-import { LIMIT, WHOLE, WIDTH } from './keyframe-encode.js';
+import { HUGE_ENTRY, LIMIT, WHOLE, WHOLE_TABLE, WIDTH } from './keyframe-encode.js';
 import type { ReadRows } from './rows.js';
 import { Stretches, narrow, numbersIn, rowsOf } from './rows.js';
 
@@ -36,7 +37,7 @@ export function keyframeOf(data: unknown): Keyframe {
 /** Makes of `state`, which is that of the keyframe before (or the initial one), the state of this one. Throws MalformedError. */
 export function applyKeyframe(state: KernelState, keyframe: Keyframe): void {
   const [root, tasks, anonVmas, inodes, mms, frames, rest] = keyframe.contents;
-  const [cpus, files, gup, slots, ksm] = arrayOf(rest, 'the rest of a keyframe');
+  const [cpus, files, gup, slots, ksm, large, settings] = arrayOf(rest, 'the rest of a keyframe');
   const cpuCount = rootInto(state, root);
   tasksInto(state, tasks);
   anonVmasInto(state, anonVmas);
@@ -56,7 +57,10 @@ export function applyKeyframe(state: KernelState, keyframe: Keyframe): void {
   if (gup !== undefined) gupInto(state, gup);
   // Of an older log there are none.
   if (slots !== undefined) slotsInto(state, slots);
-  state.ksm = ksm === undefined ? noKsm() : ksmFrom(ksm);
+  state.ksm = ksm === undefined || ksm === null ? noKsm() : ksmFrom(ksm);
+  // Nor of these.
+  if (large !== undefined) largeFoliosInto(state, large);
+  if (settings !== undefined) settingsInto(state, settings);
 }
 
 function ksmFrom(data: unknown): Ksm {
@@ -89,6 +93,43 @@ function ksmFrom(data: unknown): Ksm {
     ksm.counters[mm as number] = counters;
   });
   return ksm;
+}
+
+function largeFoliosInto(state: KernelState, data: unknown): void {
+  const [rowData, free, orders] = arrayOf(data, 'the large folios');
+  const before = state.freeLarge.length > 0 || Object.keys(state.largeFolios).length > 0;
+  if (before) for (const section of state.memMap) for (const page of section) if (page.order !== 0) page.order = 0;
+  state.freeLarge = numbersIn(free, 64, 'free blocks', 64);
+  let end = 0;
+  eachRow(rowsOf(orders, 3, LIMIT.frames, 'orders'), ([first, n, order]) => {
+    if (!isCount(first, state.maxPfn) || first < end || !isCount(n, state.maxPfn - first) || !isCount(order, 63))
+      throw new MalformedError('orders of no frames');
+    end = first + n;
+    for (let pfn = first; pfn < end; pfn++) state.memMap[pfn >>> 8]![pfn & (SECTION - 1)]!.order = order;
+  });
+  state.largeFolios = {};
+  eachRow(rowsOf(rowData, WIDTH.large, LIMIT.frames, 'large folios'), (row) => {
+    const [head, order, entireMapcount, largeMapcount, mm0, count0, mm1, count1, ...more] = row as number[];
+    const [mappedShared, pincount, partiallyMapped] = more;
+    const owners = { mm0, count0, mm1, count1, mappedShared } as Pick<LargeFolio, 'mm0'>;
+    state.largeFolios[head!] = {
+      order,
+      entireMapcount,
+      largeMapcount,
+      ...owners,
+      pincount,
+      partiallyMapped,
+    } as LargeFolio;
+  });
+}
+
+function settingsInto(state: KernelState, data: unknown): void {
+  state.settings = {};
+  for (const pair of arrayOf(data, 'the settings')) {
+    const [name, value] = arrayOf(pair, 'a setting');
+    if (typeof name !== 'string' || typeof value !== 'string') throw new MalformedError('a setting that is no text');
+    state.settings[name] = value;
+  }
 }
 
 function slotsInto(state: KernelState, data: unknown): void {
@@ -316,10 +357,19 @@ function entriesInto(state: KernelState, tableData: unknown, entryData: unknown)
   eachRow(tables, (row) => {
     const [mm, number, whole, count] = row as [number, number, number, number];
     const upper = Math.floor(number / 512);
-    const table: PteTable | null | undefined =
-      state.mms[mm]?.pgd[Math.floor(upper / 512)]?.[upper % 512]?.[number % 512];
-    if (!table || !isCount(count, Math.min(512, total - at))) throw new MalformedError('entries of no table');
-    if (whole === 1) table.fill(0);
+    const pmd = state.mms[mm]?.pgd[Math.floor(upper / 512)]?.[upper % 512];
+    const found = pmd?.[number % 512];
+    if (!pmd || !found || !isCount(count, Math.min(512, total - at))) throw new MalformedError('entries of no table');
+    if (whole === HUGE_ENTRY) {
+      if (count !== 1) throw new MalformedError('a huge entry that is not one');
+      pmd[number % 512] = narrow((pfns[at] as number) * 1024 + (flags[at] as number));
+      at++;
+      return;
+    }
+    // Where a huge entry was and now a table is, what is not told is as the huge entry had it.
+    const table = typeof found === 'number' ? Array.from({ length: 512 }, (_, i) => leafPart(found, i)) : found;
+    pmd[number % 512] = table;
+    if (whole === WHOLE_TABLE) table.fill(0);
     for (const end = at + count; at < end; at++) {
       const index = indices[at] as number;
       if (!isCount(index, 511)) throw new MalformedError('an entry outside of its table');
@@ -329,7 +379,7 @@ function entriesInto(state: KernelState, tableData: unknown, entryData: unknown)
   if (at !== total) throw new MalformedError('entries of no table');
 }
 
-const NO_PAGE: Page = { flags: 0, ref: 0, mapcount: 0, mapping: 0, index: 0, lruCpu: -1, content: null };
+const NO_PAGE: Page = { flags: 0, ref: 0, mapcount: 0, mapping: 0, index: 0, lruCpu: -1, content: null, order: 0 };
 const NEW_SECTION: readonly Page[] = Array.from({ length: SECTION }, () => NO_PAGE);
 
 function framesInto(state: KernelState, data: unknown): void {
@@ -354,6 +404,7 @@ function framesInto(state: KernelState, data: unknown): void {
       index: narrow(indices[i] as number),
       lruCpu: lruCpus[i]! | 0,
       content,
+      order: 0,
     };
     if (pfn === count) {
       // A copy has the room it needs; one that grows leaves garbage behind.

@@ -208,7 +208,7 @@ export function program(): Command {
     .option('--seed <n>', 'of the random workloads', '1')
     .option(
       '--areas <list>',
-      'what the random workloads are about, of cow,mmap,thread,cpu,gup,swap,guard,migrate,ksm',
+      'what the random workloads are about, of cow,mmap,thread,cpu,gup,swap,guard,seal,migrate,ksm,thp',
       'cow,mmap',
     )
     .option('--length <n>', 'operations of a random workload', '25')

@@ -108,6 +108,8 @@ function sameEntry(a: KernelView, b: KernelView, left: number, right: number): b
   return (
     x.flags === y.flags &&
     x.ref === y.ref &&
+    x.order === 0 &&
+    y.order === 0 &&
     x.mapcount === y.mapcount &&
     x.mapping === y.mapping &&
     (x.content === y.content || contentText(x.content) === contentText(y.content))

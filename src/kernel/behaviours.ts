@@ -24,6 +24,7 @@ export const BEHAVIOUR_NAMES = [
   'mremap-duplicates-shared-only',
   'growth-keeps-min-addr',
   'gup-read-breaks-cow',
+  'huge-cow-splits',
   'cow-reuse-by-refcount',
   'fork-copies-pinned',
   'write-protect-seq',
@@ -45,8 +46,10 @@ export const BEHAVIOUR_NAMES = [
   'map-stack-nohugepage',
   'mseal',
   'guard-markers',
+  'huge-zero-write-allocates',
   'dontneed-frees-page-tables',
   'guard-markers-of-files',
+  'large-folio-owner-slots',
   'merge-refuses-fork-child',
   'mremap-moves-several',
   'fault-around-spares-eof',
@@ -113,6 +116,14 @@ export const BEHAVIOURS: Readonly<Record<BehaviourName, BehaviourDefinition>> = 
     until: '5.9',
     requires: ['gup-foll-cow'],
     aliases: ['T-02'],
+  },
+  'huge-cow-splits': {
+    description:
+      'A write to a shared huge page splits its huge entry and copies the one page; before, the huge page was copied whole.',
+    commit: '3917c80280c9',
+    since: '5.8',
+    requires: [],
+    aliases: ['T-10'],
   },
   'cow-reuse-by-refcount': {
     description:
@@ -274,6 +285,14 @@ export const BEHAVIOURS: Readonly<Record<BehaviourName, BehaviourDefinition>> = 
     requires: [],
     aliases: ['T-17'],
   },
+  'huge-zero-write-allocates': {
+    description:
+      'A write to the huge zero page gets a huge page of its own; before, the zero page was split, and one page copied.',
+    commit: null,
+    since: '6.13',
+    requires: [],
+    aliases: ['T-09'],
+  },
   'dontneed-frees-page-tables': {
     description: 'MADV_DONTNEED frees the page tables that its range covers as a whole, at once instead of at munmap.',
     commit: null,
@@ -287,6 +306,14 @@ export const BEHAVIOURS: Readonly<Record<BehaviourName, BehaviourDefinition>> = 
     since: '6.15',
     requires: ['guard-markers'],
     aliases: ['T-17'],
+  },
+  'large-folio-owner-slots': {
+    description:
+      'A large folio knows up to two address spaces that map it: a write fault keeps its page if one maps the folio and nobody else holds it; before, single pages of a large folio were always copied.',
+    commit: null,
+    since: '6.15',
+    requires: ['anon-exclusive'],
+    aliases: ['T-07'],
   },
   'merge-refuses-fork-child': {
     description:

@@ -5,6 +5,7 @@
 import {
   PTE_DIRTY,
   PTE_PRESENT,
+  isHugePte,
   isZeroPte,
   pteAt,
   ptePfn,
@@ -13,7 +14,7 @@ import {
   pteWrite,
 } from '../../reducers/pte.js';
 import type { PageView, VmaView } from '../../reducers/state.js';
-import { InodeKind, PG_ANON, PG_ANON_EXCLUSIVE, mmAt, pageAt } from '../../reducers/state.js';
+import { InodeKind, PG_ANON, PG_ANON_EXCLUSIVE, folioAt, mmAt, pageAt } from '../../reducers/state.js';
 import {
   VM_IO,
   VM_MAYREAD,
@@ -33,6 +34,7 @@ import type { Access } from './memory/fault.js';
 import { handleMmFault } from './memory/fault.js';
 import { markDirty } from './memory/file.js';
 import { pteNeedsSoftDirtyWp } from './soft-dirty.js';
+import { touchPmd } from './memory/huge.js';
 
 export const FOLL_WRITE = 0x1;
 export const FOLL_GET = 0x2;
@@ -138,17 +140,18 @@ function* gupFastPte(k: Kernel, gup: Gup, addr: number, length: number): KernelT
   if ((entry & PTE_PRESENT) === 0 || pteSpecial(entry)) return false;
   if (((flags & FOLL_WRITE) !== 0 || mayCow) && !pteWrite(entry)) return false;
   const pfn = ptePfn(entry);
+  const marked = exclusivePage(k, entry);
   if (!fastFolioAllowed(k, pageAt(k.view, pfn), flags)) return false;
   // Linux asks only once it has the page, as it may be shared in between; where it is already the answer is the same.
-  if (!pteWrite(entry) && mustUnshare(k, flags, pageAt(k.view, pfn), null)) return false;
+  if (!pteWrite(entry) && mustUnshare(k, flags, marked, null)) return false;
   if (k.interleaved) yield { op: 'preempt', at: 'gup-fast:G5' };
   // Nobody there any more to take a reference from.
-  if (pageAt(k.view, pfn).ref === 0) return false;
+  if (folioAt(k.view, pfn).ref === 0) return false;
   const { mm, holder } = gup;
   grab(k, holder, { pfn, mm, vpn, offset: addr % PAGE_SIZE, length }, biasOf(flags));
   if (k.interleaved) yield { op: 'preempt', at: 'gup-fast:G7' };
   const same = pteAt(mmAt(k.view, gup.mm), vpn) === entry;
-  if (same && (pteWrite(entry) || !mustUnshare(k, flags, pageAt(k.view, pfn), null))) return true;
+  if (same && (pteWrite(entry) || !mustUnshare(k, flags, exclusivePage(k, entry), null))) return true;
   releaseAt(k, holder, heldCount(k, holder) - 1);
   return false;
 }
@@ -170,6 +173,10 @@ function mustUnshare(k: Kernel, flags: number, page: PageView | null, vma: VmaVi
   if (!k.behaviours['longterm-pin-unshares-files'] || (flags & FOLL_LONGTERM) === 0) return false;
   return vma === null || isCowMapping(vma.flags);
 }
+
+/** The page whose PG_anon_exclusive speaks for what `entry` maps: below a huge entry the first one of the folio. */
+const exclusivePage = (k: Kernel, entry: number): PageView =>
+  isHugePte(entry) ? folioAt(k.view, ptePfn(entry)) : pageAt(k.view, ptePfn(entry));
 
 /** `check_vma_flags()`: may this VMA be asked so? */
 function checkVmaFlags(k: Kernel, vma: VmaView, flags: number): boolean {
@@ -196,7 +203,7 @@ function* followOrFault(k: Kernel, gup: Gup, vpn: number, offset: number, length
     if (vma === null || !checkVmaFlags(k, vma, gup.flags)) return false;
     const flags = wantedOf(k, vma, gup.flags, broken);
     if (k.interleaved) yield { op: 'acquire', lock: `ptl(${mm},${vpn})` };
-    const found = followPagePte(k, vma, pteAt(mmAt(k.view, mm), vpn), flags, broken);
+    const found = followPagePte(k, gup, vma, vpn, broken);
     if (typeof found === 'number') {
       grab(k, holder, { pfn: found, mm, vpn, offset, length }, biasOf(flags));
       return true;
@@ -222,15 +229,19 @@ function wantedOf(k: Kernel, vma: VmaView, flags: number, broken: boolean): numb
  * `follow_page_pte()`, under the table's lock: the frame (-1: the zero page), or the fault that must come first. `broken`: a write fault
  * came before, which is all that kernels without PG_anon_exclusive have to tell that the page is the mapping's own (FOLL_COW).
  */
-function followPagePte(k: Kernel, vma: VmaView, entry: number, flags: number, broken: boolean): number | Access {
+function followPagePte(k: Kernel, { mm, flags }: Gup, vma: VmaView, vpn: number, broken: boolean): number | Access {
+  const entry = pteAt(mmAt(k.view, mm), vpn);
   const write = (flags & FOLL_WRITE) !== 0;
   if (!ptePresent(entry)) return write ? 'write' : 'read';
-  const page = pteSpecial(entry) ? null : pageAt(k.view, ptePfn(entry));
+  const page = pteSpecial(entry) ? null : exclusivePage(k, entry);
   if (write && !canFollowWritePte(k, vma, entry, flags, broken)) return 'write';
   if (!pteWrite(entry) && mustUnshare(k, flags, page, vma)) return 'unshare';
   if (isZeroPte(entry)) return -1;
   const pfn = ptePfn(entry);
-  if ((flags & FOLL_TOUCH) !== 0 && write && (entry & PTE_DIRTY) === 0) markDirty(k, pfn);
+  if ((flags & FOLL_TOUCH) !== 0 && write && (entry & PTE_DIRTY) === 0) {
+    if (isHugePte(entry)) touchPmd(k, mm, vpn);
+    else markDirty(k, pfn);
+  }
   return pfn;
 }
 
@@ -241,7 +252,7 @@ function canFollowWritePte(k: Kernel, vma: VmaView, entry: number, flags: number
   if (k.behaviours['gup-read-breaks-cow']) return broken && (entry & PTE_DIRTY) !== 0;
   const mayForce = (vma.flags & (VM_SHARED | VM_MAYSHARE | VM_MAYWRITE | VM_WRITE)) === VM_MAYWRITE;
   if ((flags & FOLL_FORCE) === 0 || !mayForce || pteSpecial(entry)) return false;
-  const page = pageAt(k.view, ptePfn(entry));
+  const page = exclusivePage(k, entry);
   if ((page.flags & PG_ANON) === 0) return false;
   return k.behaviours['foll-force-needs-exclusive']
     ? (page.flags & PG_ANON_EXCLUSIVE) !== 0 && !pteNeedsSoftDirtyWp(k, vma.flags, entry)

@@ -7,6 +7,7 @@ import {
   PTRS_PER_PTE,
   isGuardPteMarker,
   makePteMarker,
+  leafAt,
   nextTable,
   pteIndex,
   pteTable,
@@ -76,6 +77,8 @@ function noteGuards(k: Kernel, mm: number, { start, flags }: VmaView): void {
 function installMarkers(k: Kernel, mm: number, start: number, end: number): boolean {
   const last = end / PAGE_SIZE;
   for (let vpn = start / PAGE_SIZE; vpn < last; vpn = tableEnd(vpn)) {
+    // A huge entry is not empty, whole or not.
+    if (leafAt(mmAt(k.view, mm), vpn) !== 0) return false;
     pteAlloc(k, mm, vpn);
     const { runs, stopped } = emptyEntries(k, mm, vpn, Math.min(tableEnd(vpn), last));
     if (runs.length > 0) k.emit({ type: 'GuardMarkersInstalled', mm, runs, entry: GUARD });
@@ -108,9 +111,11 @@ export function madviseGuardRemove(k: Kernel, mm: number, vma: VmaView, start: n
   const last = end / PAGE_SIZE;
   for (let vpn = nextTable(mmAt(k.view, mm), start / PAGE_SIZE, last); vpn >= 0;) {
     const stop = Math.min(tableEnd(vpn), last);
-    const table = pteTable(mmAt(k.view, mm), vpn) as readonly number[];
+    const table = pteTable(mmAt(k.view, mm), vpn);
     const runs: number[] = [];
-    for (; vpn < stop; vpn++) if (isGuardPteMarker(table[vpn % PTRS_PER_PTE] as number)) appendRun(runs, vpn);
+    // There is none below a huge entry.
+    for (; table !== null && vpn < stop; vpn++)
+      if (isGuardPteMarker(table[vpn % PTRS_PER_PTE] as number)) appendRun(runs, vpn);
     if (runs.length > 0) k.emit({ type: 'GuardMarkersRemoved', mm, runs });
     vpn = nextTable(mmAt(k.view, mm), stop, last);
   }

@@ -10,12 +10,13 @@ import {
   VM_WRITE,
   findVmaIndex,
 } from '../../reducers/vma.js';
-import { PTE_DIRTY, pteAt, ptePfn, ptePresent, pteWrite } from '../../reducers/pte.js';
+import { PTE_DIRTY, isHugePte, pteAt, ptePfn, ptePresent, pteWrite } from '../../reducers/pte.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { EFAULT, EINVAL, ENOMEM, PAGE_SIZE, currentTask } from './kernel.js';
 import type { Access } from './memory/fault.js';
 import { handleMmFault } from './memory/fault.js';
 import { markDirty } from './memory/file.js';
+import { touchPmd } from './memory/huge.js';
 import { lruAddDrainIfMlock } from './swap.js';
 
 /** `faultin_page()` for one page: 0, or -EFAULT where a program would have got a signal. */
@@ -24,7 +25,10 @@ export function* faultinPage(k: Kernel, tid: number, mm: number, vpn: number, ac
   const entry = pteAt(mmAt(k.view, mm), vpn);
   if (ptePresent(entry) && (access !== 'write' || pteWrite(entry))) {
     // FOLL_TOUCH: a page found writable counts as written to, though its entry stays clean.
-    if (access === 'write' && (entry & PTE_DIRTY) === 0) markDirty(k, ptePfn(entry));
+    if (access === 'write' && (entry & PTE_DIRTY) === 0) {
+      if (isHugePte(entry)) touchPmd(k, mm, vpn);
+      else markDirty(k, ptePfn(entry));
+    }
     return 0;
   }
   const result = yield* handleMmFault(k, { tid, cpu, mm, addr: vpn * PAGE_SIZE, vpn, access });

@@ -1,8 +1,11 @@
 // Who holds user pages: taking references for them and giving references back, as pins, pipes and registered buffers do.
 import type { HolderView, OpenFile } from '../../reducers/state.js';
-import { HolderKind, InodeKind, pageAt } from '../../reducers/state.js';
+import { HolderKind, InodeKind, folioAt } from '../../reducers/state.js';
 import type { Kernel } from './kernel.js';
+import { GUP_PIN_COUNTING_BIAS } from './kernel.js';
+import { hasPincount, pincountChanged } from './large-folio.js';
 
+const FOLL_PIN = 0x80000;
 /** Numbers of one page in `Holder.pages`. */
 const HELD = 6;
 
@@ -40,7 +43,10 @@ export function heldAt(k: Kernel, holder: number, at: number): Held {
 
 /** `try_grab_folio()`: `bias` references more, for `holder`. The zero page's references are not counted. */
 export function grab(k: Kernel, holder: number, held: Held, bias: number): void {
-  k.emit({ type: 'PageGrabbed', holder, ...held, ref: held.pfn < 0 ? 0 : bias, bias });
+  const apart = bias === GUP_PIN_COUNTING_BIAS && held.pfn >= 0 && hasPincount(k, held.pfn);
+  const taken = apart ? 1 : bias;
+  k.emit({ type: 'PageGrabbed', holder, ...held, ref: held.pfn < 0 ? 0 : taken, bias: taken });
+  if (apart) pincountChanged(k, held.pfn, 1);
 }
 
 /** `holder` keeps the page that it has just allocated, with the reference which that gave. */
@@ -50,10 +56,12 @@ export function keepAllocated(k: Kernel, holder: number, pfn: number, length: nu
 
 /** `gup_put_folio()`: gives back what was taken for page number `at`, and the frame with the last reference. */
 export function releaseAt(k: Kernel, holder: number, at: number): void {
-  const { pages } = k.view.holders[holder] as HolderView;
+  const { pages, flags } = k.view.holders[holder] as HolderView;
   const [pfn, bias] = [pages[at * HELD] as number, pages[at * HELD + 5] as number];
-  const freed = pfn >= 0 && pageAt(k.view, pfn).ref === bias ? 1 : 0;
+  const apart = pfn >= 0 && (flags & FOLL_PIN) !== 0 && hasPincount(k, pfn);
+  const freed = pfn >= 0 && folioAt(k.view, pfn).ref === bias ? 1 : 0;
   k.emit({ type: 'HeldPageReleased', holder, at, pfn, ref: pfn < 0 ? 0 : -bias, bias, freed });
+  if (apart && freed === 0) pincountChanged(k, pfn, -1);
 }
 
 /** Everything is given back, in the order in which it came, and the holder is gone. */

@@ -7,6 +7,7 @@ import { createInode, fileArg, installFd, isReadable, isWritable } from './files
 import { FOLL_LONGTERM, FOLL_PIN, FOLL_WRITE, getUserPagesFast, pagesIn } from './get-user-pages.js';
 import { createHolder, heldAt, heldCount, releaseAt, removeHolder } from './holders.js';
 import { iovecs } from './iovec.js';
+import { hasPincount } from './large-folio.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { EAGAIN, EBADF, EBUSY, EFAULT, EINVAL, ENXIO, EOPNOTSUPP, PAGE_SIZE, currentTask } from './kernel.js';
 import type { FillPage, TakePage } from './pipe.js';
@@ -81,6 +82,11 @@ function* registerBuffer(k: Kernel, tid: number, ring: number, base: number, len
   const holder = createHolder(k, HolderKind.buffer, ring, flags);
   const { mm } = currentTask(k, tid);
   const got = yield* getUserPagesFast(k, { tid, mm, flags, holder }, base, length);
+  for (let at = 0; at < heldCount(k, holder); at++) {
+    const { pfn } = heldAt(k, holder, at);
+    // Linux gives all pins of one folio but one back (io_coalesce_buffer()).
+    if (pfn >= 0 && hasPincount(k, pfn)) throw new NotModelledError('io_uring buffers of pages of a large folio');
+  }
   if (got === pagesIn(base, length)) {
     coalesce(k, holder, length);
     return 0;

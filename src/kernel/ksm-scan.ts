@@ -93,7 +93,9 @@ function anonymousPfn(k: Kernel, { mm, vpn }: Place): number {
   const entry = pteAt(mmAt(k.view, mm), vpn);
   if (!isMappedPage(entry)) return -1;
   const pfn = ptePfn(entry);
-  return (pageAt(k.view, pfn).flags & PG_ANON) !== 0 ? pfn : -1;
+  const { flags, order } = pageAt(k.view, pfn);
+  if (order !== 0) throw new NotModelledError('KSM of pages of large folios');
+  return (flags & PG_ANON) !== 0 ? pfn : -1;
 }
 
 /** `remove_trailing_rmap_items()` and what `get_next_rmap_item()` passes over: items between two pages, both exclusive. */

@@ -5,6 +5,7 @@ import {
   TABLE_BYTES,
   forEachPte,
   isSwapPte,
+  leafAt,
   nextTable,
   pteFlags,
   ptePfn,
@@ -43,6 +44,7 @@ import { faultinPageRange } from './gup.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { ksmEnter, unmergeKsmPages } from './ksm.js';
 import { EINVAL, ENOMEM, EPERM, PAGE_SIZE, currentTask, isPageAligned, pageAlignWrapped } from './kernel.js';
+import { maybeMappedShared } from './large-folio.js';
 import { append4, flushGather, updateHiwaterRss, zapPageRange } from './memory/zap.js';
 import { canMadviseModify } from './mseal.js';
 import { PAGEVEC_SIZE, drainLruLazyfree, lruAddDrainIfMlock } from './swap.js';
@@ -171,7 +173,7 @@ function madviseVma(
     case MADV.COLD:
     case MADV.PAGEOUT:
       if ((flags & (VM_LOCKED | VM_PFNMAP)) !== 0) return -EINVAL;
-      if (advice === MADV.COLD) madviseCold(k, currentTask(k, tid).cpu);
+      if (advice === MADV.COLD) madviseCold(k, mm, from, to, currentTask(k, tid).cpu);
       else madvisePageout(k, mm, from, to, currentTask(k, tid).cpu);
       return 0;
     case MADV.FREE:
@@ -252,7 +254,10 @@ function madviseFree(k: Kernel, mm: number, start: number, end: number, cpu: num
   const last = end / PAGE_SIZE;
   for (let vpn = nextTable(mmAt(k.view, mm), start / PAGE_SIZE, last); vpn >= 0;) {
     const stop = Math.min(tableEnd(vpn), last);
-    for (; vpn < stop; vpn++) freeOne(k, mm, vpn, cpu);
+    const leaf = leafAt(mmAt(k.view, mm), vpn);
+    if (leaf !== 0 && !pteSpecial(leaf) && !maybeMappedShared(k, ptePfn(leaf)))
+      throw new NotModelledError('MADV_FREE of a huge page');
+    for (; leaf === 0 && vpn < stop; vpn++) freeOne(k, mm, vpn, cpu);
     vpn = nextTable(mmAt(k.view, mm), stop, last);
   }
 }
@@ -265,6 +270,7 @@ function freeOne(k: Kernel, mm: number, vpn: number, cpu: number): void {
   const pfn = ptePfn(entry);
   const page = pageAt(k.view, pfn);
   if ((page.flags & PG_ANON) === 0) return;
+  if (page.order !== 0) throw new NotModelledError('MADV_FREE of pages of a large folio');
   const keepsBytes = (page.flags & PG_DIRTY) !== 0 || inSwapCache(page);
   if (keepsBytes && page.mapcount !== 1 && k.behaviours['madv-free-skips-shared']) return;
   if (inSwapCache(page) && !folioFreeSwap(k, pfn)) return;

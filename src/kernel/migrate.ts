@@ -68,6 +68,7 @@ interface Unmapped {
 /** `folio_isolate_lru()`: false for a page that is not on the LRU. Its lists' user has a reference from here on. */
 export function folioIsolateLru(k: Kernel, pfn: number): boolean {
   const page = pageAt(k.view, pfn);
+  if (page.order !== 0) throw new NotModelledError('migration of large folios');
   const special = (page.flags & PG_ANON) === 0 && k.view.inodes[page.mapping]?.kind === InodeKind.vdso;
   if (special || (page.flags & PG_LRU) === 0) return false;
   k.emit({ type: 'FolioIsolated', pfn, ref: 1 });

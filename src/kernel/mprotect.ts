@@ -4,6 +4,7 @@ import {
   PTE_PRESENT,
   PTE_PROTNONE,
   PTE_WRITE,
+  leafAt,
   pteIndex,
   nextTable,
   pteFlags,
@@ -34,6 +35,7 @@ import {
 import type { Kernel, KernelThread } from './kernel.js';
 import { EACCES, EINVAL, ENOMEM, EPERM, PAGE_SIZE, currentTask, isPageAligned, pageAlignWrapped } from './kernel.js';
 import { vmaWantsWritenotify } from './memory/file.js';
+import { changeHugePmd } from './memory/huge.js';
 import { append4 } from './memory/zap.js';
 import { PROT_KNOWN, enoughMemory, protToVm } from './mmap.js';
 import { populateVmaPageRange } from './gup.js';
@@ -117,6 +119,12 @@ function changeProtection(k: Kernel, mm: number, start: number, end: number, fla
   const last = end / PAGE_SIZE;
   for (let vpn = nextTable(mmAt(k.view, mm), start / PAGE_SIZE, last); vpn >= 0;) {
     const stop = Math.min(tableEnd(vpn), last);
+    if (leafAt(mmAt(k.view, mm), vpn) !== 0) {
+      // The VMA was split at its borders, and any huge entry across them with it.
+      changeHugePmd(k, mm, vpn, flags);
+      vpn = nextTable(mmAt(k.view, mm), stop, last);
+      continue;
+    }
     for (let from = vpn; from < stop; from += k.batchMax)
       changePteRange(k, mm, from, Math.min(from + k.batchMax, stop), flags, inode);
     vpn = nextTable(mmAt(k.view, mm), stop, last);

@@ -1,11 +1,12 @@
 // What programs and the kernel do to user memory byte by byte: loads, stores, instruction fetches, copy_to_user.
-import { PTE_DIRTY, isZeroPte, pteAt, ptePfn, pteSpecial, withFlags } from '../../reducers/pte.js';
+import { PTE_DIRTY, isHugePte, isZeroPte, pteAt, ptePfn, pteSpecial, withFlags } from '../../reducers/pte.js';
 import { sameByte, uniformByte } from '../../reducers/content.js';
 import { mmAt, pageAt } from '../../reducers/state.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { PAGE_SIZE, currentMm, currentTask } from './kernel.js';
 import type { Access, AccessResult } from './memory/fault.js';
 import { accessPermitted, userFault } from './memory/fault.js';
+import { touchPmd } from './memory/huge.js';
 
 const DONE: AccessResult = { kind: 'done' };
 
@@ -19,7 +20,8 @@ function setDirty(k: Kernel, tid: number, addr: number): void {
   const { mm } = currentTask(k, tid);
   const vpn = Math.floor(addr / PAGE_SIZE);
   const entry = pteAt(mmAt(k.view, mm), vpn);
-  if ((entry & PTE_DIRTY) === 0) k.emit({ type: 'PteFlagsSet', mm, vpn, entry: withFlags(entry, PTE_DIRTY, 0) });
+  if (isHugePte(entry)) touchPmd(k, mm, vpn);
+  else if ((entry & PTE_DIRTY) === 0) k.emit({ type: 'PteFlagsSet', mm, vpn, entry: withFlags(entry, PTE_DIRTY, 0) });
 }
 
 /** Makes `addr` accessible to the task, faulting as often as hardware would. */

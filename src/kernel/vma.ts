@@ -19,6 +19,7 @@ import {
 } from '../../reducers/vma.js';
 import type { Kernel } from './kernel.js';
 import { ENOMEM, EPERM, PAGE_SIZE, pageDown } from './kernel.js';
+import { splitHugePmdAt } from './memory/huge.js';
 import { flushGather, freePgtables, updateHiwaterRss, zapPageRange } from './memory/zap.js';
 import { anonVmaClone, anonVmaPrepare, unlinkAnonVmas } from './rmap.js';
 
@@ -186,7 +187,8 @@ export function splitVma(k: Kernel, mm: number, at: number): void {
   const now = mmAt(k.view, mm);
   const vma = now.vmas[findVmaIndex(now, at)];
   if (vma === undefined || vma.start >= at) return;
-  const { start, anonVma, chain } = vma;
+  splitHugePmdAt(k, mm, at);
+  const { start, anonVma, chain } = mmAt(k.view, mm).vmas[findVmaIndex(mmAt(k.view, mm), at)] as VmaView;
   k.emit({ type: 'VmaSplit', mm, start, at });
   if (anonVma !== 0) anonVmaClone(k, anonVma, chain);
 }

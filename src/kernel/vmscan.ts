@@ -6,6 +6,8 @@ import {
   PTE_SWP_EXCLUSIVE,
   PTE_SWP_SOFT_DIRTY,
   PTE_UFFD_WP,
+  PTRS_PER_PTE,
+  leafAt,
   mkPte,
   nextTable,
   pteAt,
@@ -14,6 +16,7 @@ import {
   ptePresent,
   pteSoftDirty,
   pteSpecial,
+  pteTable,
   tableEnd,
 } from '../../reducers/pte.js';
 import type { InodeView } from '../../reducers/state.js';
@@ -34,6 +37,7 @@ import { NotModelledError } from '../lib/errors.js';
 import { isAsRead } from './filemap.js';
 import type { Kernel } from './kernel.js';
 import { GUP_PIN_COUNTING_BIAS, PAGE_SIZE } from './kernel.js';
+import { maybeMappedShared } from './large-folio.js';
 import { updateHiwaterRss } from './memory/zap.js';
 import { lruAddDrainCpu } from './swap.js';
 import { folioAllocSwap, inSwapCache, slotOf } from './swapfile.js';
@@ -49,9 +53,40 @@ interface Place {
  * `madvise_cold()`: pages that one entry maps move to the end of the LRU's inactive list, whose order is not modelled: only the CPU's batches are
  * emptied.
  */
-export function madviseCold(k: Kernel, cpu: number): void {
+export function madviseCold(k: Kernel, mm: number, start: number, end: number, cpu: number): void {
   lruAddDrainCpu(k, cpu);
+  const last = end / PAGE_SIZE;
+  for (let vpn = nextTable(mmAt(k.view, mm), start / PAGE_SIZE, last); vpn >= 0;) {
+    const stop = Math.min(tableEnd(vpn), last);
+    coldLargeFolios(k, mm, vpn, stop);
+    vpn = nextTable(mmAt(k.view, mm), stop, last);
+  }
 }
+
+/**
+ * What MADV_COLD does to large folios in [from, to) vpns of one table: those that may be shared are left alone, those that are covered as a
+ * whole only move on the LRU.
+ * @throws NotModelledError where a part of one would have the folio split.
+ */
+function coldLargeFolios(k: Kernel, mm: number, from: number, to: number): void {
+  const now = mmAt(k.view, mm);
+  const leaf = leafAt(now, from);
+  if (leaf !== 0) {
+    const whole = to - from === PTRS_PER_PTE;
+    if (!whole && !pteSpecial(leaf) && !maybeMappedShared(k, ptePfn(leaf))) throw new NotModelledError(PART_OF_LARGE);
+    return;
+  }
+  const table = pteTable(now, from) as readonly number[];
+  for (let vpn = from; vpn < to; vpn++) {
+    const entry = table[vpn % PTRS_PER_PTE] as number;
+    if (!ptePresent(entry) || pteSpecial(entry)) continue;
+    const pfn = ptePfn(entry);
+    const { order } = pageAt(k.view, pfn);
+    // folio_pte_batch() shorter than the folio would split it; whether all of it lies here is not looked at.
+    if (order !== 0 && !maybeMappedShared(k, pfn)) throw new NotModelledError(PART_OF_LARGE);
+  }
+}
+const PART_OF_LARGE = 'MADV_COLD of a part of a large folio';
 
 /**
  * `madvise_pageout()` on [start, end) bytes of one VMA: pages on the LRU that nothing else maps are reclaimed at once. The caller is taken to be
@@ -76,7 +111,11 @@ function isolated(k: Kernel, mm: number, from: number, to: number): Place[] {
     const entry = pteAt(mmAt(k.view, mm), vpn);
     if (!ptePresent(entry) || pteSpecial(entry)) continue;
     const pfn = ptePfn(entry);
-    const { flags, mapcount } = pageAt(k.view, pfn);
+    const { flags, mapcount, order } = pageAt(k.view, pfn);
+    if (order !== 0) {
+      if (maybeMappedShared(k, pfn)) continue;
+      throw new NotModelledError('MADV_PAGEOUT of a large folio');
+    }
     if ((flags & PG_LRU) === 0 || (flags & PG_UNEVICTABLE) !== 0 || mapcount !== 1) continue;
     if (isKsm(pageAt(k.view, pfn))) throw new NotModelledError('MADV_PAGEOUT of KSM pages');
     places.push({ mm, vpn, pfn });

@@ -1,6 +1,7 @@
 // The page map: rows of processes and mappings, and a mapping's pages as cells of one letter each.
 import {
   ptePfn,
+  isHugePte,
   isMigrationPte,
   isPteMarker,
   isSwapPte,
@@ -11,7 +12,17 @@ import {
   forEachPte,
 } from '../../reducers/pte.js';
 import type { KernelView, MmView, VmaView } from '../../reducers/state.js';
-import { InodeKind, PG_ANON, PG_ANON_EXCLUSIVE, SECTION, rssPages } from '../../reducers/state.js';
+import {
+  InodeKind,
+  PG_ANON,
+  PG_ANON_EXCLUSIVE,
+  SECTION,
+  folioHead,
+  largeFolioAt,
+  pageAt,
+  pageMapcount,
+  rssPages,
+} from '../../reducers/state.js';
 import type { KernelEvent } from '../../events/index.js';
 import { forEachNamedFrame } from '../../projections/invariants/named-frames.js';
 import { GUP_PIN_COUNTING_BIAS } from '../kernel/kernel.js';
@@ -62,11 +73,13 @@ export function kindOf(state: KernelView, entry: number): number {
   const page = state.memMap[Math.floor(pfn / SECTION)]?.[pfn % SECTION];
   // Only in a log that somebody made up does an entry lead to no frame.
   if (page === undefined) return SPECIAL;
-  // `folio_maybe_dma_pinned()` of a base page.
-  if (page.ref >= GUP_PIN_COUNTING_BIAS) return PINNED;
+  const large = page.order > 1 ? largeFolioAt(state, folioHead(state, pfn)) : null;
+  // `folio_maybe_dma_pinned()`.
+  if (large === null ? page.ref >= GUP_PIN_COUNTING_BIAS : large.pincount > 0) return PINNED;
   if ((page.flags & PG_ANON) === 0) return state.inodes[page.mapping]?.kind === InodeKind.shmem ? SHMEM : FILE;
-  if ((page.flags & PG_ANON_EXCLUSIVE) !== 0) return EXCLUSIVE;
-  return page.mapcount > 1 ? SHARED : ONCE;
+  const marked = isHugePte(entry) ? pageAt(state, folioHead(state, pfn)) : page;
+  if ((marked.flags & PG_ANON_EXCLUSIVE) !== 0) return EXCLUSIVE;
+  return pageMapcount(state, pfn) > 1 ? SHARED : ONCE;
 }
 
 /** A line of the page map: a process, or one of its mappings. */

@@ -4,9 +4,9 @@ import { describe, expect, it } from 'vitest';
 import type { EventType, KernelEvent } from '../../events/index.js';
 import { accountingErrors } from '../../projections/accounting.js';
 import { appliedAll } from '../../reducers/index.js';
-import { forEachPte, ptePfn, pteSpecial, pteWrite } from '../../reducers/pte.js';
+import { forEachPte, isHugePte, ptePfn, pteSpecial, pteWrite } from '../../reducers/pte.js';
 import type { KernelView } from '../../reducers/state.js';
-import { PG_ANON, PG_ANON_EXCLUSIVE, initialState, pageAt } from '../../reducers/state.js';
+import { PG_ANON, PG_ANON_EXCLUSIVE, folioAt, initialState, pageAt, pageMapcount } from '../../reducers/state.js';
 import { VM_SHARED, VM_WRITE, vmaLookup } from '../../reducers/vma.js';
 import { behavioursOf } from '../../src/kernel/behaviours.js';
 import type { Got } from '../../src/kernel/call.js';
@@ -67,13 +67,15 @@ function insane(state: KernelView, exclusiveEra: boolean): string[] {
       }
       const page = pageAt(state, ptePfn(entry));
       const anon = (page.flags & PG_ANON) !== 0;
-      const exclusive = (page.flags & PG_ANON_EXCLUSIVE) !== 0;
+      const marked = isHugePte(entry) ? folioAt(state, ptePfn(entry)) : page;
+      const exclusive = (marked.flags & PG_ANON_EXCLUSIVE) !== 0;
+      const mapcount = pageMapcount(state, ptePfn(entry));
       const isPrivate = (vma.flags & VM_SHARED) === 0;
       if (anon && vma.anonVma === 0) found.push(`anonymous page ${vpn} in a VMA without anon_vma`);
       if (anon && !state.anonVmas[page.mapping]) found.push(`page ${vpn} belongs to an anon_vma that is gone`);
       if (isPrivate && pteWrite(entry) && !anon) found.push(`file page ${vpn} is privately writable`);
-      if (isPrivate && pteWrite(entry) && page.mapcount > 1) found.push(`page ${vpn} is shared and writable`);
-      if (exclusive && page.mapcount > 1) found.push(`page ${vpn} is exclusive and mapped ${page.mapcount} times`);
+      if (isPrivate && pteWrite(entry) && mapcount > 1) found.push(`page ${vpn} is shared and writable`);
+      if (exclusive && mapcount > 1) found.push(`page ${vpn} is exclusive and mapped ${mapcount} times`);
       if (exclusiveEra && anon && pteWrite(entry) && !exclusive) found.push(`page ${vpn} is writable, not exclusive`);
       if (!exclusiveEra && exclusive) found.push(`page ${vpn} is exclusive before its time`);
     });
@@ -168,6 +170,7 @@ describe('whatever processes do', () => {
         run.execute({ line: 0, pid: null, name: 'lru_add_drain', args: [], result });
         expect(run.view.mms.filter((mm) => mm !== null)).toEqual([]);
         expect(run.view.anonVmas.filter((each) => each !== null)).toEqual([]);
+        expect(run.view.largeFolios).toEqual({});
         expect(run.view.committed).toBe(0);
         expect(run.view.memMap.flat().filter((page) => (page.flags & PG_ANON) !== 0)).toEqual([]);
       }),
@@ -196,6 +199,16 @@ describe('whatever processes do', () => {
       'VmaMerged',
       'VmaResized',
       'SignalSent',
+      'HugePageMapped',
+      'HugeZeroMapped',
+      'LargeFoliosCounted',
+      'PmdSplit',
+      'PmdZapped',
+      'PmdCopied',
+      'PmdProtected',
+      'PmdFlagsSet',
+      'PmdMoved',
+      'PmdReused',
     ];
     expect(wanted.filter((type) => !seen.has(type))).toEqual([]);
   });

@@ -139,6 +139,15 @@ const TRACKED = `
 /** Where clear_refs is told something it is to mean something. */
 const behavioursFor = (text: string): Behaviours =>
   withBehaviours(behavioursOf('6.18'), text === TRACKED ? ['soft-dirty'] : [], []);
+const HUGE = `
+1 mmap(0x10000000000, 0x400000, RW, PRIV|ANON|FIXED, -1, 0) = A
+1 madvise(A, 0x400000, MADV_HUGEPAGE)
+1 store(A, 1)
+1 fork() = 2
+1 store(A+P, 2)
+1 pin(A+P, P, FOLL_PIN|FOLL_WRITE)
+1 store(A+0x200000, 3)
+1 pin(A+0x200000, P, FOLL_PIN|FOLL_WRITE)`;
 
 /** A wrong event: `nth` of its type (0 the first, -1 the last) gives way to what `make` returns. */
 interface Case<T extends EventType> {
@@ -662,6 +671,68 @@ const CASES: readonly Case<EventType>[] = [
     FORK,
     'VmAccounted',
     but<'VmAccounted'>(({ exec }) => ({ exec: exec + 1 })),
+  ),
+  wrong(
+    'large-mapcount-sum',
+    HUGE,
+    'LargeFoliosCounted',
+    but<'LargeFoliosCounted'>(({ folios }) => ({ folios: folios.with(1, folios[1]! + 1) })),
+  ),
+  wrong(
+    'mm-id-counts',
+    HUGE,
+    'LargeFoliosCounted',
+    but<'LargeFoliosCounted'>(({ folios }) => ({ folios: folios.with(3, folios[1]! + 1) })),
+  ),
+  wrong(
+    'not-shared-has-one-owner',
+    HUGE,
+    'LargeFoliosCounted',
+    but<'LargeFoliosCounted'>(({ folios }) => ({ folios: folios.with(6, 0) })),
+    { nth: 1 },
+  ),
+  wrong(
+    'pincount-of-holders',
+    HUGE,
+    'LargeFoliosCounted',
+    but<'LargeFoliosCounted'>(({ folios }) => ({ folios: folios.with(8, 0) })),
+    { nth: -1 },
+  ),
+  wrong(
+    'mapcount-equals-rmap',
+    HUGE,
+    'PmdSplit',
+    but<'PmdSplit'>(() => ({ entireMapcount: 0 })),
+  ),
+  wrong(
+    'ref-lower-bound',
+    HUGE,
+    'PmdSplit',
+    but<'PmdSplit'>(() => ({ ref: 0 })),
+  ),
+  wrong(
+    'writable-anon-is-exclusive',
+    HUGE,
+    'HugePageMapped',
+    but<'HugePageMapped'>(() => ({ exclusive: 0 })),
+  ),
+  wrong(
+    'fork-both-RO',
+    HUGE,
+    'PmdCopied',
+    but<'PmdCopied'>(({ entry }) => ({ entry: entry + WRITE })),
+  ),
+  wrong(
+    'page-tables-accounted',
+    HUGE,
+    'HugePageMapped',
+    but<'HugePageMapped'>(() => ({ bytes: 0 })),
+  ),
+  wrong(
+    'rss-equals-ptes',
+    HUGE,
+    'PmdCopied',
+    but<'PmdCopied'>(() => ({ rssAnon: 1 })),
   ),
   wrong(
     'commit-sum',

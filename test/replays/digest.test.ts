@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { KernelEvent } from '../../events/index.js';
 import { Digest, SubjectHash, takerOf } from '../../reducers/digest.js';
 import { apply, appliedAll } from '../../reducers/index.js';
+import { setPte } from '../../reducers/pte.js';
 import type { KernelState } from '../../reducers/state.js';
 import { initialState, own } from '../../reducers/state.js';
 import { Hash64 } from '../../src/lib/hash.js';
@@ -74,11 +75,12 @@ describe('the digest', () => {
         fc.pre(made.length > 1);
         const state = folded(made);
         const i = pick % made.length;
-        const [name, value] = Object.entries(made[i]!).find(([, v]) => typeof v !== 'string') as [
+        const [name, value] = Object.entries(made[i]!).findLast(([field]) => field !== 'type') as [
           string,
-          number | number[],
+          number | string | number[],
         ];
-        const other = typeof value === 'number' ? value + 1 : [...value, 3, 1];
+        const other =
+          typeof value === 'number' ? value + 1 : typeof value === 'string' ? `${value}x` : [...value, 3, 1];
         const changed = made.with(i, { ...made[i]!, [name]: other });
         expect(digestOf(state, changed)).not.toBe(digestOf(state, made));
       }),
@@ -124,10 +126,7 @@ describe('the digest', () => {
     ['a batch a page waits in', (s) => (s.memMap[0]![39]!.lruCpu = 1)],
     ['the bytes of a page', (s) => (s.memMap[0]![5]!.content = null)],
     ['the base of a file page', (s) => (s.memMap[0]![50]!.content = { fill: 0, inode: 1, index: 1, runs: [] })],
-    [
-      'an entry',
-      (s) => (s.mms[1]!.pgd[Math.floor(0x7f1200000 / 2 ** 27)]![Math.floor(0x7f1200000 / 2 ** 18) % 512]![0]![3] = 9),
-    ],
+    ['an entry', (s) => setPte(s.mms[1]!, 0x7f1200003, 9)],
     ['an rss counter', (s) => s.mms[1]!.rss[1]!++],
     ['the gather', (s) => s.mms[1]!.gather.push(3)],
     ['a task', (s) => s.tasks[7]!.minFlt++],

@@ -193,9 +193,54 @@ const memorySteps: fc.WeightedArbitrary<Step>[] = [
   },
 ];
 
+/** Three blocks of 2 MiB, each of which a huge entry can map. */
+const BLOCKS = 0x10040000000;
+const BLOCK = 2 * 1024 * 1024;
+const block = fc.nat({ max: 2 }).map((n) => BLOCKS + n * BLOCK);
+const blocks = fc.integer({ min: 1, max: 2 }).map((n) => n * BLOCK);
+/** The same few pages of each block, so that calls meet. */
+const pageOfBlock = fc.tuple(block, fc.constantFrom(0, 0, 1, 2, 255, 510, 511)).map(([start, n]) => start + n * PAGE);
+
+/** Operations on huge pages, and on parts of them. Nothing that reclaims: huge pages are not swapped. */
+const hugeSteps: fc.WeightedArbitrary<Step>[] = [
+  {
+    weight: 3,
+    arbitrary: step(
+      'mmap',
+      fc.oneof({ weight: 6, arbitrary: block }, { weight: 1, arbitrary: pageOfBlock }),
+      blocks,
+      prot,
+      fc.constant(MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS),
+      fc.constant(-1),
+      fc.constant(0),
+    ),
+  },
+  // HUGEPAGE more often than NOHUGEPAGE.
+  { weight: 4, arbitrary: step('madvise', block, blocks, fc.constantFrom(14, 14, 14, 14, 15)) },
+  { weight: 6, arbitrary: step('store', pageOfBlock, fc.integer({ min: 1, max: 255 })) },
+  { weight: 4, arbitrary: step('load', pageOfBlock) },
+  { weight: 2, arbitrary: step('madvise', block, blocks, fc.constantFrom(4, 10, 11, 18, 19, 22, 23, 20)) },
+  { weight: 2, arbitrary: step('madvise', pageOfBlock, someBytes, fc.constantFrom(4, 4, 10, 18, 22, 23)) },
+  { weight: 1, arbitrary: step('munmap', block, blocks) },
+  { weight: 1, arbitrary: step('munmap', pageOfBlock, someBytes) },
+  { weight: 2, arbitrary: step('mprotect', block, blocks, prot) },
+  { weight: 1, arbitrary: step('mprotect', pageOfBlock, someBytes, prot) },
+  { weight: 1, arbitrary: step('mremap', block, blocks, blocks, fc.constantFrom(3, 3, 7), block) },
+  {
+    weight: 1,
+    arbitrary: fc
+      .tuple(someBytes, fc.constantFrom(3, 7))
+      .chain(([length, flags]) =>
+        step('mremap', pageOfBlock, fc.constant(length), fc.constant(length), fc.constant(flags), pageOfBlock),
+      ),
+  },
+  { weight: 1, arbitrary: step('mlock', pageOfBlock, fc.oneof(someBytes, blocks)) },
+  { weight: 1, arbitrary: step('munlock', pageOfBlock, fc.oneof(someBytes, blocks)) },
+];
+
 /** Steps of a random workload. */
 export const arbitrarySteps = (maxLength = 40): fc.Arbitrary<Step[]> =>
-  fc.array(fc.oneof(...memorySteps), { minLength: 1, maxLength, size: 'max' });
+  fc.array(fc.oneof(...memorySteps, ...hugeSteps), { minLength: 1, maxLength, size: 'max' });
 
 const PROCESSES_MAX = 4;
 

@@ -8,7 +8,16 @@ import type { Smaps } from '../../../projections/smaps.js';
 import { smapsOf } from '../../../projections/smaps.js';
 import { forEachPte } from '../../../reducers/pte.js';
 import type { MmView, TaskView } from '../../../reducers/state.js';
-import { PG_ANON, PG_ANON_EXCLUSIVE, PG_FREE, mmAt, pageAt, rssPages } from '../../../reducers/state.js';
+import {
+  PG_ANON,
+  PG_ANON_EXCLUSIVE,
+  PG_FREE,
+  folioAt,
+  mmAt,
+  pageAt,
+  pageMapcount,
+  rssPages,
+} from '../../../reducers/state.js';
 import { parseExpression } from '../../../projections/query/parse.js';
 import { EXIT, UserError } from '../../lib/errors.js';
 import type { Command } from '../command.js';
@@ -115,7 +124,7 @@ function rmap(session: Session, rest: string): readonly string[] {
   const kind = (page.flags & PG_FREE) !== 0 ? 'free' : (page.flags & PG_ANON) !== 0 ? 'anonymous' : 'page cache';
   const exclusive = (page.flags & PG_ANON_EXCLUSIVE) !== 0 ? ', exclusive' : '';
   return [
-    `frame ${pfn}: ${kind}${exclusive}, mapcount ${page.mapcount}, refs ${page.ref}; entries that lead to it: ${mappers.length}`,
+    `frame ${pfn}: ${kind}${exclusive}, mapcount ${pageMapcount(state, pfn)}, refs ${folioAt(state, pfn).ref}; entries that lead to it: ${mappers.length}`,
     ...mappers.map(({ mm, vpn }) => {
       const tasks = Object.values(state.tasks).filter((task) => task.mm === mm);
       const who = tasks.length === 0 ? `mm ${mm}` : `task ${tasks.map(({ tid }) => tid).join(' ')}`;

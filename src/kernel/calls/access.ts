@@ -1,10 +1,12 @@
-// What programs do to memory, and where they run: loads, stores, faults, CPUs.
+// What programs do to memory, and where they run: loads, stores, faults, CPUs, settings.
+import { NotModelledError } from '../../lib/errors.js';
 import type { Call, Got, Handler } from '../call.js';
 import { badArgument, fromKernel, intArg, textArg } from '../call.js';
 import { EFAULT, currentTask } from '../kernel.js';
 import type { Access, AccessResult } from '../memory/fault.js';
 import { userFault } from '../memory/fault.js';
 import { drainLruAdd, lruAddDrainAll, lruAddDrainCpu } from '../swap.js';
+import { SETTINGS } from '../thp.js';
 import { loadUser, storeUser, touch } from '../uaccess.js';
 
 const ACCESS: Readonly<Record<string, Access>> = { R: 'read', W: 'write', X: 'exec', U: 'unshare' };
@@ -46,6 +48,14 @@ export const ACCESS_CALLS: Readonly<Record<string, Handler>> = {
     const cpu = intArg(call, 0);
     if (cpu >= CPUS_MAX) throw badArgument(call, 0, `a CPU below ${CPUS_MAX}`);
     if (currentTask(k, call.tid).cpu !== cpu) k.emit({ type: 'TaskMoved', tid: call.tid, cpu });
+    return null;
+  },
+  *sysfs(k, call) {
+    const [name, value] = [textArg(call, 0), textArg(call, 1)];
+    const setting = SETTINGS[name];
+    if (setting === undefined) throw new NotModelledError(`the setting /sys/kernel/mm/${name}`);
+    if (!setting.values.includes(value)) throw badArgument(call, 1, `one of ${setting.values.join(', ')}`);
+    k.emit({ type: 'SettingWritten', name, value });
     return null;
   },
   *lru_add_drain(k, call) {

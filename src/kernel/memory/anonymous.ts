@@ -11,8 +11,7 @@ import {
 } from '../../../reducers/pte.js';
 import type { VmaView } from '../../../reducers/state.js';
 import { mmAt } from '../../../reducers/state.js';
-import { VM_ACCESS, VM_HUGEPAGE, VM_SHARED, VM_WRITE, linearPageIndex, vmaLookup } from '../../../reducers/vma.js';
-import { NotModelledError } from '../../lib/errors.js';
+import { VM_ACCESS, VM_SHARED, VM_WRITE, linearPageIndex, vmaLookup } from '../../../reducers/vma.js';
 import type { Kernel, KernelThread } from '../kernel.js';
 import { allocPage, putPage } from '../page-alloc.js';
 import { anonVmaPrepare } from '../rmap.js';
@@ -31,8 +30,6 @@ const freshFlags = (k: Kernel, vma: VmaView): number =>
 /** `vm_page_prot`: what PROT_NONE memory gets by force (/proc/PID/mem) hardware does not see. */
 export const presentFlag = (vma: VmaView): number => ((vma.flags & VM_ACCESS) !== 0 ? PTE_PRESENT : PTE_PROTNONE);
 
-const HUGE_PAGE = 2 * 1024 * 1024;
-
 /**
  * `do_anonymous_page()`: a read maps the zero page, a write a page of zeros.
  * Enter and return with the VMA lock held for read. The allocation may sleep and comes before the table's lock; the recheck
@@ -43,11 +40,6 @@ export function* doAnonymousPage(k: Kernel, fault: Fault): KernelThread<FaultRes
   let mm = mmAt(k.view, mmId);
   let vma = vmaLookup(mm, fault.addr) as VmaView;
   if ((vma.flags & VM_SHARED) !== 0) return 'sigbus';
-  if ((vma.flags & VM_HUGEPAGE) !== 0) {
-    const block = Math.floor(fault.addr / HUGE_PAGE) * HUGE_PAGE;
-    if (block >= vma.start && block + HUGE_PAGE <= vma.end)
-      throw new NotModelledError('a fault that may map a transparent huge page (MADV_HUGEPAGE)');
-  }
   pteAlloc(k, mmId, vpn);
   if (fault.access !== 'write') {
     if (k.interleaved) yield { op: 'acquire', lock: `ptl(${mmId},${vpn})` };

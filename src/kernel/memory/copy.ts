@@ -10,6 +10,7 @@ import {
   PTRS_PER_PTE,
   TABLE_BYTES,
   isSwapPte,
+  leafAt,
   missingTableBytes,
   mkPte,
   pteIndex,
@@ -33,10 +34,13 @@ import {
   vmaLookup,
 } from '../../../reducers/vma.js';
 import type { Kernel, KernelThread } from '../kernel.js';
-import { GUP_PIN_COUNTING_BIAS, PAGE_SIZE } from '../kernel.js';
+import { PAGE_SIZE } from '../kernel.js';
+import type { Mappings } from '../large-folio.js';
+import { countLarge, folioMappingsChanged, maybePinned } from '../large-folio.js';
 import { allocPage } from '../page-alloc.js';
 import { dirtyFlags } from '../soft-dirty.js';
 import { lruBatchAdded } from '../swap.js';
+import { copyHugePmd } from './huge.js';
 import { pmdAlloc, pteAlloc, pudAlloc } from './tables.js';
 
 /** `vma_needs_copy()`: does the child need this VMA's entries, or will its own faults do? */
@@ -73,6 +77,10 @@ function* copyTables(k: Kernel, forking: Forking, vma: VmaView): KernelThread {
   for (let vpn = start / PAGE_SIZE; vpn < last;) {
     // The child gets a table for every table of the parent, of each level, even if nothing in this VMA's part of it is present.
     const missing = missingTableBytes(mmAt(k.view, parent), vpn) / TABLE_BYTES;
+    if (missing === 0 && leafAt(mmAt(k.view, parent), vpn) !== 0 && copyHugePmd(k, forking, vpn)) {
+      vpn += PTRS_PER_PTE;
+      continue;
+    }
     if (missing === 0) pteAlloc(k, child, vpn);
     else if (missing === 1) pmdAlloc(k, child, vpn);
     else if (missing === 2) pudAlloc(k, child, vpn);
@@ -108,6 +116,7 @@ function* copyPteRange(
   const swapped: number[] = [];
   let anonPages = 0;
   let filePages = 0;
+  let large: Mappings | null = null;
   const base = from - pteIndex(from);
   for (let vpn = from; vpn < to; vpn++) {
     const entry = table[vpn - base] as number;
@@ -127,11 +136,13 @@ function* copyPteRange(
         // The locks are dropped for the allocation: what was done so far can be seen, the rest begins anew behind this page.
         copySwapped(k, forking, swapped);
         share(k, forking, inode, { anon, file, special }, anonPages, filePages);
+        if (large !== null) folioMappingsChanged(k, forking.child, large);
         copyPresentPage(k, forking, vpn, pfn);
         if (vpn + 1 < to) yield* copyPteRange(k, forking, vmFlags, inode, vpn + 1, to);
         return;
       }
       append5(anon, vpn, pfn, childFlags, parentFlags, 1);
+      large = countLarge(large, pfn, pageAt(k.view, pfn).order, 1);
       anonPages++;
     } else {
       append5(file, vpn, pfn, childFlags, parentFlags, 1);
@@ -141,13 +152,14 @@ function* copyPteRange(
   if (k.interleaved && anonPages > 0) yield { op: 'preempt', at: 'fork:K4' };
   copySwapped(k, forking, swapped);
   share(k, forking, inode, { anon, file, special }, anonPages, filePages);
+  if (large !== null) folioMappingsChanged(k, forking.child, large);
 }
 
 /** `folio_needs_cow_for_dma()`: may the parent have pinned the page? Since 5.19 only pages that are its own are asked about. */
 function needsCowForDma(k: Kernel, parent: number, pfn: number): boolean {
   if (!k.behaviours['fork-copies-pinned'] || !k.view.hasPinned.includes(parent)) return false;
-  const { ref, flags } = pageAt(k.view, pfn);
-  if (ref < GUP_PIN_COUNTING_BIAS) return false;
+  if (!maybePinned(k, pfn)) return false;
+  const { flags } = pageAt(k.view, pfn);
   return !k.behaviours['anon-exclusive'] || (flags & PG_ANON_EXCLUSIVE) !== 0;
 }
 

@@ -4,9 +4,11 @@
 // User faults run under the VMA's read lock, kernel faults under mmap_lock for read; entries change under the table's lock.
 import {
   PTE_DIRTY,
+  isHugePte,
   isMigrationPte,
   isPteMarker,
   isSwapPte,
+  pmdNone,
   pteAt,
   ptePresent,
   pteWrite,
@@ -14,7 +16,15 @@ import {
 } from '../../../reducers/pte.js';
 import type { MmView, VmaView } from '../../../reducers/state.js';
 import { mmAt } from '../../../reducers/state.js';
-import { VM_ACCESS, VM_EXEC, VM_WRITE, isCowMapping, vmaIsAnonymous, vmaLookup } from '../../../reducers/vma.js';
+import {
+  VM_ACCESS,
+  VM_EXEC,
+  VM_SHARED,
+  VM_WRITE,
+  isCowMapping,
+  vmaIsAnonymous,
+  vmaLookup,
+} from '../../../reducers/vma.js';
 import type { Kernel, KernelThread } from '../kernel.js';
 import {
   BUS_ADRERR,
@@ -29,9 +39,11 @@ import {
 } from '../kernel.js';
 import { migrationEntryWait } from '../migrate.js';
 import { dirtyFlags } from '../soft-dirty.js';
+import { hugePageWanted } from '../thp.js';
 import { checkStackGuardPage, expandStack } from '../vma.js';
 import { doAnonymousPage } from './anonymous.js';
 import { doFault } from './file.js';
+import { doHugePmdAnonymousPage, handleHugeFault } from './huge.js';
 import { doSwapPage } from './swapin.js';
 import { pmdAlloc } from './tables.js';
 import { doWpPage } from './wp.js';
@@ -122,6 +134,10 @@ export function* userFault(
   return DONE;
 }
 
+/** Does `create_huge_pmd()` have a say where nothing is mapped? */
+const mayBecomeHuge = (k: Kernel, mm: MmView, vma: VmaView, vpn: number): boolean =>
+  vma.inode === 0 && (vma.flags & VM_SHARED) === 0 && hugePageWanted(k, vma) && pmdNone(mm, vpn);
+
 /**
  * `handle_mm_fault()`, `__handle_mm_fault()`, `handle_pte_fault()`: adds the upper tables the walk needs, then handles the entry.
  * Enter and return with the VMA or mmap_lock held for read. The entry is read without the table's lock; every handler rechecks it
@@ -131,9 +147,18 @@ export function* handleMmFault(k: Kernel, fault: Fault): KernelThread<FaultResul
   pmdAlloc(k, fault.mm, fault.vpn);
   if (k.interleaved) yield { op: 'preempt', at: 'fault:F2' };
   const mm = mmAt(k.view, fault.mm);
-  const entry = pteAt(mm, fault.vpn);
+  let entry = pteAt(mm, fault.vpn);
   const vma = vmaLookup(mm, fault.addr);
   if (vma === null) return 'sigsegv';
+  const wantsWrite = fault.access === 'write' || (fault.access === 'unshare' && isCowMapping(vma.flags));
+  if (isHugePte(entry)) {
+    const result = yield* handleHugeFault(k, fault, wantsWrite);
+    if (result !== 'fallback') return result;
+    entry = pteAt(mmAt(k.view, fault.mm), fault.vpn);
+  } else if (entry === 0 && mayBecomeHuge(k, mm, vma, fault.vpn)) {
+    const result = yield* doHugePmdAnonymousPage(k, fault);
+    if (result !== 'fallback') return result;
+  }
   if (isSwapPte(entry)) return yield* doSwapPage(k, fault);
   // handle_pte_marker(): there are none but guards.
   if (isPteMarker(entry)) return 'sigsegv';
@@ -146,7 +171,6 @@ export function* handleMmFault(k: Kernel, fault: Fault): KernelThread<FaultResul
     return yield* doAnonymousPage(k, fault);
   }
   if (!ptePresent(entry)) return yield* doFault(k, fault);
-  const wantsWrite = fault.access === 'write' || (fault.access === 'unshare' && isCowMapping(vma.flags));
   if (wantsWrite && !pteWrite(entry)) return yield* doWpPage(k, fault);
   // Spurious, or hardware left setting the dirty bit to us.
   if (fault.access === 'write' && (entry & PTE_DIRTY) === 0)

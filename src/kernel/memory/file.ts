@@ -1,7 +1,7 @@
 // Faults on files, shared memory and special mappings: do_fault() and below in mm/memory.c.
 import { PTE_PRESENT, PTE_SPECIAL, PTE_WRITE, PTRS_PER_PTE, mkPte, pteAt, pteTable } from '../../../reducers/pte.js';
 import type { InodeView, VmaView } from '../../../reducers/state.js';
-import { InodeKind, PG_DIRTY, mmAt, pageAt } from '../../../reducers/state.js';
+import { InodeKind, PG_DIRTY, folioHead, mmAt, pageAt } from '../../../reducers/state.js';
 import { VM_SHARED, VM_WRITE, linearPageIndex, vmaLookup, vmaPages } from '../../../reducers/vma.js';
 import { PagesToMap, clearReclaim, filemapGetFolio } from '../filemap.js';
 import type { Kernel, KernelThread } from '../kernel.js';
@@ -148,8 +148,9 @@ function mapFilePage(k: Kernel, fault: Fault, vma: VmaView, pfn: number, flags: 
   mlockVmaPages(k, vma, [pfn], fault.cpu);
 }
 
-/** `folio_mark_dirty()`, unless it is already. What reclaim left there goes. */
-export function markDirty(k: Kernel, pfn: number): void {
+/** `folio_mark_dirty()` of the folio that `page` belongs to, unless it is already. What reclaim left there goes. */
+export function markDirty(k: Kernel, page: number): void {
+  const pfn = folioHead(k.view, page);
   clearReclaim(k, pfn);
   if ((pageAt(k.view, pfn).flags & PG_DIRTY) === 0) k.emit({ type: 'FolioDirtied', pfn });
 }

@@ -3,7 +3,9 @@ import {
   PTRS_PER_PTE,
   TABLE_BYTES,
   isPteMarker,
+  leafAt,
   missingTableBytes,
+  pmdNone,
   pteAt,
   pteFlags,
   pteMksoftDirty,
@@ -17,6 +19,7 @@ import { mmAt } from '../../../reducers/state.js';
 import { vmaLookup, vmasIn } from '../../../reducers/vma.js';
 import type { Kernel } from '../kernel.js';
 import { PAGE_SIZE } from '../kernel.js';
+import { moveHugePmd, splitHugePmd } from './huge.js';
 import { pmdAlloc, pteAlloc, pudAlloc } from './tables.js';
 import { append4 } from './zap.js';
 
@@ -67,8 +70,12 @@ function movePiece(k: Kernel, move: Move): number {
     return upper;
   }
   const pages = extent(move, PMD_PAGES);
-  if (pteTable(mmAt(k.view, move.mm), move.from) === null) return pages;
+  if (pmdNone(mmAt(k.view, move.mm), move.from)) return pages;
   pmdAlloc(k, move.mm, move.to);
+  if (leafAt(mmAt(k.view, move.mm), move.from) !== 0) {
+    if (pages === PMD_PAGES && moveHugePmd(k, move.mm, move.from, move.to)) return pages;
+    splitHugePmd(k, move.mm, move.from);
+  }
   if (pages === PMD_PAGES && missingTableBytes(mmAt(k.view, move.mm), move.to) > 0) takeOver(k, move, 0);
   else {
     pteAlloc(k, move.mm, move.to);
@@ -84,7 +91,11 @@ function extent({ from, to, end }: Move, span: number): number {
 
 /** `move_normal_pmd()`: the table itself goes to the new place. */
 function takeOver(k: Kernel, { mm, from, to }: Move, offset: number): void {
-  if (pteTable(mmAt(k.view, mm), from + offset) === null) return;
+  if (pmdNone(mmAt(k.view, mm), from + offset)) return;
+  if (leafAt(mmAt(k.view, mm), from + offset) !== 0) {
+    moveHugePmd(k, mm, from + offset, to + offset);
+    return;
+  }
   pteAlloc(k, mm, to + offset);
   moveEntries(k, mm, from + offset, to + offset, PMD_PAGES, false);
   freeTables(k, mm, from + offset, PMD_PAGES, TABLE_BYTES);

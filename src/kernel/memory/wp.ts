@@ -15,11 +15,21 @@ import {
   pteSpecial,
   withFlags,
 } from '../../../reducers/pte.js';
-import type { MmView, PageView, VmaView } from '../../../reducers/state.js';
-import { InodeKind, PG_ANON, PG_ANON_EXCLUSIVE, PG_LRU, isKsm, mmAt, pageAt } from '../../../reducers/state.js';
+import type { LargeFolioView, MmView, PageView, VmaView } from '../../../reducers/state.js';
+import {
+  InodeKind,
+  PG_ANON,
+  PG_ANON_EXCLUSIVE,
+  PG_LRU,
+  folioHead,
+  isKsm,
+  mmAt,
+  pageAt,
+} from '../../../reducers/state.js';
 import { VM_MAYSHARE, VM_SHARED, VM_WRITE, linearPageIndex, vmaLookup } from '../../../reducers/vma.js';
 import { NotModelledError } from '../../lib/errors.js';
 import type { Kernel, KernelThread } from '../kernel.js';
+import { countLarge, everyPageMappedOnce, folioMappingsChanged } from '../large-folio.js';
 import { allocPage, putPage } from '../page-alloc.js';
 import { anonVmaPrepare } from '../rmap.js';
 import { dirtyFlags } from '../soft-dirty.js';
@@ -45,9 +55,9 @@ export function* doWpPage(k: Kernel, fault: Fault): KernelThread<FaultResult> {
     if ((page.flags & PG_ANON) !== 0) {
       if ((page.flags & PG_ANON_EXCLUSIVE) !== 0) return wpPageReuse(k, fault, 0, 0);
       if (wpCanReuseAnonFolio(k, pfn, fault.cpu)) {
-        // folio_move_anon_rmap(): from now on the page belongs to this address space's own anon_vma.
+        // folio_move_anon_rmap(): from now on the page belongs to this address space's own anon_vma; one page of several does not.
         const exclusive = k.behaviours['anon-exclusive'] ? 1 : 0;
-        return wpPageReuse(k, fault, exclusive, vma.anonVma);
+        return wpPageReuse(k, fault, exclusive, page.order === 0 ? vma.anonVma : 0);
       }
     }
   }
@@ -62,6 +72,7 @@ export function* doWpPage(k: Kernel, fault: Fault): KernelThread<FaultResult> {
 export function wpCanReuseAnonFolio(k: Kernel, pfn: number, cpu: number): boolean {
   let page: PageView = pageAt(k.view, pfn);
   if (isKsm(page)) return reuseKsmPage(k, page);
+  if (page.order !== 0) return wpCanReuseLargeAnonFolio(k, pfn);
   if (!k.behaviours['cow-reuse-by-refcount']) return reuseSwapPage(k, pfn);
   if (k.behaviours['wp-reuse-drains-lru']) {
     // One mapping, the swap cache and one batch at most; with more a drain could not help.
@@ -78,6 +89,18 @@ function reuseKsmPage(k: Kernel, page: PageView): boolean {
   if (!k.behaviours['cow-reuse-by-refcount'] && page.ref === 1)
     throw new NotModelledError('writing to a KSM page that nothing else has, before 5.9');
   return false;
+}
+
+/**
+ * `__wp_can_reuse_large_anon_folio()`: one address space maps the folio, and each reference is a mapping's. The last page mapped is copied
+ * all the same, so that the folio can be freed.
+ */
+function wpCanReuseLargeAnonFolio(k: Kernel, pfn: number): boolean {
+  if (!k.behaviours['cow-reuse-by-refcount']) return everyPageMappedOnce(k, pfn);
+  if (!k.behaviours['large-folio-owner-slots']) return false;
+  const head = folioHead(k.view, pfn);
+  const { largeMapcount, mappedShared } = k.view.largeFolios[head] as LargeFolioView;
+  return largeMapcount > 1 && mappedShared === 0 && largeMapcount === pageAt(k.view, head).ref;
 }
 
 /** `reuse_swap_page()`: no other mapping and no entry to its slot; one in the swap cache leaves it. */
@@ -160,6 +183,8 @@ function* wpPageCopy(k: Kernel, fault: Fault, oldPfn: number): KernelThread<Faul
     lruCpu: locked ? -1 : fault.cpu,
   });
   if (isKsmZeroPte(seen)) k.emit({ type: 'KsmZeroPagesChanged', mm: mmId, zeroPages: -1, allZeroPages: -1 });
+  const large = oldPfn < 0 ? null : countLarge(null, oldPfn, pageAt(k.view, oldPfn).order, -1);
+  if (large !== null) folioMappingsChanged(k, mmId, large);
   folioAddedLruVma(k, locked, pfn, fault.cpu);
   if (oldPfn >= 0) {
     // A copy was made: the page that nobody maps any more needs no slot.

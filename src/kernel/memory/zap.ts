@@ -7,26 +7,32 @@ import {
   PTE_DIRTY,
   isPteMarker,
   isKsmZeroPte,
+  PTRS_PER_PTE,
   isSwapPte,
+  leafAt,
   pteAt,
   pteIndex,
   droppableTableBytes,
   nextTable,
   pteFlags,
   ptePfn,
+  ptePresent,
   pteSpecial,
   pteTable,
   swpOffset,
   tableEnd,
 } from '../../../reducers/pte.js';
 import type { MmView } from '../../../reducers/state.js';
-import { InodeKind, PG_ANON, mmAt, pageAt, rssPages } from '../../../reducers/state.js';
+import { InodeKind, PG_ANON, folioHead, mmAt, pageAt, rssPages } from '../../../reducers/state.js';
 import { VM_LOCKED, findVmaIndex } from '../../../reducers/vma.js';
 import type { Kernel } from '../kernel.js';
 import { PAGE_SIZE, TASK_SIZE } from '../kernel.js';
+import type { Mappings } from '../large-folio.js';
+import { countLarge, folioMappingsChanged } from '../large-folio.js';
 import { appendRun } from '../page-alloc.js';
 import { freeSwapAndCache, freeSwapCache } from '../swapfile.js';
 import { markDirty } from './file.js';
+import { splitHugePmd, zapHugePmd } from './huge.js';
 import { munlockVmaPages } from './mlocked.js';
 
 /** Pages a gather holds before it must be flushed: the on-stack bundle of 8 and 19 batches of 510. */
@@ -59,6 +65,14 @@ export function zapPageRange(
   const last = end / PAGE_SIZE;
   for (let vpn = nextTable(mmAt(k.view, mm), start / PAGE_SIZE, last); vpn >= 0;) {
     const stop = Math.min(tableEnd(vpn), last);
+    if (leafAt(mmAt(k.view, mm), vpn) !== 0) {
+      if (stop - vpn === PTRS_PER_PTE) {
+        zapHugePmd(k, mm, flags, vpn, cpu);
+        vpn = nextTable(mmAt(k.view, mm), stop, last);
+        continue;
+      }
+      splitHugePmd(k, mm, vpn);
+    }
     for (let from = vpn; from < stop; from += k.batchMax)
       zapPteRange(k, mm, flags, from, Math.min(from + k.batchMax, stop), cpu, markers);
     if (mmAt(k.view, mm).gather.length >= MAX_GATHER_PAGES) flushGather(k, mm);
@@ -86,6 +100,7 @@ function zapPteRange(
   let anon = 0;
   let shmem = 0;
   let ksmZero = 0;
+  let large: Mappings | null = null;
   const base = from - pteIndex(from);
   for (let vpn = from; vpn < to; vpn++) {
     const entry = table[vpn - base] as number;
@@ -103,7 +118,10 @@ function zapPteRange(
     }
     append4(runs, vpn, pfn, flags, 1);
     const page = pageAt(k.view, pfn);
-    if (locked) mlocked.push(pfn);
+    if (page.order !== 0) {
+      large = countLarge(large, pfn, page.order, -1);
+      if (locked && !continuesFolio(table, vpn, from, base)) mlocked.push(pfn);
+    } else if (locked) mlocked.push(pfn);
     if ((page.flags & PG_ANON) !== 0) anon++;
     else {
       if (k.view.inodes[page.mapping]?.kind === InodeKind.shmem) shmem++;
@@ -125,7 +143,15 @@ function zapPteRange(
     rssShmem: -shmem,
   });
   if (ksmZero > 0) k.emit({ type: 'KsmZeroPagesChanged', mm, zeroPages: -ksmZero, allZeroPages: -ksmZero });
+  if (large !== null) folioMappingsChanged(k, mm, large);
   munlockVmaPages(k, vmFlags, mlocked, cpu);
+}
+
+/** `folio_pte_batch()`: is the entry at `vpn` one more of a row of pages of one folio? Such a row is unmapped, and unlocked, as one. */
+function continuesFolio(table: readonly number[], vpn: number, from: number, base: number): boolean {
+  if (vpn === from) return false;
+  const [before, entry] = [table[vpn - 1 - base] as number, table[vpn - base] as number];
+  return ptePresent(before) && !pteSpecial(before) && ptePfn(before) + 1 === ptePfn(entry);
 }
 
 /** Appends to runs of [vpn, pfn, n, flags]. */
@@ -154,8 +180,9 @@ export function flushGather(k: Kernel, mm: number): void {
   const runs: number[] = [];
   const freed: number[] = [];
   const dropped = new Map<number, number>();
-  for (const pfn of gather) {
-    appendRun(runs, pfn);
+  for (const page of gather) {
+    appendRun(runs, page);
+    const pfn = folioHead(k.view, page);
     const times = (dropped.get(pfn) ?? 0) + 1;
     dropped.set(pfn, times);
     if (pageAt(k.view, pfn).ref === times) appendRun(freed, pfn);

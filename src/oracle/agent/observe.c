@@ -4,7 +4,7 @@
  *   T task RssAnon RssFile RssShmem VmSwap VmLck VmPTE VmSize faults            (kB but for the faults; for each task with its own mm)
  *   S task owner faults                                                        (shares the mm of `owner`)
  *   V task start end perms pgoff major:minor inode NAME|Rss .. Locked|VmFlags    (values of smaps in the order of SMAPS, kB)
- *   P task addr pagemap kpageflags kpagecount [entry level flags order refcount mapcount large entire pincount digest]
+ *   P task addr pagemap kpageflags kpagecount [entry level flags order refcount mapcount large entire pincount shared digest]
  *   F task fd major:minor inode size blocks
  *   H total free reserved surplus                                              (huge pages of the default size)
  *   K and M                                                                    see ksm.c
@@ -245,7 +245,7 @@ static void print_deep(uint64_t entry, int level, const struct km_entry *e)
 {
 	printf(" %lx %d", entry, level);
 	if (!e->has_page) {
-		printf(" - - - - - - - -\n");
+		printf(" - - - - - - - - -\n");
 		return;
 	}
 	printf(" %x %d", flags_of(e), e->order);
@@ -254,6 +254,7 @@ static void print_deep(uint64_t entry, int level, const struct km_entry *e)
 	print_seen(e->large_mapcount);
 	print_seen(e->entire_mapcount);
 	print_seen(e->pincount);
+	print_seen(e->mm_shared);
 	if (km_page_bytes(e->pfn, own->words) == 0)
 		printf(" %x\n", digest_of(own->words));
 	else

@@ -80,6 +80,19 @@ export interface Names {
   child(operation: Operation): number;
 }
 
+/** The settings [name, value] that a workload begins with. */
+export function leadingSettings(operations: readonly Operation[]): (readonly [string, string])[] {
+  const settings: (readonly [string, string])[] = [];
+  for (const { name, args } of operations) {
+    if (name === 'check') continue;
+    if (name !== 'sysfs') break;
+    const [file, value] = args;
+    if (typeof file === 'object' && file !== null && isText(file) && typeof value === 'object' && value !== null)
+      if (isText(value)) settings.push([file.text, value.text]);
+  }
+  return settings;
+}
+
 /** Translates one workload's operations. Files are named in `directory` on the real side. */
 export class Translator {
   readonly #directory: string;
@@ -88,6 +101,8 @@ export class Translator {
   /** Was a file of a task's memory opened? */
   #procMem = false;
   #rings = 0;
+  /** Did anything but settings come? */
+  #begun = false;
 
   constructor(directory: string, names: Names) {
     this.#directory = directory;
@@ -106,6 +121,8 @@ export class Translator {
     if (name === 'check' || name === 'lru_add_drain') return NONE;
     if (name === 'ksm_scan' || name === 'ksm_use_zero_pages')
       return { kind: 'command', line: `${name} ${this.#number(operation.args[0] ?? KSM_SCANS)}` };
+    if (name === 'sysfs') return this.#begun ? impossible('sysfs behind other operations') : NONE;
+    this.#begun = true;
     if (pid === null) return impossible(`${name} without a task`);
     const number = SYSCALLS[name];
     if (number !== undefined) return this.#call(operation, number);

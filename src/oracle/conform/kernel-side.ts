@@ -268,7 +268,7 @@ function page(words: readonly string[], { subjects, frames, naming, slots }: Acc
   const uffd_wp = pagemap.bit(PM_UFFD_WP);
   const writable = entry?.bit(PTE_WRITE);
   if (flags.bit(KPF_ZERO_PAGE)) {
-    subjects.set(key, { kind: 'zero', writable, uffd_wp });
+    subjects.set(key, { kind: 'zero', writable, uffd_wp, level: LEVELS[Number(deep[1] ?? '0')] });
     return;
   }
   const { frame } = pagemap;
@@ -295,6 +295,8 @@ function page(words: readonly string[], { subjects, frames, naming, slots }: Acc
     soft_dirty: pagemap.bit(PM_SOFT_DIRTY),
     refcount: anon ? seen.refcount : undefined,
     content: seen.content,
+    // Large folios of files are the file system's affair.
+    ...(anon ? seen.folio : {}),
   });
 }
 
@@ -308,20 +310,39 @@ interface Deep {
   readonly dirty?: boolean;
   readonly refcount?: number;
   readonly content?: number;
+  /** Of the folio that the page belongs to, and of the entry that maps it. */
+  readonly folio?: Readonly<
+    Record<'level' | 'order' | 'large_mapcount' | 'entire_mapcount' | 'pincount' | 'mapped_shared', Scalar | undefined>
+  >;
 }
 
-/** What only the kernel's own memory shows: `entry level flags order refcount mapcount large entire pincount digest`. */
+/** What only the kernel's own memory shows: `entry level flags order refcount mapcount large entire pincount shared digest`. */
 function deepFields(deep: readonly string[], entry: Word | null, kpageflags: Word): Deep {
-  const [, , flags = '-', , refcount = '-', , , , , content = '-'] = deep;
+  const [, level = '-', flags = '-', order = '-', refcount = '-', , large = '-', entire = '-', pins = '-', ...more] =
+    deep;
+  const [shared = '-', content = '-'] = more;
   if (entry === null || flags === '-') return {};
   const bits = parseInt(flags, 16);
   return {
     anonExclusive: (bits & DEEP_ANON_EXCLUSIVE) !== 0,
     dirty: entry.bit(PTE_DIRTY) || entry.bit(PTE_SAVED_DIRTY) || (bits & DEEP_DIRTY) !== 0 || kpageflags.bit(KPF_DIRTY),
     ...(refcount === '-' ? {} : { refcount: Number(refcount) }),
+    folio: {
+      level: LEVELS[Number(level)],
+      order: seenNumber(order),
+      // Of a page of its own there is nothing to tell.
+      large_mapcount: seenNumber(large),
+      entire_mapcount: seenNumber(entire),
+      pincount: seenNumber(pins),
+      mapped_shared: shared === '-' ? undefined : shared === '1',
+    },
     ...(content === '-' ? {} : { content: parseInt(content, 16) }),
   };
 }
+
+/** Levels as the model calls them. */
+const LEVELS: readonly (string | undefined)[] = [undefined, 'pte', 'pmd'];
+const seenNumber = (text: string): number | undefined => (text === '-' ? undefined : Number(text));
 
 function absent(pagemap: Word, entry: Word | null, slots: Naming<number>, key: string): Fields {
   if (pagemap.bit(PM_GUARD)) return { kind: 'marker', guard: true };

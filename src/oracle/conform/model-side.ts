@@ -24,10 +24,15 @@ import {
   MM_FILEPAGES,
   MM_SHMEMPAGES,
   MM_SWAPENTS,
+  PG_ANON_EXCLUSIVE,
   PG_MLOCKED,
   PG_UNEVICTABLE,
+  folioAt,
+  folioHead,
+  largeFolioAt,
   mmAt,
   pageAt,
+  pageMapcount,
 } from '../../../reducers/state.js';
 import type { Got } from '../../kernel/call.js';
 import { contentDigest, fileByte } from './page-bytes.js';
@@ -42,7 +47,6 @@ const SECTOR_PAGES = 8;
 
 /** No page of the model is huge. */
 const NOT_THERE = {
-  AnonHugePages: 0,
   ShmemPmdMapped: 0,
   FilePmdMapped: 0,
   Shared_Hugetlb: 0,
@@ -235,6 +239,7 @@ export class ModelSide {
   #page(state: KernelView, page: CanonicalPage, entry: number, naming: Naming<number>, key: string): Fields {
     const { kind, writable, uffd_wp, protnone } = page;
     if (kind === 'marker') return { kind, guard: page.guard };
+    if (kind === 'zero') return { kind, writable, uffd_wp, level: page.level };
     if (kind !== 'present') return { kind, writable, uffd_wp };
     const pfn = ptePfn(entry);
     const content = contentDigest(pageAt(state, pfn).content, (inode, index) => this.#baseByte(inode, index));
@@ -242,20 +247,23 @@ export class ModelSide {
       kind,
       frame: naming.of(pfn, key),
       backing: page.backing,
-      anon_exclusive: page.anon_exclusive,
-      single_map: page.single_map,
+      // Of the very page: below a huge entry only the first one has the flag.
+      anon_exclusive: page.backing === 'anon' ? (pageAt(state, pfn).flags & PG_ANON_EXCLUSIVE) !== 0 : undefined,
+      // pagemap asks of the first page that a huge entry maps, for all of them.
+      single_map: page.level === 'pmd' ? pageMapcount(state, folioHead(state, pfn)) === 1 : page.single_map,
       mapcount: page.mapcount,
       writable,
       protnone: protnone ?? false,
       dirty: page.dirty,
       swapcache: page.anon_exclusive !== undefined ? page.swapcache === true : undefined,
-      mlocked: (pageAt(state, pfn).flags & PG_MLOCKED) !== 0,
-      unevictable: (pageAt(state, pfn).flags & PG_UNEVICTABLE) !== 0,
+      mlocked: (folioAt(state, pfn).flags & PG_MLOCKED) !== 0,
+      unevictable: (folioAt(state, pfn).flags & PG_UNEVICTABLE) !== 0,
       uffd_wp,
       soft_dirty: page.soft_dirty === true,
       // What else holds a page of a file (buffers, a large folio's other pages) the model does not know.
       refcount: page.anon_exclusive !== undefined ? page.refcount : undefined,
       content: content ?? undefined,
+      ...(page.backing === 'anon' ? folioFields(state, page, pfn) : {}),
     };
   }
 
@@ -268,6 +276,18 @@ export class ModelSide {
 /** Statuses of up to four pages, as the agent gives them. */
 const statusText = (statuses: readonly number[]): string =>
   Array.from({ length: 4 }, (_, i) => statuses[i] ?? 0).join();
+/** Of the folio that page `pfn` belongs to, and of the entry that maps it. */
+function folioFields(state: KernelView, { level, order }: CanonicalPage, pfn: number): Fields {
+  const large = largeFolioAt(state, folioHead(state, pfn));
+  return {
+    level,
+    order,
+    large_mapcount: large?.largeMapcount,
+    entire_mapcount: large?.entireMapcount,
+    pincount: large?.pincount,
+    mapped_shared: large === null ? undefined : large.mappedShared !== 0,
+  };
+}
 
 /** What can be seen of a page that is swapped out. */
 const swapFields = ({ kind, uffd_wp, excl_entry }: CanonicalPage, slot: string): Fields => ({

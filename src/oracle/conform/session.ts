@@ -3,12 +3,14 @@ import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
 import { availableParallelism, release } from 'node:os';
 import type { MachineSettings } from '../../kernel/kernel.js';
+import { SETTINGS as KERNEL_SETTINGS } from '../../kernel/thp.js';
 import { DEFAULT_MACHINE, PAGE_SIZE } from '../../kernel/kernel.js';
 import { EXIT, UserError } from '../../lib/errors.js';
 import { Agent } from '../agent/agent.js';
 import { layoutText, readKernelLayout } from '../agent/btf.js';
 import { buildAgent } from '../agent/build.js';
 import type { Operation, Value } from '../../workload/operation.js';
+import { leadingSettings } from './commands.js';
 import { Settings } from '../settings.js';
 import { usesKsm } from './conform.js';
 
@@ -34,8 +36,12 @@ const KSM_SETTINGS: readonly (readonly [string, string | number])[] = [
 const THP = '/sys/kernel/mm/transparent_hugepage';
 /** What would change memory behind the workload's back. Files that this kernel lacks need no setting. */
 const SETTINGS: readonly (readonly [string, string])[] = [
-  [`${THP}/enabled`, 'never'],
   [`${THP}/shmem_enabled`, 'never'],
+  // khugepaged looks once when it hears of this, then sleeps for 49 days.
+  [`${THP}/khugepaged/pages_to_scan`, '1'],
+  [`${THP}/khugepaged/scan_sleep_millisecs`, '4294967295'],
+  // A huge page is worth waiting for.
+  [`${THP}/defrag`, 'madvise'],
   ['/sys/kernel/mm/ksm/run', '0'],
   ['/proc/sys/vm/overcommit_memory', '0'],
 ];
@@ -83,6 +89,8 @@ export class Session {
   readonly #settings: Settings;
   #swaps = false;
   #merges = false;
+  /** What the files that workloads may write say now. */
+  readonly #written = new Map<string, string>();
 
   private constructor(agent: Agent, settings: Settings, directory: string) {
     this.agent = agent;
@@ -115,10 +123,19 @@ export class Session {
   }
 
   /**
-   * Gets ready for `operations`: those that swap get a swap file of their own, used before any other swap.
+   * Gets ready for `operations`: the settings that they begin with, and the model's where they name none; those that swap get a swap
+   * file of their own, used before any other swap.
    * @throws UserError (unable) if that cannot be.
    */
   async prepare(operations: readonly Operation[]): Promise<void> {
+    const wanted = new Map(Object.entries(KERNEL_SETTINGS).map(([name, { first }]) => [name, first]));
+    for (const [name, value] of leadingSettings(operations)) wanted.set(name, value);
+    for (const [name, value] of wanted) {
+      const path = `/sys/kernel/mm/${name}`;
+      if (this.#written.get(name) === value || !existsSync(path)) continue;
+      await this.#settings.set(path, value);
+      this.#written.set(name, value);
+    }
     if (usesKsm(operations)) await this.#prepareKsm();
     if (this.#swaps || !operations.some(swaps)) return;
     this.#swaps = true;

@@ -1,0 +1,258 @@
+// Huge entries, which map 2 MiB of anonymous memory at once: mm/huge_memory.c. They change under the lock of their level-2 table.
+//
+// A folio as large stays large when its huge entry is split into 512 entries: other address spaces may go on mapping it whole.
+import {
+  PTE_DIRTY,
+  PTE_HUGE,
+  PTE_PRESENT,
+  PTE_PROTNONE,
+  PTE_SPECIAL,
+  PTE_WRITE,
+  PTE_ZERO,
+  TABLE_BYTES,
+  leafAt,
+  mkPte,
+  pmdNone,
+  pteFlags,
+  ptePfn,
+  pteSpecial,
+  pteWrite,
+  withFlags,
+} from '../../../reducers/pte.js';
+import type { VmaView } from '../../../reducers/state.js';
+import {
+  HPAGE_PMD_NR,
+  HPAGE_PMD_ORDER,
+  PG_ANON_EXCLUSIVE,
+  PG_DIRTY,
+  folioHead,
+  mmAt,
+  pageAt,
+} from '../../../reducers/state.js';
+import { VM_ACCESS, VM_WRITE, linearPageIndex, vmaLookup } from '../../../reducers/vma.js';
+import { NotModelledError } from '../../lib/errors.js';
+import type { Kernel, KernelThread } from '../kernel.js';
+import { PAGE_SIZE } from '../kernel.js';
+import { everyPageMappedOnce, folioMappingsChanged, maybePinned } from '../large-folio.js';
+import { allocLargeFolio, putPage } from '../page-alloc.js';
+import { anonVmaPrepare } from '../rmap.js';
+import { hugePageFits, usesHugeZeroPage } from '../thp.js';
+import type { Fault, FaultResult } from './fault.js';
+import { folioAddedLruVma, locksPages, munlockVmaPages } from './mlocked.js';
+import { pmdAlloc } from './tables.js';
+
+/** The first page of the 2 MiB that `vpn` lies in. */
+export const blockStart = (vpn: number): number => vpn - (vpn % HPAGE_PMD_NR);
+
+const presentFlag = ({ flags }: VmaView): number => ((flags & VM_ACCESS) !== 0 ? PTE_PRESENT : PTE_PROTNONE);
+
+/**
+ * `do_huge_pmd_anonymous_page()`: a read maps the huge zero page, a write a huge page of zeros; `fallback` where the VMA is too small for
+ * it. Enter and return with the VMA lock held for read, nothing mapped and no table there. The allocation comes before the lock; the
+ * recheck under it closes the race with another thread.
+ */
+export function* doHugePmdAnonymousPage(k: Kernel, fault: Fault): KernelThread<FaultResult | 'fallback'> {
+  const { mm, addr } = fault;
+  const vma = vmaLookup(mmAt(k.view, mm), addr) as VmaView;
+  if (!hugePageFits(vma, addr)) return 'fallback';
+  const anonVma = anonVmaPrepare(k, mmAt(k.view, mm), vma);
+  const vpn = blockStart(fault.vpn);
+  if (fault.access !== 'write' && usesHugeZeroPage(k)) {
+    if (k.interleaved) yield { op: 'acquire', lock: `ptl(${mm},${vpn})` };
+    const entry = mkPte(0, presentFlag(vma) | PTE_SPECIAL | PTE_ZERO | PTE_HUGE);
+    if (pmdNone(mmAt(k.view, mm), vpn)) k.emit({ type: 'HugeZeroMapped', mm, vpn, entry, bytes: TABLE_BYTES });
+    return 'done';
+  }
+  const pfn = allocLargeFolio(k, HPAGE_PMD_ORDER);
+  if (k.interleaved) yield { op: 'acquire', lock: `ptl(${mm},${vpn})` };
+  if (!pmdNone(mmAt(k.view, mm), vpn)) {
+    putPage(k, pfn);
+    return 'done';
+  }
+  mapHugePage(k, fault, pfn, anonVma, TABLE_BYTES);
+  return 'done';
+}
+
+/** `map_anon_folio_pmd()`: the commit. `bytes`: of the table put in store, 0 where one is. The level-2 table's lock is held. */
+function mapHugePage(k: Kernel, fault: Fault, pfn: number, anonVma: number, bytes: number): void {
+  const { mm, cpu } = fault;
+  const vpn = blockStart(fault.vpn);
+  const vma = vmaLookup(mmAt(k.view, mm), fault.addr) as VmaView;
+  const locked = locksPages(vma.flags);
+  const writable = (vma.flags & VM_WRITE) !== 0 ? PTE_WRITE : 0;
+  k.emit({
+    type: 'HugePageMapped',
+    mm,
+    vpn,
+    pfn,
+    entry: mkPte(pfn, presentFlag(vma) | PTE_HUGE | PTE_DIRTY | writable),
+    anonVma,
+    index: linearPageIndex(vma, vpn * PAGE_SIZE),
+    ref: 0,
+    entireMapcount: 1,
+    exclusive: k.behaviours['anon-exclusive'] ? 1 : 0,
+    rssAnon: HPAGE_PMD_NR,
+    bytes,
+    lru: locked ? 0 : 1,
+  });
+  folioMappingsChanged(k, mm, [[pfn, 1]]);
+  folioAddedLruVma(k, locked, pfn, cpu);
+}
+
+/** A fault where a huge entry is: as `__handle_mm_fault()` goes on there. `fallback`: it is split now, and the entry of the page decides. */
+export function* handleHugeFault(k: Kernel, fault: Fault, wantsWrite: boolean): KernelThread<FaultResult | 'fallback'> {
+  const leaf = leafAt(mmAt(k.view, fault.mm), fault.vpn);
+  if (wantsWrite && !pteWrite(leaf)) return yield* doHugePmdWpPage(k, fault, leaf);
+  if (fault.access === 'write') touchPmd(k, fault.mm, fault.vpn);
+  return 'done';
+}
+
+/** `touch_pmd()`, `huge_pmd_set_accessed()`, or hardware: the huge entry is dirty from now on. */
+export function touchPmd(k: Kernel, mm: number, vpn: number): void {
+  const leaf = leafAt(mmAt(k.view, mm), vpn);
+  if ((leaf & PTE_DIRTY) === 0)
+    k.emit({ type: 'PmdFlagsSet', mm, vpn: blockStart(vpn), entry: withFlags(leaf, PTE_DIRTY, 0) });
+}
+
+/**
+ * `do_huge_pmd_wp_page()`: the huge page stays if it is this process's own; else the huge entry is split, and the one page is copied.
+ * The zero page gives way to a huge page (6.13; before, it was split as well).
+ */
+function* doHugePmdWpPage(k: Kernel, fault: Fault, seen: number): KernelThread<FaultResult | 'fallback'> {
+  const { mm } = fault;
+  const vpn = blockStart(fault.vpn);
+  const vma = vmaLookup(mmAt(k.view, mm), fault.addr) as VmaView;
+  if (pteSpecial(seen)) {
+    if (!k.behaviours['huge-zero-write-allocates']) return splitAndFallBack(k, mm, vpn);
+    const pfn = allocLargeFolio(k, HPAGE_PMD_ORDER);
+    if (k.interleaved) yield { op: 'acquire', lock: `ptl(${mm},${vpn})` };
+    if (leafAt(mmAt(k.view, mm), vpn) !== seen) putPage(k, pfn);
+    else mapHugePage(k, fault, pfn, vma.anonVma, 0);
+    return 'done';
+  }
+  if (k.interleaved) yield { op: 'acquire', lock: `ptl(${mm},${vpn})` };
+  if (leafAt(mmAt(k.view, mm), vpn) !== seen) return 'done';
+  const pfn = ptePfn(seen);
+  const { flags, ref } = pageAt(k.view, pfn);
+  const known = (flags & PG_ANON_EXCLUSIVE) !== 0;
+  // Until 5.17 mappings were counted here, not references.
+  const alone = k.behaviours['wp-reuse-drains-lru'] ? ref === 1 : everyPageMappedOnce(k, pfn);
+  if (!known && !alone) {
+    if (!k.behaviours['huge-cow-splits']) throw new NotModelledError('copies of whole huge pages');
+    return splitAndFallBack(k, mm, vpn);
+  }
+  const exclusive = !known && k.behaviours['anon-exclusive'] ? 1 : 0;
+  if (fault.access === 'unshare' && known) return 'done';
+  const writable = PTE_DIRTY | ((vma.flags & VM_WRITE) !== 0 ? PTE_WRITE : 0);
+  const entry = fault.access === 'unshare' ? seen : withFlags(seen, writable, 0);
+  k.emit({ type: 'PmdReused', mm, vpn, pfn, entry, exclusive, anonVma: known ? 0 : vma.anonVma });
+  return 'done';
+}
+
+function splitAndFallBack(k: Kernel, mm: number, vpn: number): 'fallback' {
+  splitHugePmd(k, mm, vpn);
+  return 'fallback';
+}
+
+/**
+ * `__split_huge_pmd()` without freezing: 512 entries in the place of the huge one around `vpn`, in the table that was in store for that.
+ * Every page is as exclusive as the first was. A locked folio stays locked (measured; in 6.12 the huge entry's going still unlocked it).
+ */
+export function splitHugePmd(k: Kernel, mm: number, at: number): void {
+  const vpn = blockStart(at);
+  const leaf = leafAt(mmAt(k.view, mm), vpn);
+  const entry = withFlags(leaf, 0, PTE_HUGE);
+  const unchanged = { ref: 0, mapcount: 0, entireMapcount: 0, exclusive: 0, dirty: 0 };
+  if (pteSpecial(leaf)) {
+    k.emit({ type: 'PmdSplit', mm, vpn, pfn: -1, entry, ...unchanged });
+    return;
+  }
+  const pfn = ptePfn(leaf);
+  const { flags } = pageAt(k.view, pfn);
+  k.emit({
+    type: 'PmdSplit',
+    mm,
+    vpn,
+    pfn,
+    entry,
+    ref: HPAGE_PMD_NR - 1,
+    mapcount: 1,
+    entireMapcount: -1,
+    exclusive: (flags & PG_ANON_EXCLUSIVE) !== 0 ? 1 : 0,
+    dirty: (leaf & PTE_DIRTY) !== 0 && (flags & PG_DIRTY) === 0 ? 1 : 0,
+  });
+  folioMappingsChanged(k, mm, [
+    [pfn, HPAGE_PMD_NR],
+    [pfn, -1],
+  ]);
+}
+
+/** `split_huge_pmd_if_needed()` where a VMA is to end or begin at byte `at`: no huge entry may reach across. */
+export function splitHugePmdAt(k: Kernel, mm: number, at: number): void {
+  const vpn = at / PAGE_SIZE;
+  if (vpn % HPAGE_PMD_NR !== 0 && leafAt(mmAt(k.view, mm), vpn) !== 0) splitHugePmd(k, mm, vpn);
+}
+
+/** `zap_huge_pmd()`: the whole huge entry at `vpn` goes; its reference stays in the gather. */
+export function zapHugePmd(k: Kernel, mm: number, vmFlags: number, vpn: number, cpu: number): void {
+  const leaf = leafAt(mmAt(k.view, mm), vpn);
+  const bytes = -TABLE_BYTES;
+  if (pteSpecial(leaf)) {
+    k.emit({ type: 'PmdZapped', mm, vpn, pfn: -1, entireMapcount: 0, rssAnon: 0, bytes });
+    return;
+  }
+  const pfn = ptePfn(leaf);
+  k.emit({ type: 'PmdZapped', mm, vpn, pfn, entireMapcount: -1, rssAnon: -HPAGE_PMD_NR, bytes });
+  folioMappingsChanged(k, mm, [[pfn, -1]]);
+  munlockVmaPages(k, vmFlags, [pfn], cpu);
+}
+
+/**
+ * `copy_huge_pmd()`: the child maps the huge page as well, both read-only, and it is nobody's own. False if the parent may have pinned it:
+ * then its huge entry is split, and each page is looked at by itself.
+ */
+export function copyHugePmd(
+  k: Kernel,
+  { parent, child }: { readonly parent: number; readonly child: number },
+  vpn: number,
+): boolean {
+  const leaf = leafAt(mmAt(k.view, parent), vpn);
+  const pfn = pteSpecial(leaf) ? -1 : ptePfn(leaf);
+  if (pfn >= 0 && k.view.hasPinned.includes(parent) && k.behaviours['fork-copies-pinned'] && maybePinned(k, pfn)) {
+    const own = (pageAt(k.view, pfn).flags & PG_ANON_EXCLUSIVE) !== 0;
+    if (own || !k.behaviours['anon-exclusive']) {
+      splitHugePmd(k, parent, vpn);
+      return false;
+    }
+  }
+  pmdAlloc(k, child, vpn);
+  const entry = withFlags(leaf, 0, PTE_WRITE);
+  const counted =
+    pfn >= 0 ? { ref: 1, entireMapcount: 1, rssAnon: HPAGE_PMD_NR } : { ref: 0, entireMapcount: 0, rssAnon: 0 };
+  const event = { type: 'PmdCopied', mm: parent, child, vpn, pfn, entry, childEntry: entry } as const;
+  k.emit({ ...event, ...counted, exclusive: 0, bytes: TABLE_BYTES });
+  if (pfn >= 0) folioMappingsChanged(k, child, [[pfn, 1]]);
+  return true;
+}
+
+/** `change_huge_pmd()`: the huge entry gets the rights of a VMA with `vmFlags`; the write bit only where the page is the process's own. */
+export function changeHugePmd(k: Kernel, mm: number, vpn: number, vmFlags: number): void {
+  const leaf = leafAt(mmAt(k.view, mm), vpn);
+  const accessible = (vmFlags & VM_ACCESS) !== 0;
+  const kept = pteFlags(leaf) & ~(PTE_PRESENT | PTE_PROTNONE | PTE_WRITE);
+  const own =
+    k.behaviours['mprotect-upgrades-exclusive'] &&
+    !pteSpecial(leaf) &&
+    (pageAt(k.view, folioHead(k.view, ptePfn(leaf))).flags & PG_ANON_EXCLUSIVE) !== 0;
+  const writable = accessible && (vmFlags & VM_WRITE) !== 0 && own ? PTE_WRITE : 0;
+  const flags = kept | (accessible ? PTE_PRESENT : PTE_PROTNONE) | writable;
+  if (flags !== pteFlags(leaf)) k.emit({ type: 'PmdProtected', mm, vpn, entry: mkPte(ptePfn(leaf), flags) });
+}
+
+/** `move_huge_pmd()`: the huge entry goes to `newVpn` as it is. False if something is there. */
+export function moveHugePmd(k: Kernel, mm: number, vpn: number, newVpn: number): boolean {
+  const now = mmAt(k.view, mm);
+  if (!pmdNone(now, newVpn)) return false;
+  k.emit({ type: 'PmdMoved', mm, vpn, newVpn, entry: leafAt(now, vpn) });
+  return true;
+}

@@ -1,0 +1,136 @@
+// Area thp: aligned blocks of 2 MiB that huge entries may map: whole, split, shared by fork, moved, given back in parts.
+import { exitProcess, fork, load, store } from '../access.js';
+import type { Area, Step } from '../area.js';
+import {
+  MADV,
+  MAP,
+  MREMAP,
+  RW,
+  isPrivate,
+  isReadable,
+  isWritable,
+  madvise,
+  mapFixed,
+  mlock,
+  mprotect,
+  mremap,
+  munmap,
+} from '../calls.js';
+import type { Draft, Range, Task } from '../picture.js';
+import { ARENA_START, PAGE, TABLE } from '../places.js';
+import type { Mapped } from '../space.js';
+
+const GIB = 2 ** 30;
+/** Three blocks, and one a GiB further, to move to. */
+const BLOCKS: readonly number[] = [0, 1, 2].map((n) => ARENA_START + 8 * GIB + n * TABLE);
+const FAR_BLOCK = ARENA_START + 10 * GIB;
+/** The same few pages of each block, so that operations meet. */
+const PAGES: readonly number[] = [0, 0, 1, 2, 3, 255, 256, 510, 511];
+
+const isIn = (block: number, { start, end }: Mapped): boolean => start < block + TABLE && end > block;
+const anyBlock = ({ random }: Draft): number => (random.chance(90) ? random.pick(BLOCKS) : FAR_BLOCK);
+
+/** A block of which something is mapped that fits; null for none. */
+function mappedBlock(draft: Draft, task: Task, fits: (mapped: Mapped) => boolean = () => true): number | null {
+  const found = [...BLOCKS, FAR_BLOCK].filter((block) =>
+    task.space.mapped.some((each) => isIn(block, each) && fits(each)),
+  );
+  return found.length === 0 ? null : draft.random.pick(found);
+}
+
+/** The whole block, or a few pages of it. */
+function partOf({ random }: Draft, block: number, wholePercent: number): Range {
+  if (random.chance(wholePercent)) return { start: block, length: TABLE };
+  const page = random.pick(PAGES);
+  return { start: block + page * PAGE, length: PAGE * random.between(1, Math.min(4, 512 - page)) };
+}
+
+/** One or two blocks of anonymous memory that asks for huge pages; now and then it ends or begins inside a block. */
+const mapBlocks: Step = (draft) => {
+  const { random } = draft;
+  const task = draft.anyTask();
+  const first = anyBlock(draft);
+  const blocks = first === FAR_BLOCK ? 1 : random.between(1, Math.min(2, BLOCKS.length - BLOCKS.indexOf(first)));
+  const cut = random.chance(10) ? PAGE * random.between(1, 3) : 0;
+  const range = { start: first + cut, length: blocks * TABLE - cut };
+  mapFixed(draft, task, range, random.chance(90) ? RW : random.pick([0, 1]), MAP.PRIVATE);
+  if (random.chance(85)) madvise(draft, task, range, MADV.HUGEPAGE);
+  return true;
+};
+
+/** A call on a block or on a part of it. */
+const onBlock =
+  (
+    wholePercent: number,
+    fits: (mapped: Mapped) => boolean,
+    call: (draft: Draft, task: Task, range: Range) => void,
+  ): Step =>
+  (draft) => {
+    const task = draft.anyTask();
+    const block = mappedBlock(draft, task, fits);
+    if (block === null) return false;
+    call(draft, task, partOf(draft, block, wholePercent));
+    return true;
+  };
+
+const any = (): boolean => true;
+const advise = (wholePercent: number, advice: readonly number[], fits: (mapped: Mapped) => boolean = any): Step =>
+  onBlock(wholePercent, fits, (draft, task, range) => madvise(draft, task, range, draft.random.pick(advice)));
+
+const storeBlock = onBlock(0, isWritable, (draft, task, { start, length }) => {
+  const { random } = draft;
+  const byte = random.between(0, 255);
+  if (random.chance(80)) draft.add(task, 'store', start + random.pick([0, 16]), byte);
+  else draft.add(task, 'store', start, byte, length);
+});
+const loadBlock = onBlock(0, isReadable, (draft, task, { start }) => draft.add(task, 'load', start));
+const protectBlock = onBlock(60, any, (draft, task, range) =>
+  mprotect(draft, task, range, draft.random.pick([RW, RW, RW, 1, 1, 0])),
+);
+const unmapBlock = onBlock(40, any, munmap);
+const lockBlock = onBlock(60, isReadable, (draft, task, range) => mlock(draft, task, range, true));
+const unlockBlock = onBlock(60, any, (draft, task, range) => mlock(draft, task, range, false));
+
+/** To another block, aligned or a few pages off. */
+const moveBlock = onBlock(60, isPrivate, (draft, task, { start, length }) => {
+  const { random } = draft;
+  const off = random.chance(60) ? 0 : PAGE * random.between(1, 2);
+  const to = anyBlock(draft) + (length === TABLE ? off : start % TABLE);
+  const flags = MREMAP.MAYMOVE | MREMAP.FIXED | (random.chance(15) ? MREMAP.DONTUNMAP : 0);
+  mremap(draft, task, { from: start, oldLength: length, newLength: length, flags, to });
+});
+
+/** What a workload finds set: mostly what the machine has. */
+function settings(draft: Draft): void {
+  const { random } = draft;
+  const set = (name: string, value: string): void =>
+    draft.add(null, 'sysfs', { text: `transparent_hugepage/${name}` }, { text: value });
+  if (random.chance(20)) set('use_zero_page', '0');
+  if (random.chance(5)) set('enabled', 'never');
+  if (random.chance(5)) set('hugepages-2048kB/enabled', random.pick(['madvise', 'never']));
+}
+
+export const THP: Area = {
+  name: 'thp',
+  prologue: [settings],
+  steps: {
+    mapBlocks: [6, mapBlocks],
+    store: [3, store],
+    load: [2, load],
+    storeBlock: [14, storeBlock],
+    loadBlock: [7, loadBlock],
+    fork: [5, fork],
+    exit: [3, exitProcess],
+    hugepage: [3, advise(80, [MADV.HUGEPAGE, MADV.HUGEPAGE, MADV.NOHUGEPAGE])],
+    dontneed: [4, advise(35, [MADV.DONTNEED, MADV.DONTNEED, MADV.DONTNEED_LOCKED])],
+    populateRead: [2, advise(40, [MADV.POPULATE_READ], isReadable)],
+    populateWrite: [3, advise(40, [MADV.POPULATE_WRITE], isWritable)],
+    forkAdvice: [2, advise(50, [MADV.WIPEONFORK, MADV.KEEPONFORK])],
+    copyAdvice: [2, advise(50, [MADV.DONTFORK, MADV.DOFORK])],
+    protect: [5, protectBlock],
+    unmap: [2, unmapBlock],
+    lock: [2, lockBlock],
+    unlock: [2, unlockBlock],
+    move: [4, moveBlock],
+  },
+};
