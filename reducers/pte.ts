@@ -9,7 +9,7 @@ export const PTE_PRESENT = 1;
 export const PTE_WRITE = 2;
 /** Dirty in hardware or saved-dirty (x86 bits 6 and 58). */
 export const PTE_DIRTY = 4;
-/** `pmd_leaf()`: not an entry of its own, but the part that a huge entry one level higher has in it. */
+/** With PTE_PRESENT or PTE_PROTNONE, `pmd_leaf()`: not an entry of its own, but the part that a huge entry one level higher has in it. */
 export const PTE_HUGE = 8;
 export const PTE_UFFD_WP = 16;
 /** No struct page is counted behind it: zero page, raw pfn, or (neither present nor PTE_PROTNONE) a marker. */
@@ -27,7 +27,7 @@ export const PTE_SOFT_DIRTY = 512;
 /** The same of an entry that is not present, `_PAGE_SWP_SOFT_DIRTY`. Shares the bit of PTE_ZERO, which only present entries have. */
 export const PTE_SWP_SOFT_DIRTY = 64;
 
-/** A migration entry: the page is being moved, the payload is its frame still. */
+/** With none of PTE_PRESENT and PTE_PROTNONE, a migration entry: the page is being moved, the payload is its frame still. */
 export const PTE_MIGRATION = 8;
 
 /** `pte_marker` bits: what an entry that leads nowhere says of its page. */
@@ -69,7 +69,7 @@ export const isPteMarker = (entry: number): boolean => (entry & MARKER_MASK) ===
 export const isGuardPteMarker = (entry: number): boolean =>
   isPteMarker(entry) && (ptePfn(entry) & PTE_MARKER_GUARD) !== 0;
 /** Is the page mapped by a huge entry? */
-export const isHugePte = (entry: number): boolean => (entry & PTE_HUGE) !== 0;
+export const isHugePte = (entry: number): boolean => (entry & PTE_HUGE) !== 0 && ptePresent(entry);
 /** `pte_swp_exclusive()`, of entries that are not present. */
 export const pteSwpExclusive = (entry: number): boolean => (entry & PTE_SWP_EXCLUSIVE) !== 0;
 /** The flag that says soft-dirty in `entry`, which is not empty. */
@@ -86,7 +86,7 @@ export const swpOffset = (entry: number): number => Math.floor(entry / FLAGS);
  * `is_migration_entry()`: no page is there while frame `ptePfn()` is moved. PTE_WRITE: writable before, and so exclusive if anonymous;
  * PTE_SWP_EXCLUSIVE: readable-exclusive; neither: readable. PTE_DIRTY and PTE_UFFD_WP are kept for when it is restored.
  */
-export const isMigrationPte = (entry: number): boolean => (entry & PTE_MIGRATION) !== 0;
+export const isMigrationPte = (entry: number): boolean => (entry & PTE_MIGRATION) !== 0 && !ptePresent(entry);
 /** `make_writable_migration_entry()` and its kin: `flags` are PTE_WRITE or PTE_SWP_EXCLUSIVE, PTE_DIRTY, PTE_UFFD_WP. */
 export const migrationPte = (pfn: number, flags: number): number => mkPte(pfn, PTE_MIGRATION | flags);
 export const withFlags = (entry: number, set: number, clear: number): number =>

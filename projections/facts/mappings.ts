@@ -6,6 +6,7 @@ import {
   PTE_WRITE,
   PTRS_PER_PTE,
   TABLE_BYTES,
+  isHugePte,
   isMigrationPte,
   isKsmZeroPte,
   isSwapPte,
@@ -147,8 +148,8 @@ export class Mappings {
     }
     const { frames } = this;
     if (((old | entry) & PTE_HUGE) !== 0) {
-      if (oldPfn >= 0 && (old & PTE_HUGE) !== 0 && oldPfn < frames.size) frames.leaves[oldPfn]!--;
-      if (pfn >= 0 && (entry & PTE_HUGE) !== 0 && pfn < frames.size) frames.leaves[pfn]!++;
+      if (oldPfn >= 0 && isHugePte(old) && oldPfn < frames.size) frames.leaves[oldPfn]!--;
+      if (pfn >= 0 && isHugePte(entry) && pfn < frames.size) frames.leaves[pfn]!++;
     }
     if (oldPfn >= 0 && (old & PTE_WRITE) !== 0 && oldPfn < frames.size) frames.writers[oldPfn]!--;
     if (pfn >= 0 && (entry & PTE_WRITE) !== 0 && pfn < frames.size) frames.writers[pfn]!++;
