@@ -203,7 +203,7 @@ function* followOrFault(k: Kernel, gup: Gup, vpn: number, offset: number, length
     if (vma === null || !checkVmaFlags(k, vma, gup.flags)) return false;
     const flags = wantedOf(k, vma, gup.flags, broken);
     if (k.interleaved) yield { op: 'acquire', lock: `ptl(${mm},${vpn})` };
-    const found = followPagePte(k, gup, vma, vpn, broken);
+    const found = followPagePte(k, flags === gup.flags ? gup : { ...gup, flags }, vma, vpn, broken);
     if (typeof found === 'number') {
       grab(k, holder, { pfn: found, mm, vpn, offset, length }, biasOf(flags));
       return true;

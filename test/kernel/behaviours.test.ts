@@ -19,7 +19,7 @@ describe('a kernel version', () => {
     expect(on('2.6.26')).toEqual([]);
     expect(on('4.5')).toEqual(['softdirty-enables-writenotify', 'madv-free-skips-shared']);
     expect(on('5.7')).toEqual(OLD);
-    const refcounts = [...OLD, 'cow-reuse-by-refcount', 'fork-copies-pinned'];
+    const refcounts = [...OLD, 'huge-cow-splits', 'cow-reuse-by-refcount', 'fork-copies-pinned'];
     expect(on('5.9')).toEqual(refcounts);
     expect(on('5.17.3')).toEqual([...refcounts, 'write-protect-seq', 'clear-refs-skips-pinned']);
     expect(on('5.18')).toEqual([

@@ -224,7 +224,7 @@ const CASES: readonly Case<EventType>[] = [
       const [mm, vpn] = set?.type === 'MigrationPteSet' ? [set.mm, set.vpn] : [0, 0];
       const held = { pfn: event.from, mm, vpn, offset: 0, length: 4096, ref: 1024, bias: 1024 };
       return [
-        { type: 'HolderCreated', holder: 1, kind: 0, owner: 1, flags: 1 },
+        { type: 'HolderCreated', holder: 1, kind: 0, owner: 1, flags: 0x80001 },
         { type: 'PageGrabbed', holder: 1, ...held },
         event,
       ];

@@ -1,0 +1,112 @@
+// What single types of events add to the rolling digest, beyond what the kinds of their fields tell.
+import type { EventType } from '../events/index.js';
+import type { SubjectHash } from './digest.js';
+
+/** One call on SubjectHash; arguments are names of fields, or numbers as they are. */
+export interface Step {
+  readonly method: Exclude<keyof SubjectHash, 'hash' | 'startBatch'>;
+  readonly args: readonly (string | number)[];
+}
+
+const KSM: Step = { method: 'ksm', args: [] };
+const KSM_ITEM: Step = { method: 'ksmItem', args: ['mm', 'vpn'] };
+
+/** What kinds of fields do not tell: numbers that are runs, descriptors. */
+export const EXTRA_STEPS: Partial<Record<EventType, readonly Step[]>> = {
+  MmCreated: [{ method: 'tablesRemade', args: ['mm'] }],
+  MmFreed: [{ method: 'tablesRemade', args: ['mm'] }],
+  PageTablesFreed: [{ method: 'tablesRemade', args: ['mm'] }],
+  PtesMoved: [
+    { method: 'entriesFrom', args: ['mm', 'vpn', 'runs'] },
+    { method: 'entriesFrom', args: ['mm', 'newVpn', 'runs'] },
+  ],
+  MlockBatchDrained: [{ method: 'framesOfPairs', args: ['pages'] }],
+  PageCacheHolesNoted: [{ method: 'slots', args: ['inode', 'runs', 2] }],
+  PageCacheHolesForgotten: [{ method: 'slots', args: ['inode', 'runs', 2] }],
+  FdInstalled: [
+    { method: 'file', args: ['tgid', 'fd'] },
+    { method: 'position', args: ['file'] },
+  ],
+  FilePositionSet: [{ method: 'position', args: ['file'] }],
+  FdClosed: [{ method: 'file', args: ['tgid', 'fd'] }],
+  FdTableCopied: [{ method: 'files', args: ['tgid'] }],
+  TaskReaped: [{ method: 'files', args: ['tid'] }],
+  HolderCreated: [{ method: 'holder', args: ['holder'] }],
+  HolderRemoved: [{ method: 'holder', args: ['holder'] }],
+  PageGrabbed: [{ method: 'holder', args: ['holder'] }],
+  HeldBytesChanged: [{ method: 'holder', args: ['holder'] }],
+  HeldPageReleased: [{ method: 'holder', args: ['holder'] }],
+  MmHasPinnedSet: [{ method: 'hasPinned', args: [] }],
+  WriteProtectSeqRaised: [{ method: 'writeProtectSeq', args: ['mm'] }],
+  FolioSwapAllocated: [
+    { method: 'slot', args: ['slot'] },
+    { method: 'cachedAt', args: ['pfn'] },
+  ],
+  PageSwappedOut: [{ method: 'slot', args: ['slot'] }],
+  SwapWritten: [{ method: 'slot', args: ['slot'] }],
+  SwapRead: [
+    { method: 'slot', args: ['slot'] },
+    { method: 'cachedAt', args: ['pfn'] },
+  ],
+  SwapCacheRemoved: [
+    { method: 'slot', args: ['slot'] },
+    { method: 'cachedAt', args: ['pfn'] },
+  ],
+  PageSwappedIn: [
+    { method: 'slot', args: ['slot'] },
+    { method: 'cachedAt', args: ['pfn'] },
+  ],
+  LargeFolioAllocated: [{ method: 'hugePage', args: ['pfn'] }],
+  LargeFoliosCounted: [{ method: 'counted', args: ['folios'] }],
+  HugePageMapped: [
+    { method: 'hugePage', args: ['pfn'] },
+    { method: 'block', args: ['mm', 'vpn'] },
+  ],
+  HugeZeroMapped: [{ method: 'block', args: ['mm', 'vpn'] }],
+  PmdSplit: [
+    { method: 'hugePage', args: ['pfn'] },
+    { method: 'block', args: ['mm', 'vpn'] },
+  ],
+  PmdZapped: [
+    { method: 'hugePage', args: ['pfn'] },
+    { method: 'block', args: ['mm', 'vpn'] },
+  ],
+  PmdCopied: [
+    { method: 'hugePage', args: ['pfn'] },
+    { method: 'block', args: ['mm', 'vpn'] },
+    { method: 'block', args: ['child', 'vpn'] },
+  ],
+  PmdMoved: [
+    { method: 'block', args: ['mm', 'vpn'] },
+    { method: 'block', args: ['mm', 'newVpn'] },
+  ],
+  PmdProtected: [{ method: 'block', args: ['mm', 'vpn'] }],
+  PmdFlagsSet: [{ method: 'block', args: ['mm', 'vpn'] }],
+  PmdReused: [
+    { method: 'hugePage', args: ['pfn'] },
+    { method: 'block', args: ['mm', 'vpn'] },
+  ],
+  SettingWritten: [{ method: 'setting', args: ['name'] }],
+  SwapEntryCopied: [{ method: 'slot', args: ['slot'] }],
+  SwapEntryFreed: [{ method: 'slot', args: ['slot'] }],
+  FolioMigrated: [
+    { method: 'slot', args: ['slot'] },
+    { method: 'cachedAt', args: ['pfn'] },
+    { method: 'cachedAt', args: ['from'] },
+  ],
+  KsmMmEntered: [KSM],
+  KsmMmExited: [KSM],
+  KsmMmLeft: [KSM],
+  KsmCountersInherited: [KSM, { method: 'ksmItem', args: ['mm', -1] }],
+  KsmItemAdded: [KSM_ITEM],
+  KsmItemRemoved: [KSM_ITEM],
+  KsmItemChecked: [KSM_ITEM],
+  KsmItemUnstable: [KSM, KSM_ITEM],
+  KsmItemLinked: [KSM, KSM_ITEM],
+  KsmItemUnlinked: [KSM, KSM_ITEM],
+  KsmNodeInserted: [KSM],
+  KsmNodeRemoved: [KSM],
+  KsmZeroPagesChanged: [KSM, { method: 'ksmItem', args: ['mm', -1] }],
+  KsmScanEnded: [KSM],
+  KsmUseZeroPagesSet: [KSM],
+};
