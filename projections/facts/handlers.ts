@@ -139,7 +139,8 @@ export const factHandlers: Projection<Facts>['on'] = {
   PmdSplit(facts, event) {
     const { pfn, exclusive, dirty } = event;
     if (pfn >= 0) {
-      for (let i = 0; exclusive === 1 && i < HPAGE_PMD_NR; i++) setFlags(facts, pfn + i, FRAME_EXCLUSIVE, 0);
+      const exclusives = exclusive === 1 ? HPAGE_PMD_NR : 0;
+      for (let i = 0; i < exclusives; i++) setFlags(facts, pfn + i, FRAME_EXCLUSIVE, 0);
       if (dirty === 1) setFlags(facts, facts.frames.head(pfn), FRAME_DIRTY, 0);
     }
     writeBlock(facts, event);

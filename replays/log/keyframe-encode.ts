@@ -412,7 +412,7 @@ function largeFoliosOf(state: KernelView): unknown {
 function ordersOf(state: KernelView): unknown {
   const rows = pool.rows(3);
   const some = state.freeLarge.length > 0 || Object.keys(state.largeFolios).length > 0;
-  for (let pfn = 0; some && pfn < state.maxPfn;) {
+  for (let pfn = some ? 0 : state.maxPfn; pfn < state.maxPfn;) {
     const { order } = pageAt(state, pfn);
     const first = pfn++;
     if (order === 0) continue;

@@ -114,8 +114,8 @@ export function madviseGuardRemove(k: Kernel, mm: number, vma: VmaView, start: n
     const table = pteTable(mmAt(k.view, mm), vpn);
     const runs: number[] = [];
     // There is none below a huge entry.
-    for (; table !== null && vpn < stop; vpn++)
-      if (isGuardPteMarker(table[vpn % PTRS_PER_PTE] as number)) appendRun(runs, vpn);
+    if (table !== null)
+      for (; vpn < stop; vpn++) if (isGuardPteMarker(table[vpn % PTRS_PER_PTE] as number)) appendRun(runs, vpn);
     if (runs.length > 0) k.emit({ type: 'GuardMarkersRemoved', mm, runs });
     vpn = nextTable(mmAt(k.view, mm), stop, last);
   }

@@ -257,7 +257,7 @@ function madviseFree(k: Kernel, mm: number, start: number, end: number, cpu: num
     const leaf = leafAt(mmAt(k.view, mm), vpn);
     if (leaf !== 0 && !pteSpecial(leaf) && !maybeMappedShared(k, ptePfn(leaf)))
       throw new NotModelledError('MADV_FREE of a huge page');
-    for (; leaf === 0 && vpn < stop; vpn++) freeOne(k, mm, vpn, cpu);
+    if (leaf === 0) for (; vpn < stop; vpn++) freeOne(k, mm, vpn, cpu);
     vpn = nextTable(mmAt(k.view, mm), stop, last);
   }
 }

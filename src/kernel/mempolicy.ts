@@ -1,5 +1,5 @@
 // Memory policies: mm/mempolicy.c, on a machine of one node. Policies of mappings are not modelled; what mbind(2) moves is.
-import { ptePfn, ptePresent, pteSpecial, pteTable, pteIndex, nextTable, tableEnd } from '../../reducers/pte.js';
+import { leafAt, ptePfn, ptePresent, pteSpecial, pteTable, pteIndex, nextTable, tableEnd } from '../../reducers/pte.js';
 import { mmAt, pageAt } from '../../reducers/state.js';
 import { VM_IO, VM_PFNMAP, vmasIn } from '../../reducers/vma.js';
 import { NotModelledError } from '../lib/errors.js';
@@ -81,6 +81,10 @@ function queuePagesRange(k: Kernel, mm: number, start: number, end: number, all:
 /** `queue_folios_pte_range()`: [from, to) vpns of one table. */
 function queueFoliosPteRange(k: Kernel, mm: number, from: number, to: number, all: boolean, isolated: number[]): void {
   const table = pteTable(mmAt(k.view, mm), from) as readonly number[];
+  const leaf = leafAt(mmAt(k.view, mm), from);
+  // The huge zero page is passed over.
+  if (leaf !== 0 && pteSpecial(leaf)) return;
+  if (leaf !== 0) throw new NotModelledError('memory policies of huge pages');
   const base = from - pteIndex(from);
   for (let vpn = from; vpn < to; vpn++) {
     const entry = table[vpn - base] as number;

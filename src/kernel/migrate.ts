@@ -76,7 +76,10 @@ export function folioIsolateLru(k: Kernel, pfn: number): boolean {
 }
 
 /** `folio_maybe_mapped_shared()` of a page of order 0. */
-export const folioMaybeMappedShared = (page: PageView): boolean => page.mapcount > 1;
+export function folioMaybeMappedShared({ order, mapcount }: PageView): boolean {
+  if (order !== 0) throw new NotModelledError('migration of large folios');
+  return mapcount > 1;
+}
 
 /**
  * `migrate_pages()` with MIGRATE_SYNC, and `putback_movable_pages()` of what stayed: the isolated pages `pfns` get new frames. LRU caches are

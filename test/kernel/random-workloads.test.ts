@@ -206,7 +206,6 @@ describe('whatever processes do', () => {
       'PmdZapped',
       'PmdCopied',
       'PmdProtected',
-      'PmdFlagsSet',
       'PmdMoved',
       'PmdReused',
     ];

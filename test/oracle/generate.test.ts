@@ -6,7 +6,7 @@ import { accountingErrors } from '../../projections/accounting.js';
 import { behavioursOf } from '../../src/kernel/behaviours.js';
 import type { Got } from '../../src/kernel/call.js';
 import { DEFAULT_MACHINE } from '../../src/kernel/kernel.js';
-import { UserError } from '../../src/lib/errors.js';
+import { NotModelledError, UserError } from '../../src/lib/errors.js';
 import { AREA_NAMES, generateWorkload } from '../../src/oracle/conform/generate/index.js';
 import { ARENA_END, ARENA_START } from '../../src/oracle/conform/generate/places.js';
 import { Run } from '../../src/sched/run.js';
@@ -32,7 +32,21 @@ function runOnModel(
   const run = new Run({ behaviours: behavioursOf('6.18'), machine, recorded: false, lenient: false }, [
     { event: ({ type }) => onEvent(type) },
   ]);
-  for (const operation of operations) after(run, operation, run.execute(operation));
+  for (const operation of operations) {
+    const got = gotOf(run, operation);
+    // What other areas do to large folios is not modelled yet: the rest of the workload is left out, as `conform` does.
+    if (got === undefined) return;
+    after(run, operation, got);
+  }
+}
+
+function gotOf(run: Run, operation: Operation): Got | undefined {
+  try {
+    return run.execute(operation);
+  } catch (error) {
+    if (error instanceof NotModelledError && /large folio|huge page/.test(error.message)) return undefined;
+    throw error;
+  }
 }
 
 /** Calls by the places of their address arguments. */
@@ -120,7 +134,7 @@ describe('generated workloads', () => {
       if (name === 'mremap')
         expect(inArena(big(start) + big(args[1])), `${name} from ${printValue(start ?? null)}`).toBe(true);
       const faulting = FAULTING.has(name) || FAULTING.has(`${name} ${printValue(args[2] ?? null)}`);
-      if (faulting) expect(Number(bytes) / 4096, name).toBeLessThan(200);
+      if (faulting) expect(Number(bytes) / 4096, name).toBeLessThan(600);
     }
   });
 
@@ -169,6 +183,8 @@ describe('generated workloads', () => {
       ...['PageCacheHolesNoted', 'BrkSet', 'DefFlagsSet', 'WriteProtectSeqRaised'],
       // Without the configuration there is none.
       'SoftDirtyChanged',
+      // A huge entry is clean only after MADV_FREE, which is not modelled of huge pages.
+      'PmdFlagsSet',
     ];
     const missed = Object.keys(CATALOGUE).filter((type) => !seen.has(type));
     expect(missed.toSorted()).toEqual(elsewhere.toSorted());
