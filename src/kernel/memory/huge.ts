@@ -55,6 +55,7 @@ export function* doHugePmdAnonymousPage(k: Kernel, fault: Fault): KernelThread<F
   const { mm, addr } = fault;
   const vma = vmaLookup(mmAt(k.view, mm), addr) as VmaView;
   if (!hugePageFits(vma, addr)) return 'fallback';
+  if (k.behaviours['soft-dirty']) throw new NotModelledError('soft-dirty tracking of huge pages');
   const anonVma = anonVmaPrepare(k, mmAt(k.view, mm), vma);
   const vpn = blockStart(fault.vpn);
   if (fault.access !== 'write' && usesHugeZeroPage(k)) {
