@@ -8,7 +8,7 @@ export interface Recorded {
   readonly kernel: string;
   /** Were page tables and struct pages read? */
   readonly deep: boolean;
-  /** After each operation: line, and what changed since the one before (null: it is no longer there). */
+  /** After each operation: line, and what changed since the one before (null: it is no longer there). `page 1 0x1000+512` are 512 pages. */
   readonly steps: readonly RecordedStep[];
 }
 interface RecordedStep {
@@ -33,7 +33,7 @@ export function recordObservations(
       if (!sameFields(fields, before.get(subject))) changes[subject] = seenFields(fields);
     for (const subject of before.keys()) if (!subjects.has(subject)) changes[subject] = null;
     before = subjects;
-    return { line: lines[i] as number, changes };
+    return { line: lines[i] as number, changes: folded(changes) };
   });
   return { kernel, deep, steps };
 }
@@ -44,7 +44,7 @@ export function recordedObservations(text: string, file: string): { recorded: Re
   let subjects: ReadonlyMap<string, Fields> = new Map();
   const observations = recorded.steps.map(({ changes }) => {
     const now = new Map(subjects);
-    for (const [subject, fields] of Object.entries(changes))
+    for (const [subject, fields] of unfolded(changes))
       if (fields === null) now.delete(subject);
       else now.set(subject, fields);
     subjects = now;
@@ -67,6 +67,72 @@ function parsed(text: string, file: string): Recorded {
     // Told below.
   }
   throw new InputError({ file }, 'not the observations of a workload; make them again with conform --record');
+}
+
+type Change = readonly [subject: string, fields: Fields | null];
+
+interface PageName {
+  readonly task: string;
+  readonly addr: number;
+}
+const PAGE = 4096;
+const PAGE_NAME = /^page (\d+) 0x([0-9a-f]+)$/;
+
+function pageName(subject: string): PageName | null {
+  const [, task, hex] = PAGE_NAME.exec(subject) ?? [];
+  return task === undefined || hex === undefined ? null : { task, addr: Number.parseInt(hex, 16) };
+}
+const pageSubject = ({ task, addr }: PageName): string => `page ${task} 0x${addr.toString(16)}`;
+
+/** What is to be seen of page `pages` pages further on, if it is like this one: a frame is named by the page that shows it first. */
+function shifted(fields: Fields | null, pages: number): Fields | null {
+  const frame = typeof fields?.['frame'] === 'string' ? pageName(fields['frame']) : null;
+  if (fields === null || frame === null) return fields;
+  return { ...fields, frame: pageSubject({ ...frame, addr: frame.addr + pages * PAGE }) };
+}
+
+/** Neighbouring pages that changed alike are written once. */
+function folded(changes: Readonly<Record<string, Fields | null>>): Record<string, Fields | null> {
+  const result: Record<string, Fields | null> = {};
+  let run: { readonly name: PageName; readonly fields: Fields | null; pages: number } | null = null;
+  const end = (): void => {
+    if (run !== null) result[`${pageSubject(run.name)}${run.pages > 1 ? `+${run.pages}` : ''}`] = run.fields;
+    run = null;
+  };
+  for (const [subject, fields] of Object.entries(changes)) {
+    const name = pageName(subject);
+    const open: typeof run = run;
+    if (open !== null && name !== null && continues(open, name, fields)) {
+      open.pages++;
+      continue;
+    }
+    end();
+    if (name === null) result[subject] = fields;
+    else run = { name, fields, pages: 1 };
+  }
+  end();
+  return result;
+}
+
+function continues(
+  { name, fields, pages }: { readonly name: PageName; readonly fields: Fields | null; readonly pages: number },
+  next: PageName,
+  found: Fields | null,
+): boolean {
+  if (next.task !== name.task || next.addr !== name.addr + pages * PAGE) return false;
+  const expected = shifted(fields, pages);
+  return expected === null || found === null ? expected === found : sameFields(found, expected);
+}
+
+function unfolded(changes: Readonly<Record<string, Fields | null>>): Change[] {
+  return Object.entries(changes).flatMap(([subject, fields]): Change[] => {
+    const [first = '', count = '1'] = subject.startsWith('page ') ? subject.split('+') : [subject];
+    const name = pageName(first);
+    if (name === null) return [[subject, fields]];
+    return Array.from({ length: Number(count) }, (_, i): Change => {
+      return [pageSubject({ ...name, addr: name.addr + i * PAGE }), shifted(fields, i)];
+    });
+  });
 }
 
 const seenFields = (fields: Fields): Fields =>
