@@ -2,6 +2,8 @@
 import type { AddressSpaceEvent } from './address-space.js';
 import type { FolioEvent } from './folio.js';
 import type { GupEvent } from './gup.js';
+import type { CollapseEvent } from './collapse.js';
+import { COLLAPSE_SHAPES } from './collapse.js';
 import type { HugeEvent } from './huge.js';
 import type { MigrateEvent } from './migrate.js';
 import type { KsmEvent } from './ksm.js';
@@ -12,6 +14,7 @@ import type { TaskEvent } from './task.js';
 export type * from './address-space.js';
 export type * from './folio.js';
 export type * from './gup.js';
+export type * from './collapse.js';
 export type * from './huge.js';
 export type * from './migrate.js';
 export type * from './ksm.js';
@@ -29,6 +32,7 @@ export type KernelEvent =
   | SwapEvent
   | MigrateEvent
   | KsmEvent
+  | CollapseEvent
   | HugeEvent;
 export type EventType = KernelEvent['type'];
 /** The event with that `type`. */
@@ -529,6 +533,7 @@ export const CATALOGUE: { readonly [T in EventType]: { readonly opcode: number; 
     fields: { mm: 'mm', vpn: 'vpn', pfn: 'pfn', entry: 'int', exclusive: 'int', anonVma: 'anonVma' },
   },
   SettingWritten: { opcode: 181, fields: { name: 'text', value: 'text' } },
+  ...COLLAPSE_SHAPES,
 };
 
 /** Event types by opcode. */

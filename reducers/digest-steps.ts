@@ -86,6 +86,14 @@ export const EXTRA_STEPS: Partial<Record<EventType, readonly Step[]>> = {
     { method: 'hugePage', args: ['pfn'] },
     { method: 'block', args: ['mm', 'vpn'] },
   ],
+  HugePageCollapsed: [
+    { method: 'hugePage', args: ['pfn'] },
+    { method: 'block', args: ['mm', 'vpn'] },
+  ],
+  PmdCollapsedInPlace: [
+    { method: 'hugePage', args: ['pfn'] },
+    { method: 'block', args: ['mm', 'vpn'] },
+  ],
   SettingWritten: [{ method: 'setting', args: ['name'] }],
   SwapEntryCopied: [{ method: 'slot', args: ['slot'] }],
   SwapEntryFreed: [{ method: 'slot', args: ['slot'] }],

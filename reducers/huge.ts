@@ -19,7 +19,7 @@ import {
 
 const mmOf = (state: KernelState, id: number): Mm | null => state.mms[id] ?? null;
 
-function addEntireMapcount(state: KernelState, pfn: number, difference: number): void {
+export function addEntireMapcount(state: KernelState, pfn: number, difference: number): void {
   const folio = state.largeFolios[pfn];
   if (folio) folio.entireMapcount += difference;
 }
@@ -53,19 +53,7 @@ export const hugeReducers: Reducers<HugeEvent['type']> = {
       target.tableBytes += event.bytes;
       target.rss[MM_ANONPAGES]! += event.rssAnon;
     }
-    for (let i = 0; i < HPAGE_PMD_NR; i++) {
-      const page = pageOf(state, event.pfn + i);
-      if (!page) continue;
-      page.flags |= PG_ANON | PG_SWAPBACKED;
-      page.mapping = event.anonVma;
-      page.index = event.index + i;
-    }
-    const head = pageOf(state, event.pfn);
-    if (head) {
-      head.flags |= (event.exclusive === 1 ? PG_ANON_EXCLUSIVE : 0) | (event.lru === 1 ? PG_LRU : 0);
-      head.ref += event.ref;
-    }
-    addEntireMapcount(state, event.pfn, event.entireMapcount);
+    makeHugeAnon(state, event);
   },
   HugeZeroMapped(state, { mm, vpn, entry, bytes }) {
     const target = mmOf(state, mm);
@@ -144,6 +132,34 @@ export const hugeReducers: Reducers<HugeEvent['type']> = {
     state.settings[name] = value;
   },
 };
+
+/** `folio_add_new_anon_rmap()` of 512 pages that one entry maps. */
+export function makeHugeAnon(
+  state: KernelState,
+  event: {
+    readonly pfn: number;
+    readonly anonVma: number;
+    readonly index: number;
+    readonly ref: number;
+    readonly entireMapcount: number;
+    readonly exclusive: number;
+    readonly lru: number;
+  },
+): void {
+  for (let i = 0; i < HPAGE_PMD_NR; i++) {
+    const page = pageOf(state, event.pfn + i);
+    if (!page) continue;
+    page.flags |= PG_ANON | PG_SWAPBACKED;
+    page.mapping = event.anonVma;
+    page.index = event.index + i;
+  }
+  const head = pageOf(state, event.pfn);
+  if (head) {
+    head.flags |= (event.exclusive === 1 ? PG_ANON_EXCLUSIVE : 0) | (event.lru === 1 ? PG_LRU : 0);
+    head.ref += event.ref;
+  }
+  addEntireMapcount(state, event.pfn, event.entireMapcount);
+}
 
 function setEntry(
   state: KernelState,

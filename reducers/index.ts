@@ -6,6 +6,7 @@ import { folioReducers } from './folio.js';
 import { gupReducers } from './gup.js';
 import { migrateReducers } from './migrate.js';
 import { ksmReducers } from './ksm.js';
+import { collapseReducers } from './collapse.js';
 import { hugeReducers } from './huge.js';
 import { pageTableReducers } from './page-table.js';
 import type { KernelState, KernelView } from './state.js';
@@ -24,6 +25,7 @@ const reducers: Reducers<EventType> = {
   ...swapReducers,
   ...migrateReducers,
   ...ksmReducers,
+  ...collapseReducers,
   ...hugeReducers,
 };
 const dispatch = reducers as unknown as Readonly<Record<EventType, (state: KernelState, event: KernelEvent) => void>>;

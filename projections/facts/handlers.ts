@@ -174,6 +174,23 @@ export const factHandlers: Projection<Facts>['on'] = {
       for (let i = 0; i < HPAGE_PMD_NR; i++) if (facts.frames.has(pfn + i)) facts.mappings.setAnonVma(pfn + i, anonVma);
     writeBlock(facts, event);
   },
+  HugePageCollapsed(facts, event) {
+    const { mm, pfn, anonVma, exclusive, runs } = event;
+    for (let i = 0; i < HPAGE_PMD_NR; i++) facts.becomesAnon(pfn + i, anonVma, i === 0 && exclusive === 1);
+    forEachFrame(runs, 4, 1, (old) => {
+      if (!facts.frames.has(old)) return;
+      facts.gathers.get(mm)?.push(old);
+      facts.frames.gathered[old]!++;
+    });
+    writeBlock(facts, event);
+  },
+  PmdCollapsedInPlace(facts, event) {
+    const { pfn, exclusive, tails } = event;
+    if (exclusive === 1) setFlags(facts, pfn, FRAME_EXCLUSIVE, 0);
+    if (tails === 0) for (let i = 1; i < HPAGE_PMD_NR; i++) setFlags(facts, pfn + i, 0, FRAME_EXCLUSIVE);
+    writeBlock(facts, event);
+  },
+  FoliosPutBack: (facts, { cpu, runs }) => forEachFrame(runs, 2, 0, (pfn) => facts.enterBatch(facts.lruAdd, cpu, pfn)),
   FolioAllocated: (facts, { pfn }) => facts.free(pfn),
   FolioReleased(facts, { pfn, freed }) {
     if (freed === 1) facts.free(pfn);

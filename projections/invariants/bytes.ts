@@ -67,7 +67,7 @@ export const byteInvariants: readonly EventInvariant[] = [
     name: 'load-returns-last-store',
     aliases: ['child-content'],
     formula:
-      'a page copied on write, or migrated, has the bytes that stood there before; a fresh one those of its file, or zeros; bytes of a mapped page change by stores only',
+      'a page copied on write or by collapse, or migrated, has the bytes that stood there before; a fresh one those of its file, or zeros; bytes of a mapped page change by stores only',
     source: 'the COW contract',
     before: {
       CowPageMapped({ mm, vpn, pfn }, audited, report) {
@@ -94,6 +94,16 @@ export const byteInvariants: readonly EventInvariant[] = [
       },
       HugePageMapped({ mm, vpn, pfn }, audited, report) {
         for (let i = 0; i < HPAGE_PMD_NR; i++) expectBytes(audited, report, { mm, vpn: vpn + i }, pfn + i, null);
+      },
+      HugePageCollapsed({ mm, vpn, pfn }, audited, report) {
+        const { facts, view } = audited;
+        const space = facts.mappings.of(mm);
+        if (space === undefined) return;
+        for (let at = vpn; at < vpn + HPAGE_PMD_NR; at++) {
+          const old = facts.mappings.at(space, at);
+          const expected = old === 0 || isZeroPte(old) ? null : bytesOf(view, mappedPfn(old));
+          expectBytes(audited, report, { mm, vpn: at }, pfn + at - vpn, expected);
+        }
       },
       PageCopied: ({ pfn }, audited, report) => replaced(audited, report, pfn),
     },

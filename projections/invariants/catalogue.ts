@@ -1,5 +1,6 @@
 // Every invariant. docs/invariants.md lists them for people; a test holds the two equal.
 import { byteInvariants } from './bytes.js';
+import { collapseEventInvariants, collapseFrameInvariants } from './collapse.js';
 import { counterInvariants } from './counters.js';
 import { entryInvariants } from './entries.js';
 import { eventInvariants } from './events.js';
@@ -40,9 +41,11 @@ export const INVARIANTS: readonly Invariant[] = [
   ...gupInvariants,
   ...entryInvariants,
   ...frameInvariants,
+  ...collapseFrameInvariants,
   REF_LOWER_BOUND,
   REFCOUNT_ACCOUNTED,
   ...eventInvariants,
+  ...collapseEventInvariants,
   ...vmaInvariants,
   ...counterInvariants,
   ...swapEntryInvariants,

@@ -131,9 +131,10 @@ export class Checker {
     this.endOperation();
   }
 
-  /** Frames that a drain concerns without naming them. */
+  /** Frames that a drain, or a huge entry in the place of 512, concerns without naming them. */
   #batchOf(event: KernelEvent): readonly number[] | undefined {
     if (event.type === 'LruAddDrained') return this.#facts.lruAdd.get(event.cpu);
+    if (event.type === 'PmdCollapsedInPlace') return Array.from({ length: PTRS_PER_PTE }, (_, i) => event.pfn + i);
     if (event.type === 'MlockBatchDrained') return this.#facts.mlock.get(event.cpu);
     return event.type === 'LruLazyfreeDrained' ? this.#facts.lruLazyfree.get(event.cpu) : undefined;
   }

@@ -43,6 +43,8 @@ const MAPPING_EVENTS: readonly EventType[] = [
   'PmdFlagsSet',
   'PmdMoved',
   'PmdReused',
+  'HugePageCollapsed',
+  'PmdCollapsedInPlace',
 ];
 const VMA_EVENTS: readonly EventType[] = [
   'VmaInserted',

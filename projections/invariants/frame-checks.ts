@@ -84,6 +84,7 @@ export class FrameChecks {
     const mappers = frames.mappers[pfn] as number;
     if (page.mapcount !== mappers || frames.batched[pfn]! > 1 || (page.flags & PG_SWAPCACHE) !== 0) return true;
     if (isKsm(page)) return true;
+    if (page.order !== 0 && (page.flags & PG_ANON_EXCLUSIVE) !== 0 && frames.leaves[pfn] !== 0) return true;
     return mappers > 1 && ((page.flags & PG_ANON_EXCLUSIVE) !== 0 || frames.writers[pfn] !== 0);
   }
 

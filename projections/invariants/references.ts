@@ -45,6 +45,7 @@ export class References {
         this.#set(event.pfn, 1, number);
         break;
       case 'HugePageMapped':
+      case 'HugePageCollapsed':
         this.#add(event.pfn, -1, number);
         break;
       case 'AnonPageMapped':

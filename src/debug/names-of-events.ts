@@ -1,6 +1,7 @@
 // Which page-table entries and frames an event speaks of, and which type and fields a person means.
 import type { EventType, FieldKind, KernelEvent } from '../../events/index.js';
 import { SHAPES } from '../../events/index.js';
+import { HPAGE_PMD_NR } from '../../reducers/state.js';
 import { forEachNamedFrame } from '../../projections/invariants/named-frames.js';
 import { EXIT, UserError } from '../lib/errors.js';
 import type { EventPredicate } from './scan.js';
@@ -18,6 +19,23 @@ const PAGE_RUNS: Partial<Record<FieldKind, readonly [number, number]>> = {
 /** Types that name a table with `vpn`, not an entry. */
 const NO_ENTRY: ReadonlySet<EventType> = new Set<EventType>(['PageTableAllocated', 'PageTablesFreed']);
 
+/** Types whose `vpn` is the first of the 512 pages around a huge entry. */
+const BLOCKS: ReadonlySet<EventType> = new Set<EventType>([
+  'HugePageMapped',
+  'HugeZeroMapped',
+  'PmdSplit',
+  'PmdZapped',
+  'PmdCopied',
+  'PmdProtected',
+  'PmdFlagsSet',
+  'PmdMoved',
+  'PmdReused',
+  'HugePageCollapsed',
+  'PmdCollapsedInPlace',
+]);
+/** Pages that the `vpn` of an event stands for. */
+const pagesAt = (type: EventType): number => (BLOCKS.has(type) ? HPAGE_PMD_NR : 1);
+
 function inRuns(runs: readonly number[], stride: number, count: number, vpn: number): boolean {
   for (let i = 0; i + stride <= runs.length; i += stride) {
     const first = runs[i] as number;
@@ -32,8 +50,9 @@ export function writesEntry(event: KernelEvent, mm: number, vpn: number): boolea
   const fields = event as unknown as Fields;
   if (fields['mm'] !== mm && fields['child'] !== mm) return false;
   if (event.type === 'PtesMoved') return inMove(event, vpn - event.vpn) || inMove(event, vpn - event.newVpn);
+  const pages = pagesAt(event.type);
   for (const [name, kind] of Object.entries(SHAPES[event.type].fields)) {
-    if (kind === 'vpn' && fields[name] === vpn) return true;
+    if (kind === 'vpn' && vpn >= (fields[name] as number) && vpn < (fields[name] as number) + pages) return true;
     const runs = PAGE_RUNS[kind];
     if (runs !== undefined && inRuns(fields[name] as readonly number[], runs[0], runs[1], vpn)) return true;
   }
@@ -60,7 +79,7 @@ export function entriesWritten(event: KernelEvent): EntryRun[] {
   if (event.type === 'PtesMoved') for (const base of [event.vpn, event.newVpn]) addRuns(found, event.runs, 2, 1, base);
   else
     for (const [name, kind] of Object.entries(SHAPES[event.type].fields)) {
-      if (kind === 'vpn') found.push({ vpn: fields[name] as number, pages: 1 });
+      if (kind === 'vpn') found.push({ vpn: fields[name] as number, pages: pagesAt(event.type) });
       const runs = PAGE_RUNS[kind];
       if (runs !== undefined) addRuns(found, fields[name] as readonly number[], runs[0], runs[1], 0);
     }

@@ -97,6 +97,12 @@ export function storyOf(event: KernelEvent, focus: Focus, who: Who): string {
       return `the bytes of frame ${event.from} were copied to frame ${event.pfn}`;
     case 'PageWritten':
       return `${plural(event.length, 'byte')} of frame ${event.pfn} ${event.length === 1 ? 'was' : 'were'} written at offset ${event.offset}${event.byte < 0 ? '' : `: ${hex(event.byte)}`}`;
+    case 'HugePageCollapsed':
+      return `${who(event.mm)} collapsed 2 MiB: the bytes went to fresh huge page ${event.pfn}, ${rights(event.entry)}${event.exclusive === 1 ? ', exclusive' : ''} (collapse_huge_page)`;
+    case 'PmdCollapsedInPlace':
+      return `${who(event.mm)} collapsed 2 MiB in place: a huge entry, ${rights(event.entry)}, leads to huge page ${event.pfn} now`;
+    case 'FoliosPutBack':
+      return `collapse put the page back: it waits in CPU ${event.cpu}'s batch of new pages, which holds a reference`;
     case 'FolioReleased':
       return `a reference to frame ${event.pfn} was dropped${event.freed === 1 ? ', the last one' : ''}`;
     case 'GatherFlushed':
@@ -201,10 +207,15 @@ const UNMAPPING: ReadonlySet<string> = new Set<KernelEvent['type']>([
   'FilePageUnmapped',
 ]);
 
+/** Is frame `pfn` in runs of [vpn, pfn, n, flags]? */
+const holdsFrame = (runs: readonly number[], pfn: number): boolean =>
+  runs.some((first, i) => i % 4 === 1 && pfn >= first && pfn < first + (runs[i + 1] as number));
+
 /** Whether `event` took a mapping of frame `pfn` away from somebody. */
 export function givesUp(event: KernelEvent, pfn: number): boolean {
   if (event.type === 'CowPageMapped') return event.oldPfn === pfn;
   if (UNMAPPING.has(event.type)) return (event as EventOf<'FilePageUnmapped'>).pfn === pfn;
+  if (event.type === 'HugePageCollapsed') return holdsFrame(event.runs, pfn);
   return event.type === 'PtesZapped' && namesFrame(event, pfn);
 }
 

@@ -44,6 +44,7 @@ export const BEHAVIOUR_NAMES = [
   'iouring-coalesces-buffers',
   'iouring-coalesce-needs-consecutive',
   'map-stack-nohugepage',
+  'madv-collapse',
   'mseal',
   'guard-markers',
   'huge-zero-write-allocates',
@@ -55,8 +56,11 @@ export const BEHAVIOUR_NAMES = [
   'fault-around-spares-eof',
   'guard-vma-flag',
   'ksm-fork-resets-counters',
+  'collapse-without-writable-pte',
   'mseal-covers-private-file',
   'soft-dirty',
+  'collapse-in-place',
+  'collapse-in-place-minds-exclusive',
 ] as const;
 export type BehaviourName = (typeof BEHAVIOUR_NAMES)[number];
 
@@ -270,6 +274,13 @@ export const BEHAVIOURS: Readonly<Record<BehaviourName, BehaviourDefinition>> = 
     requires: [],
     aliases: [],
   },
+  'madv-collapse': {
+    description: 'MADV_COLLAPSE makes huge pages of a range at once, whatever the settings say.',
+    commit: '7d8faaf15545',
+    since: '6.1',
+    requires: [],
+    aliases: [],
+  },
   mseal: {
     description:
       'mseal(2): what is mapped can be sealed against being unmapped, moved, replaced or given other rights.',
@@ -354,6 +365,14 @@ export const BEHAVIOURS: Readonly<Record<BehaviourName, BehaviourDefinition>> = 
     requires: [],
     aliases: [],
   },
+  'collapse-without-writable-pte': {
+    description:
+      'Collapse takes memory of which no page is writable through its entry; before, it was refused, and all that fork had just shared with it.',
+    commit: null,
+    since: '6.18',
+    requires: [],
+    aliases: ['T-08'],
+  },
   'mseal-covers-private-file': {
     description:
       'Advice that would discard pages of a sealed read-only mapping is refused for private mappings of files as well. No kernel does.',
@@ -369,6 +388,22 @@ export const BEHAVIOURS: Readonly<Record<BehaviourName, BehaviourDefinition>> = 
     since: null,
     requires: [],
     aliases: [],
+  },
+  'collapse-in-place': {
+    description:
+      'Where 512 entries map one huge page, collapse puts a huge entry in their place instead of copying, and says of the page what it says of a fresh one: its own. No kernel does.',
+    commit: null,
+    since: null,
+    requires: ['anon-exclusive'],
+    aliases: ['thp-inplace-collapse'],
+  },
+  'collapse-in-place-minds-exclusive': {
+    description:
+      'Collapse in place folds what the 512 pages know of being exclusive into one flag: all are, then only the first page says so; none is, then nothing does; some are, then it is refused. No kernel does.',
+    commit: null,
+    since: null,
+    requires: ['collapse-in-place'],
+    aliases: ['thp-inplace-collapse'],
   },
 };
 

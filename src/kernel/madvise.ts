@@ -42,6 +42,7 @@ import { forceReadAhead } from './filemap.js';
 import { madviseGuardInstall, madviseGuardRemove } from './guard.js';
 import { faultinPageRange } from './gup.js';
 import type { Kernel, KernelThread } from './kernel.js';
+import { madviseCollapse } from './khugepaged.js';
 import { ksmEnter, unmergeKsmPages } from './ksm.js';
 import { EINVAL, ENOMEM, EPERM, PAGE_SIZE, currentTask, isPageAligned, pageAlignWrapped } from './kernel.js';
 import { maybeMappedShared } from './large-folio.js';
@@ -83,7 +84,6 @@ export const MADV = {
 
 const NOT_MODELLED: Readonly<Record<number, string>> = {
   [MADV.REMOVE]: 'MADV_REMOVE',
-  [MADV.COLLAPSE]: 'MADV_COLLAPSE',
 };
 
 /** Advice that only changes a VMA's flags: [set, clear]. */
@@ -112,7 +112,9 @@ const KNOWN: ReadonlySet<number> = new Set<number>(Object.values(MADV));
 
 /** `madvise_behavior_valid()`. */
 const isKnown = (k: Kernel, advice: number): boolean =>
-  KNOWN.has(advice) && (advice < MADV.GUARD_INSTALL || k.behaviours['guard-markers']);
+  KNOWN.has(advice) &&
+  (advice !== MADV.COLLAPSE || k.behaviours['madv-collapse']) &&
+  (advice < MADV.GUARD_INSTALL || k.behaviours['guard-markers']);
 
 /** `do_madvise()`. Returns 0 or a negative errno; a hole is -ENOMEM after the rest of the range was treated. */
 export function* doMadvise(
@@ -142,7 +144,10 @@ export function* doMadvise(
     const vma = now.vmas[findVmaIndex(now, from)] as VmaView;
     const to = Math.min(vma.end, end);
     if (advice === MADV.UNMERGEABLE && (vma.flags & VM_MERGEABLE) !== 0) yield* unmergeKsmPages(k, tid, mm, from, to);
-    const error = madviseVma(k, tid, mm, vma, from, to, advice);
+    const error =
+      advice === MADV.COLLAPSE
+        ? yield* madviseCollapse(k, { tid, mm, cpu: currentTask(k, tid).cpu }, vma, from, to)
+        : madviseVma(k, tid, mm, vma, from, to, advice);
     if (error !== 0) return error;
     next = to;
   }

@@ -5,6 +5,7 @@ import type { Call, Got, Handler } from './call.js';
 import { ACCESS_CALLS } from './calls/access.js';
 import { FILE_CALLS } from './calls/files.js';
 import { GUP_CALLS } from './calls/gup.js';
+import { KHUGEPAGED_CALLS } from './calls/khugepaged.js';
 import { KSM_CALLS } from './calls/ksm.js';
 import { MEMORY_CALLS } from './calls/memory.js';
 import { MIGRATE_CALLS } from './calls/migrate.js';
@@ -22,6 +23,7 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   ...GUP_CALLS,
   ...MIGRATE_CALLS,
   ...PAGE_CACHE_CALLS,
+  ...KHUGEPAGED_CALLS,
   ...KSM_CALLS,
 };
 

@@ -13,6 +13,8 @@ const FOLDER = 'transparent_hugepage/';
 const WORDS: readonly string[] = ['always', 'madvise', 'never'];
 const SIZE_WORDS: readonly string[] = [...WORDS, 'inherit'];
 const FLAGS: readonly string[] = ['0', '1'];
+/** Entries of one kind among 512. */
+const COUNTS: readonly string[] = Array.from({ length: HPAGE_PMD_PAGES }, (_, i) => String(i));
 /** Orders that anonymous memory may have, and what their folders are called. */
 const ANON_ORDERS: readonly number[] = [2, 3, 4, 5, 6, 7, 8, 9];
 const sizeFile = (order: number): string => `${FOLDER}hugepages-${2 ** order * 4}kB/enabled`;
@@ -29,6 +31,9 @@ interface Setting {
 export const SETTINGS: Readonly<Record<string, Setting>> = {
   [`${FOLDER}enabled`]: { first: 'madvise', values: WORDS },
   [`${FOLDER}use_zero_page`]: { first: '1', values: FLAGS },
+  [`${FOLDER}khugepaged/max_ptes_none`]: { first: '511', values: COUNTS },
+  [`${FOLDER}khugepaged/max_ptes_swap`]: { first: '64', values: COUNTS },
+  [`${FOLDER}khugepaged/max_ptes_shared`]: { first: '256', values: COUNTS },
   ...Object.fromEntries(
     ANON_ORDERS.map((order) => [sizeFile(order), { first: order === 9 ? 'inherit' : 'never', values: SIZE_WORDS }]),
   ),
@@ -37,6 +42,9 @@ export const SETTINGS: Readonly<Record<string, Setting>> = {
 /** What the file `name` says now. */
 export const settingOf = (k: Kernel, name: string): string =>
   k.view.settings[name] ?? (SETTINGS[name] as Setting).first;
+
+/** The same of a file that holds a number, named below transparent_hugepage. */
+export const numberOf = (k: Kernel, name: string): number => Number(settingOf(k, FOLDER + name));
 
 /** Does the word of a setting ask for huge pages in a VMA with `flags`? */
 const wants = (word: string, flags: number): boolean =>

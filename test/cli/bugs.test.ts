@@ -232,7 +232,46 @@ const BUGS: readonly Bug[] = [
     to: '6.18,+soft-dirty',
     decides: 'mprotect-checks-soft-dirty',
   },
+  {
+    file: 'collapse-without-writable-pte',
+    kernel: '6.17',
+    broken: [],
+    without: 'collapse-without-writable-pte',
+    brokenWithout: [],
+    invariant: null,
+    from: '6.17',
+    to: '6.18',
+    decides: 'collapse-without-writable-pte',
+  },
 ];
+
+interface CollapseInPlace {
+  readonly file: string;
+  /** What the naive one breaks: line and rule, each once. */
+  readonly broken: readonly string[];
+  readonly invariant: string;
+}
+
+/** What no kernel does, and the mail about it feared: collapse in place without a thought for exclusive pages. */
+const IN_PLACE: readonly CollapseInPlace[] = [
+  {
+    file: 'thp-inplace-collapse-exclusive',
+    broken: ['17 tails-clear-under-huge-entry', '19 exclusive-has-one-mapper'],
+    invariant: 'leak-oracle',
+  },
+  {
+    file: 'thp-inplace-collapse-shared',
+    broken: ['16 exclusive-has-one-mapper', '16 W-single-owner', '17 leak-oracle'],
+    invariant: 'leak-oracle',
+  },
+  {
+    file: 'thp-inplace-collapse-mixed',
+    broken: ['17 tails-clear-under-huge-entry', '17 W-single-owner', '18 leak-oracle'],
+    invariant: 'leak-oracle',
+  },
+];
+const NAIVE = 'collapse-in-place';
+const CAREFUL = 'collapse-in-place-minds-exclusive';
 
 const pathOf = (file: string): string => `examples/bugs/${file}.fsw`;
 
@@ -264,7 +303,7 @@ async function bisected(path: string, invariant: string | null, from: string, to
 describe('a bug', () => {
   it('stands in a workload each, and all of them are tried', () => {
     const files = readdirSync('examples/bugs').filter((file) => file.endsWith('.fsw'));
-    expect(files.toSorted()).toEqual(BUGS.map(({ file }) => `${file}.fsw`).toSorted());
+    expect(files.toSorted()).toEqual([...BUGS, ...IN_PLACE].map(({ file }) => `${file}.fsw`).toSorted());
   });
 
   describe.each(BUGS)(
@@ -299,4 +338,23 @@ describe('a bug', () => {
       });
     },
   );
+});
+
+describe.each(IN_PLACE)('$file', ({ file, broken, invariant }) => {
+  const linux = behavioursOf('6.18');
+  it('breaks nothing as Linux collapses', () => {
+    expect(audited(file, linux)).toEqual({ broken: [], failed: 0 });
+  });
+  it('breaks nothing in place where exclusive pages are minded', () => {
+    expect(audited(file, withBehaviours(linux, [CAREFUL], []))).toEqual({ broken: [], failed: 0 });
+  });
+  it('shows what was feared where they are not', () => {
+    const found = audited(file, withBehaviours(linux, [NAIVE], []));
+    expect([...new Set(found.broken)]).toEqual(broken);
+    expect(found.failed).toBe(1);
+  });
+  it('is mended by minding them', async () => {
+    const found = await bisected(pathOf(file), invariant, `6.18,+${NAIVE}`, `6.18,+${CAREFUL}`);
+    expect(found).toEqual([CAREFUL]);
+  });
 });

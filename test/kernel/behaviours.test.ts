@@ -44,6 +44,7 @@ describe('a kernel version', () => {
     expect(originOf('mseal-covers-private-file')).toBe('in no kernel unasked');
     expect(originOf('gup-unshare')).toBe('since 5.19, commit a7f226604170');
     expect(originOf('mseal')).toBe('since 6.10');
+    expect(behavioursOf('6.18')['collapse-in-place']).toBe(false);
   });
   it('must be one that is modelled', () => {
     for (const version of ['2.6.25', '7.0', 'six', '6.19']) expect(() => behavioursOf(version)).toThrow(/kernel/);

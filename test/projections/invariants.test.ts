@@ -3,7 +3,17 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { EventOf, EventType, KernelEvent } from '../../events/index.js';
 import { INVARIANTS, INVARIANT_NAMES } from '../../projections/invariants/catalogue.js';
-import { PTE_MARKER_GUARD, PTE_SOFT_DIRTY, PTE_SPECIAL, PTE_SWP_EXCLUSIVE, migrationPte } from '../../reducers/pte.js';
+import {
+  PTE_HUGE,
+  PTE_MARKER_GUARD,
+  PTE_PRESENT,
+  PTE_SOFT_DIRTY,
+  PTE_SPECIAL,
+  PTE_SWP_EXCLUSIVE,
+  PTE_WRITE,
+  migrationPte,
+  mkPte,
+} from '../../reducers/pte.js';
 import { HolderKind } from '../../reducers/state.js';
 import { VM_LOCKED } from '../../reducers/vma.js';
 import type { Behaviours } from '../../src/kernel/behaviours.js';
@@ -149,6 +159,19 @@ const HUGE = `
 1 store(A+0x200000, 3)
 1 pin(A+0x200000, P, FOLL_PIN|FOLL_WRITE)`;
 
+const COLLAPSED = `
+1 mmap(0x10000000000, 0x400000, RW, PRIV|ANON|FIXED, -1, 0) = A
+1 store(A, 1)
+1 store(A+P, 2)
+1 madvise(A, 0x200000, MADV_COLLAPSE)`;
+const SPLIT_AND_COLLAPSED = `
+1 mmap(0x10000000000, 0x400000, RW, PRIV|ANON|FIXED, -1, 0) = A
+1 madvise(A, 0x400000, MADV_HUGEPAGE)
+1 store(A, 1)
+1 mprotect(A+P, P, PROT_READ)
+1 mprotect(A+P, P, RW)
+1 madvise(A, 0x200000, MADV_COLLAPSE)`;
+
 /** A wrong event: `nth` of its type (0 the first, -1 the last) gives way to what `make` returns. */
 interface Case<T extends EventType> {
   readonly rule: string;
@@ -177,6 +200,32 @@ const nothing = (): readonly KernelEvent[] => [];
 const writable = (runs: readonly number[], at: number): number[] => runs.map((n, i) => (i === at ? n | WRITE : n));
 
 const CASES: readonly Case<EventType>[] = [
+  wrong(
+    'collapse-needs-free',
+    COLLAPSED,
+    'HugePageCollapsed',
+    (event) => [{ type: 'MlockBatched', cpu: 0, kind: 0, runs: [event.runs[1]!, 1], set: 0, ref: 1 }, event],
+    { cause: 'HugePageCollapsed' },
+  ),
+  wrong(
+    'collapse-copies',
+    COLLAPSED,
+    'HugePageCollapsed',
+    but<'HugePageCollapsed'>(() => ({ pfn: 0 })),
+  ),
+  wrong(
+    'load-returns-last-store',
+    COLLAPSED,
+    'HugePageCollapsed',
+    but<'HugePageCollapsed'>(({ runs }) => ({ runs: runs.map((each, i) => (i === 2 ? 1 : each)) })),
+  ),
+  wrong('tails-clear-under-huge-entry', SPLIT_AND_COLLAPSED, 'HugePageCollapsed', ({ mm, vpn, runs }) => [
+    {
+      type: 'PmdCollapsedInPlace',
+      ...{ mm, vpn, pfn: runs[1]!, entry: mkPte(runs[1]!, PTE_PRESENT | PTE_WRITE | PTE_HUGE) },
+      ...{ ref: -511, mapcount: -1, entireMapcount: 1, exclusive: 0, tails: 1 },
+    },
+  ]),
   wrong(
     'migration-keeps-exclusive',
     MIGRATED,

@@ -15,7 +15,9 @@ import {
   pmdNone,
   pteFlags,
   ptePfn,
+  ptePresent,
   pteSpecial,
+  pteTable,
   pteWrite,
   withFlags,
 } from '../../../reducers/pte.js';
@@ -256,4 +258,49 @@ export function moveHugePmd(k: Kernel, mm: number, vpn: number, newVpn: number):
   if (!pmdNone(now, newVpn)) return false;
   k.emit({ type: 'PmdMoved', mm, vpn, newVpn, entry: leafAt(now, vpn) });
   return true;
+}
+
+/** Could the 512 entries around `vpn` be one huge entry, each to its own page of one huge page? Then where that begins; else -1. */
+function hugePageBelow(k: Kernel, mm: number, vpn: number): number {
+  const table = pteTable(mmAt(k.view, mm), vpn) as readonly number[];
+  const first = table[0] as number;
+  const pfn = ptePfn(first);
+  const isPart = (entry: number, i: number): boolean =>
+    ptePresent(entry) && !pteSpecial(entry) && ptePfn(entry) === pfn + i;
+  if (!ptePresent(first) || pteSpecial(first) || pfn % HPAGE_PMD_NR !== 0) return -1;
+  return pageAt(k.view, pfn).order === HPAGE_PMD_ORDER && table.every(isPart) ? pfn : -1;
+}
+
+/**
+ * Collapse in place, as no kernel does it: `no` where the entries do not map one huge page, `refused` where its pages are not equally
+ * exclusive and somebody minds. Locks as in collapse_huge_page().
+ */
+export function collapseInPlace(k: Kernel, mm: number, vpn: number): 'done' | 'refused' | 'no' {
+  const pfn = hugePageBelow(k, mm, vpn);
+  if (pfn < 0) return 'no';
+  const own = Array.from({ length: HPAGE_PMD_NR }, (_, i) => pageAt(k.view, pfn + i)).filter(
+    ({ flags }) => (flags & PG_ANON_EXCLUSIVE) !== 0,
+  ).length;
+  const careful = k.behaviours['collapse-in-place-minds-exclusive'];
+  if (careful && own !== 0 && own !== HPAGE_PMD_NR) return 'refused';
+  const exclusive = !careful || own > 0;
+  const vma = vmaLookup(mmAt(k.view, mm), vpn * PAGE_SIZE) as VmaView;
+  const writable = exclusive && (vma.flags & VM_WRITE) !== 0 ? PTE_WRITE : 0;
+  k.emit({
+    type: 'PmdCollapsedInPlace',
+    mm,
+    vpn,
+    pfn,
+    entry: mkPte(pfn, presentFlag(vma) | PTE_HUGE | PTE_DIRTY | writable),
+    ref: 1 - HPAGE_PMD_NR,
+    mapcount: -1,
+    entireMapcount: 1,
+    exclusive: exclusive ? 1 : 0,
+    tails: careful ? 0 : 1,
+  });
+  folioMappingsChanged(k, mm, [
+    [pfn, 1],
+    [pfn, -HPAGE_PMD_NR],
+  ]);
+  return 'done';
 }

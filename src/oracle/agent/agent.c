@@ -9,7 +9,7 @@
  *   start [1]                a first task, number 1; tasks of the workload before are killed, files removed; 1: KSM begins anew
  *   file @NAME SIZE SEED CACHED   makes a file of SIZE bytes; page i holds the byte that SEED and i give (see file_byte)
  *   end                      kills the tasks
- *   ksm_scan N               full scans by ksmd      ksm_use_zero_pages 0|1
+ *   ksm_scan N               full scans by ksmd      ksm_use_zero_pages 0|1      khugepaged_scan 1
  *   TASK call NR a0 .. a5    a system call; an argument `@HEX` stands for the address of these bytes
  *   TASK load ADDR LENGTH, store ADDR BYTE LENGTH, touch ADDR WRITE
  *   TASK pipe FLAGS          TASK vmsplice FD ADDR LENGTH FLAGS
@@ -397,10 +397,13 @@ static void machine(const char *name, int number)
 	int error;
 
 	drain();
-	error = strcmp(name, "ksm_scan") ? ksm_use_zero_pages(number) : ksm_scan(number);
+	if (!strcmp(name, "khugepaged_scan"))
+		error = khugepaged_scan();
+	else
+		error = strcmp(name, "ksm_scan") ? ksm_use_zero_pages(number) : ksm_scan(number);
 	drain_all();
 	if (error)
-		printf("! %s: ksmd does not do as it is told\n", name);
+		printf("! %s: the kernel's thread does not do as it is told\n", name);
 	else
 		printf("R 0 0 0 0 0 0\n");
 	observe(fd_limit);
@@ -432,6 +435,8 @@ static int command_line(char *line)
 			printf("! file %s: %s\n", command.bytes, strerror(-error));
 	} else if (sscanf(line, "ksm_%31s %d", name, &number) == 2) {
 		machine(line[4] == 's' ? "ksm_scan" : "ksm_use_zero_pages", number);
+	} else if (sscanf(line, "khugepaged_scan %d", &number) == 1) {
+		machine("khugepaged_scan", number);
 	} else if (sscanf(line, "%d %31s %n", &task, name, &at) >= 2) {
 		perform(task, name, line + at);
 	} else {
@@ -494,6 +499,7 @@ int main(int argc, char **argv)
 		fflush(stdout);
 	}
 	ksm_end();
+	khugepaged_end();
 	kill_tasks();
 	remove_files();
 	return 0;

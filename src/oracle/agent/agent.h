@@ -84,4 +84,8 @@ int ksm_use_zero_pages(int on);
 void ksm_print_task(int i);
 void ksm_print_machine(void);
 
+/* khugepaged.c */
+int khugepaged_scan(void);
+void khugepaged_end(void);
+
 #endif

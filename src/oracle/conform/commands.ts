@@ -121,6 +121,7 @@ export class Translator {
     if (name === 'check' || name === 'lru_add_drain') return NONE;
     if (name === 'ksm_scan' || name === 'ksm_use_zero_pages')
       return { kind: 'command', line: `${name} ${this.#number(operation.args[0] ?? KSM_SCANS)}` };
+    if (name === 'khugepaged_scan') return { kind: 'command', line: 'khugepaged_scan 1' };
     if (name === 'sysfs') return this.#begun ? impossible('sysfs behind other operations') : NONE;
     this.#begun = true;
     if (pid === null) return impossible(`${name} without a task`);

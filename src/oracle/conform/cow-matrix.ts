@@ -259,11 +259,43 @@ const anonymous = (anon: readonly string[]): CowCase[] => [
   ...[...shortPins(anon), ...readingPins(anon)],
 ];
 
+/** A huge page, mapped by 512 entries because one of them had other rights for a moment. */
+const SPLIT_HUGE = [
+  `1 mmap(0x100000200000, 2097152, ${RW}, MAP_PRIVATE|MAP_ANONYMOUS|MAP_FIXED, -1, 0) = A`,
+  '1 madvise(A, 2097152, MADV_HUGEPAGE) = 0',
+  '1 store(A, 0x01, 2097152)',
+  '1 mprotect(A+0x1000, 4096, PROT_READ) = 0',
+  `1 mprotect(A+0x1000, 4096, ${RW}) = 0`,
+];
+const COLLAPSE = '1 madvise(A, 2097152, MADV_COLLAPSE) = 0';
+
+/** do_test_anon_thp_collapse(): collapse before fork, or after it, when all or one half is shared. */
+function collapses(): CowCase[] {
+  const group = 'Basic COW of a huge page after fork';
+  const store = '1 store(A, 0xff, 2097152)';
+  const half = (name: string, own: string, shared: string): CowCase =>
+    observed(group, `collapse after fork (${name} shared)`, SPLIT_HUGE, [
+      `1 madvise(${own}, 1048576, MADV_DONTFORK) = 0`,
+      FORK,
+      `1 madvise(${own}, 1048576, MADV_DOFORK) = 0`,
+      ...[COLLAPSE, store, `2 load(${shared}, 1048576) = 0x01`],
+    ]);
+  return [
+    observed(group, 'collapse before fork', SPLIT_HUGE, [COLLAPSE, FORK, store, '2 load(A, 2097152) = 0x01']),
+    observed(group, 'collapse after fork (fully shared)', SPLIT_HUGE, [
+      ...[FORK, COLLAPSE, store, '2 load(A, 2097152) = 0x01'],
+    ]),
+    half('lower', 'A+0x100000', 'A'),
+    half('upper', 'A', 'A+0x100000'),
+  ];
+}
+
 /** Every case, in the order of the table. */
 export const cowMatrix = (): readonly CowCase[] => [
   ...anonymous(RESIDENT),
   ...anonymous(SWAPPED_OUT).map((each) => ({ ...each, group: `${each.group}, swapped out` })),
   ...nonAnonymous(),
+  ...collapses(),
 ];
 
 /** How one case came out. */
@@ -290,7 +322,7 @@ export function cowMatrixText(rows: readonly CowRow[], release: string): string 
   return [
     '# COW matrix',
     '',
-    'The cases of the kernel’s own COW self-test (`tools/testing/selftests/mm/cow.c`) on base pages, resident and swapped out, as workloads',
+    'The cases of the kernel’s own COW self-test (`tools/testing/selftests/mm/cow.c`) on base pages, resident and swapped out, and those of collapse, as workloads',
     '(`src/oracle/conform/cow-matrix.ts`). “Model” says whether every load of the case reads what it must; “kernel” whether the running',
     'kernel showed the same as the model after every operation: bytes, sharing, PG_anon_exclusive, references, counters.',
     '`node scripts/cow-matrix.mjs` writes this page.',

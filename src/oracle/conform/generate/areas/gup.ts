@@ -4,7 +4,7 @@ import type { Value } from '../../../../workload/operation.js';
 import { advise, exitProcess, fork, load, mapPrivate, store, unlockedAnonymous } from '../access.js';
 import type { Area, Preparation, Step } from '../area.js';
 import { MADV, isPrivate, isReadable, isUnlocked, isWritable } from '../calls.js';
-import type { Draft, Task } from '../picture.js';
+import type { Draft, Range, Task } from '../picture.js';
 import { ARENA_END, PAGE } from '../places.js';
 import { openData, openMemory } from '../prologue.js';
 import type { Mapped } from '../space.js';
@@ -44,6 +44,16 @@ const openMem: Preparation = (draft) => {
   draft.add(draft.first, 'openat', AT_FDCWD, { text: '/proc/self/mem' }, O_RDWR);
   park(draft, draft.freeFd(draft.first), MEM);
 };
+
+/** Any of the pages of [start, start + length) goes into the pipe. */
+export const spliceRange = (draft: Draft, task: Task, { start, length }: Range): void =>
+  draft.add(task, 'vmsplice', PIPE_WRITE, vector(start, length), 1, SPLICE_F_NONBLOCK);
+
+/** The pages of [start, start + length) are pinned as a buffer of the ring, the only one. */
+export function registerRange(draft: Draft, task: Task, { start, length }: Range): void {
+  draft.add(task, 'io_uring_register', RING, 1, null, 0);
+  draft.add(task, 'io_uring_register', RING, 0, vector(start, length), 1);
+}
 
 const vector = (base: number, length: number): Value => [{ fields: { iov_base: base, iov_len: length } }];
 

@@ -7,6 +7,7 @@ import {
   MREMAP,
   RW,
   isPrivate,
+  isPrivateAnonymous,
   isReadable,
   isWritable,
   madvise,
@@ -17,6 +18,7 @@ import {
   munmap,
 } from '../calls.js';
 import type { Draft, Range, Task } from '../picture.js';
+import { openPipe, openRing, pipeRead, registerRange, spliceRange, unregister } from './gup.js';
 import { ARENA_START, PAGE, TABLE } from '../places.js';
 import type { Mapped } from '../space.js';
 
@@ -100,19 +102,79 @@ const moveBlock = onBlock(60, isPrivate, (draft, task, { start, length }) => {
   mremap(draft, task, { from: start, oldLength: length, newLength: length, flags, to });
 });
 
+const spliceBlock = onBlock(0, isReadable, spliceRange);
+
+/** One block or several, whole or cut at their ends: MADV_COLLAPSE takes the whole ones. */
+const collapse: Step = (draft) => {
+  const { random } = draft;
+  const task = draft.anyTask();
+  const block = mappedBlock(draft, task, isPrivateAnonymous);
+  if (block === null) return false;
+  const blocks = block === FAR_BLOCK || random.chance(70) ? 1 : random.between(2, BLOCKS.length);
+  const cut = (): number => (random.chance(85) ? 0 : PAGE * random.between(1, 3));
+  const start = block + cut();
+  madvise(draft, task, { start, length: block + blocks * TABLE - cut() - start }, MADV.COLLAPSE);
+  return true;
+};
+
+/** A block of single pages, some of them read, swapped out, guarded, locked, shared or held, and then collapsed. */
+const collapsePages: Step = (draft) => {
+  const { random } = draft;
+  // Where a mapping is sealed none takes its place, and huge pages may stay.
+  if (draft.operations.some(({ name }) => name === 'mseal')) return false;
+  const task = draft.anyTask();
+  const block = anyBlock(draft);
+  const pages = (most: number): Range => {
+    const page = random.pick(PAGES);
+    return { start: block + page * PAGE, length: PAGE * random.between(1, Math.min(most, 512 - page)) };
+  };
+  mapFixed(draft, task, { start: block, length: TABLE }, RW, MAP.PRIVATE);
+  for (let n = random.between(1, 3); n > 0; n--) {
+    const { start, length } = pages(random.chance(20) ? 60 : 4);
+    draft.add(task, 'store', start, random.between(0, 255), length);
+  }
+  if (random.chance(40)) madvise(draft, task, pages(4), MADV.PAGEOUT);
+  if (random.chance(50)) draft.add(task, 'load', pages(1).start);
+  if (random.chance(10)) madvise(draft, task, pages(2), MADV.GUARD_INSTALL);
+  if (random.chance(10)) madvise(draft, task, pages(3), MADV.FREE);
+  if (random.chance(20)) mlock(draft, task, { start: block, length: TABLE }, true);
+  if (random.chance(35)) fork(draft);
+  if (random.chance(10)) spliceRange(draft, task, pages(2));
+  if (random.chance(10)) registerRange(draft, task, pages(2));
+  if (random.chance(20)) mprotect(draft, task, { start: block, length: TABLE }, random.pick([1, 0]));
+  madvise(draft, random.chance(70) ? task : draft.anyTask(), { start: block, length: TABLE }, MADV.COLLAPSE);
+  return true;
+};
+
+const FORKS: ReadonlySet<string> = new Set(['fork', 'clone', 'clone3', 'vfork']);
+
+/** khugepaged takes what asks for huge pages, as far as its settings go. What a child used the model does not know. */
+const khugepaged: Step = (draft) => {
+  if (draft.operations.some(({ name }) => FORKS.has(name))) return false;
+  const task = draft.anyTask();
+  const block = mappedBlock(draft, task, isPrivateAnonymous);
+  if (block === null) return false;
+  if (draft.random.chance(50)) madvise(draft, task, { start: block, length: TABLE }, MADV.HUGEPAGE);
+  draft.add(null, 'khugepaged_scan');
+  return true;
+};
+
 /** What a workload finds set: mostly what the machine has. */
 function settings(draft: Draft): void {
   const { random } = draft;
   const set = (name: string, value: string): void =>
     draft.add(null, 'sysfs', { text: `transparent_hugepage/${name}` }, { text: value });
   if (random.chance(20)) set('use_zero_page', '0');
+  if (random.chance(20)) set('khugepaged/max_ptes_none', random.pick(['0', '509', '510']));
+  if (random.chance(20)) set('khugepaged/max_ptes_swap', random.pick(['0', '1', '2']));
+  if (random.chance(20)) set('khugepaged/max_ptes_shared', random.pick(['0', '1', '3']));
   if (random.chance(5)) set('enabled', 'never');
   if (random.chance(5)) set('hugepages-2048kB/enabled', random.pick(['madvise', 'never']));
 }
 
 export const THP: Area = {
   name: 'thp',
-  prologue: [settings],
+  prologue: [settings, openPipe, openRing],
   steps: {
     mapBlocks: [6, mapBlocks],
     store: [3, store],
@@ -132,5 +194,11 @@ export const THP: Area = {
     lock: [2, lockBlock],
     unlock: [2, unlockBlock],
     move: [4, moveBlock],
+    collapse: [5, collapse],
+    collapsePages: [3, collapsePages],
+    khugepaged: [3, khugepaged],
+    splice: [2, spliceBlock],
+    pipeRead: [1, pipeRead],
+    unregister: [1, unregister],
   },
 };

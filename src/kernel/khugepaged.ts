@@ -1,0 +1,393 @@
+// Collapse: 512 entries of anonymous memory give way to one huge entry. mm/khugepaged.c, for MADV_COLLAPSE and for khugepaged.
+//
+// Linux always copies: what the entries led to goes into a fresh huge page, which is this process's own, and whoever shares the old pages
+// keeps them. Locks: mmap_lock for write, the VMA's and the anon_vma's; the level-2 entry is cleared and flushed before a page is looked at,
+// so nobody can take a reference through this address space.
+import {
+  PTE_DIRTY,
+  PTE_HUGE,
+  PTE_PRESENT,
+  PTE_PROTNONE,
+  PTE_UFFD_WP,
+  PTE_WRITE,
+  TABLE_BYTES,
+  isKsmZeroPte,
+  isSwapPte,
+  isZeroPte,
+  leafAt,
+  missingTableBytes,
+  mkPte,
+  pteFlags,
+  ptePfn,
+  ptePresent,
+  pteTable,
+  pteWrite,
+} from '../../reducers/pte.js';
+import type { VmaView } from '../../reducers/state.js';
+import {
+  HPAGE_PMD_NR,
+  HPAGE_PMD_ORDER,
+  PG_ANON_EXCLUSIVE,
+  PG_LRU,
+  cpuAt,
+  folioAt,
+  folioHead,
+  mmAt,
+  pageAt,
+} from '../../reducers/state.js';
+import {
+  VM_ACCESS,
+  VM_NOHUGEPAGE,
+  VM_SPECIAL,
+  VM_WRITE,
+  linearPageIndex,
+  vmaIsAnonymous,
+  vmaLookup,
+} from '../../reducers/vma.js';
+import { NotModelledError } from '../lib/errors.js';
+import type { Kernel, KernelThread } from './kernel.js';
+import { EAGAIN, EBUSY, EINVAL, PAGE_SIZE } from './kernel.js';
+import type { Mappings } from './large-folio.js';
+import { countLarge, folioMappingsChanged, maybeMappedShared } from './large-folio.js';
+import { collapseInPlace } from './memory/huge.js';
+import { folioAddedLruVma, locksPages, munlockVmaPages } from './memory/mlocked.js';
+import { doSwapPage } from './memory/swapin.js';
+import { append4, flushGather } from './memory/zap.js';
+import { allocLargeFolio, appendRun, putPage } from './page-alloc.js';
+import { PAGEVEC_SIZE, drainLruAdd, lruAddDrainAll, lruAddDrainCpu } from './swap.js';
+import { inSwapCache } from './swapfile.js';
+import { HPAGE_PMD_SIZE, hugePageFits, hugePageWanted, numberOf } from './thp.js';
+
+/** `enum scan_result`, without the prefix SCAN_. */
+type ScanResult =
+  | 'SUCCEED'
+  | 'PMD_MAPPED'
+  | 'PMD_NULL'
+  | 'PMD_NONE'
+  | 'FAIL'
+  | 'ADDRESS_RANGE'
+  | 'VMA_CHECK'
+  | 'EXCEED_NONE_PTE'
+  | 'EXCEED_SWAP_PTE'
+  | 'EXCEED_SHARED_PTE'
+  | 'PTE_NON_PRESENT'
+  | 'PTE_UFFD_WP'
+  | 'PAGE_RO'
+  | 'LACK_REFERENCED_PAGE'
+  | 'PAGE_LRU'
+  | 'PAGE_COUNT';
+
+/** After these `madvise_collapse()` goes on with the next block; after any other failure it ends. */
+const GOES_ON: ReadonlySet<ScanResult> = new Set<ScanResult>([
+  'PMD_NULL',
+  'PTE_NON_PRESENT',
+  'PTE_UFFD_WP',
+  'PAGE_RO',
+  'LACK_REFERENCED_PAGE',
+  'PAGE_COUNT',
+  'PAGE_LRU',
+]);
+
+/** `madvise_collapse_errno()`. */
+function collapseErrno(result: ScanResult): number {
+  if (result === 'EXCEED_NONE_PTE') return -EBUSY;
+  return result === 'PAGE_COUNT' || result === 'PAGE_LRU' ? -EAGAIN : -EINVAL;
+}
+
+/** Who collapses: `struct collapse_control`. */
+interface Control {
+  readonly isKhugepaged: boolean;
+  readonly tid: number;
+  readonly cpu: number;
+}
+
+const NO_LIMIT = HPAGE_PMD_NR;
+/** How many entries of a kind khugepaged puts up with: its setting `max_ptes_<what>`. MADV_COLLAPSE minds none. */
+const limit = (k: Kernel, { isKhugepaged }: Control, what: 'none' | 'swap' | 'shared'): number =>
+  isKhugepaged ? numberOf(k, `khugepaged/max_ptes_${what}`) : NO_LIMIT;
+
+const roundUp = (addr: number): number => Math.ceil(addr / HPAGE_PMD_SIZE) * HPAGE_PMD_SIZE;
+const roundDown = (addr: number): number => Math.floor(addr / HPAGE_PMD_SIZE) * HPAGE_PMD_SIZE;
+
+/**
+ * `thp_vma_allowable_order()` as collapse asks it: may huge pages be in the VMA at all? khugepaged asks the settings too.
+ * @throws NotModelledError for memory that is not anonymous, where all else would allow it.
+ */
+function allowable(k: Kernel, vma: VmaView, { isKhugepaged }: Control): boolean {
+  if ((vma.flags & (VM_NOHUGEPAGE | VM_SPECIAL)) !== 0) return false;
+  if (roundUp(vma.start) + HPAGE_PMD_SIZE > vma.end) return false;
+  if (isKhugepaged && !hugePageWanted(k, vma)) return false;
+  if (!vmaIsAnonymous(vma)) throw new NotModelledError('collapse of files and shared memory');
+  return vma.anonVma !== 0;
+}
+
+/**
+ * `madvise_collapse()` on [from, to) bytes of one VMA: every whole block of 2 MiB in it becomes a huge page. Returns 0 or a negative errno,
+ * that of the last block that failed; blocks before and, after most failures, behind it are collapsed all the same.
+ */
+export function* madviseCollapse(
+  k: Kernel,
+  { tid, mm, cpu }: { readonly tid: number; readonly mm: number; readonly cpu: number },
+  vma: VmaView,
+  from: number,
+  to: number,
+): KernelThread<number> {
+  const control = { isKhugepaged: false, tid, cpu };
+  if (!allowable(k, vma, control)) return -EINVAL;
+  lruAddDrainAll(k);
+  const [first, end] = [roundUp(from), roundDown(to)];
+  let done = 0;
+  let failed: ScanResult = 'FAIL';
+  for (let addr = first; addr < end; addr += HPAGE_PMD_SIZE) {
+    const result = yield* scanPmd(k, mm, addr, control);
+    if (result === 'SUCCEED' || result === 'PMD_MAPPED') done++;
+    else {
+      failed = result;
+      if (!GOES_ON.has(result)) break;
+    }
+  }
+  return done * HPAGE_PMD_SIZE === end - first ? 0 : collapseErrno(failed);
+}
+
+/** Where khugepaged runs, and that it is no task of the workload. */
+const KHUGEPAGED: Control = { isKhugepaged: true, tid: 0, cpu: 0 };
+
+/**
+ * `khugepaged_do_scan()` until every address space was scanned once (`full_scans`): what its settings allow is collapsed. Whether an entry was
+ * used lately (its accessed bit) is not modelled: every present one counts as used, but for those that fork gave a child, which begin unused.
+ * @throws NotModelledError where nothing else could be told from, which is where a child has none but such entries.
+ */
+export function* khugepagedFullScan(k: Kernel): KernelThread {
+  lruAddDrainAll(k);
+  for (const mm of k.view.mms) {
+    if (mm === null) continue;
+    for (const { start } of mm.vmas) {
+      const vma = vmaLookup(mmAt(k.view, mm.id), start) as VmaView;
+      if (!vmaIsAnonymous(vma) || !allowable(k, vma, KHUGEPAGED)) continue;
+      for (let addr = roundUp(vma.start); addr + HPAGE_PMD_SIZE <= vma.end; addr += HPAGE_PMD_SIZE)
+        yield* scanPmd(k, mm.id, addr, KHUGEPAGED);
+    }
+  }
+  // The next scan begins so.
+  lruAddDrainAll(k);
+}
+
+/** `find_pmd_or_thp_or_none()`. */
+function findPmd(k: Kernel, mm: number, addr: number): ScanResult {
+  const now = mmAt(k.view, mm);
+  const vpn = addr / PAGE_SIZE;
+  if (leafAt(now, vpn) !== 0) return 'PMD_MAPPED';
+  const missing = missingTableBytes(now, vpn);
+  if (missing === 0) return 'SUCCEED';
+  return missing === TABLE_BYTES ? 'PMD_NONE' : 'PMD_NULL';
+}
+
+const isNoneOrZero = (entry: number): boolean => entry === 0 || isZeroPte(entry);
+
+/** `is_refcount_suitable()`: nobody has the folio but entries and the swap cache. */
+function hasNoOtherUser(k: Kernel, pfn: number): boolean {
+  const folio = folioAt(k.view, pfn);
+  const mappings =
+    folio.order === 0 ? folio.mapcount : (k.view.largeFolios[folioHead(k.view, pfn)]?.largeMapcount ?? 0);
+  return folio.ref === mappings + (inSwapCache(folio) ? 2 ** folio.order : 0);
+}
+
+/** `hpage_collapse_scan_pmd()`: is the block at `addr` worth it? If so it is collapsed. mmap_lock held for read, the table's lock around the look. */
+function* scanPmd(k: Kernel, mm: number, addr: number, control: Control): KernelThread<ScanResult> {
+  const found = findPmd(k, mm, addr);
+  if (found !== 'SUCCEED') return found;
+  const table = pteTable(mmAt(k.view, mm), addr / PAGE_SIZE) as readonly number[];
+  let [none, unmapped, shared, referenced] = [0, 0, 0, 0];
+  let writable = false;
+  for (const entry of table) {
+    if (!ptePresent(entry) && !isNoneOrZero(entry)) {
+      // A swap entry, or a marker, which only shows when it is to be brought in.
+      if (++unmapped > limit(k, control, 'swap')) return 'EXCEED_SWAP_PTE';
+      if ((entry & PTE_UFFD_WP) !== 0) return 'PTE_UFFD_WP';
+      continue;
+    }
+    if (isNoneOrZero(entry)) {
+      if (++none > limit(k, control, 'none')) return 'EXCEED_NONE_PTE';
+      continue;
+    }
+    if ((entry & PTE_UFFD_WP) !== 0) return 'PTE_UFFD_WP';
+    if (pteWrite(entry)) writable = true;
+    const pfn = ptePfn(entry);
+    if (maybeMappedShared(k, pfn) && ++shared > limit(k, control, 'shared')) return 'EXCEED_SHARED_PTE';
+    if ((folioAt(k.view, pfn).flags & PG_LRU) === 0) return 'PAGE_LRU';
+    if (!hasNoOtherUser(k, pfn)) return 'PAGE_COUNT';
+    referenced++;
+  }
+  if (!writable && !k.behaviours['collapse-without-writable-pte']) return 'PAGE_RO';
+  if (control.isKhugepaged && (referenced === 0 || (unmapped > 0 && referenced < HPAGE_PMD_NR / 2)))
+    return 'LACK_REFERENCED_PAGE';
+  if (control.isKhugepaged && isForked(k, mm) && !table.some((entry) => isOwn(k, entry)))
+    throw new NotModelledError('khugepaged where fork gave all entries: which were used since');
+  if (k.behaviours['collapse-in-place']) {
+    const result = collapseInPlace(k, mm, addr / PAGE_SIZE);
+    if (result !== 'no') return result === 'done' ? 'SUCCEED' : 'FAIL';
+  }
+  return yield* collapseHugePage(k, mm, addr, unmapped > 0, control);
+}
+
+/** Did the address space come by fork? */
+const isForked = (k: Kernel, mm: number): boolean =>
+  !Object.values(k.view.tasks).some((task) => (task.mm === mm || task.exitMm === mm) && task.parent === 0);
+
+/** Is it an entry to a page that nobody else may have: made after any fork? */
+const isOwn = (k: Kernel, entry: number): boolean =>
+  ptePresent(entry) && !isZeroPte(entry) && (pageAt(k.view, ptePfn(entry)).flags & PG_ANON_EXCLUSIVE) !== 0;
+
+/** `hugepage_vma_revalidate()`: mmap_lock was dropped, and the VMA may be another. */
+function revalidate(k: Kernel, mm: number, addr: number, control: Control): ScanResult {
+  const vma = vmaLookup(mmAt(k.view, mm), addr);
+  if (vma === null || !hugePageFits(vma, addr)) return 'ADDRESS_RANGE';
+  return allowable(k, vma, control) ? 'SUCCEED' : 'VMA_CHECK';
+}
+
+/** `collapse_huge_page()`. mmap_lock was let go for the allocation: all is looked at again. */
+function* collapseHugePage(
+  k: Kernel,
+  mm: number,
+  addr: number,
+  unmapped: boolean,
+  control: Control,
+): KernelThread<ScanResult> {
+  const pfn = allocLargeFolio(k, HPAGE_PMD_ORDER);
+  const result = yield* tryCollapse(k, mm, addr, pfn, unmapped, control);
+  if (result !== 'SUCCEED') putPage(k, pfn);
+  return result;
+}
+
+function* tryCollapse(
+  k: Kernel,
+  mm: number,
+  addr: number,
+  pfn: number,
+  unmapped: boolean,
+  control: Control,
+): KernelThread<ScanResult> {
+  if (k.interleaved) yield { op: 'preempt', at: 'collapse:allocated' };
+  let result = revalidate(k, mm, addr, control);
+  if (result === 'SUCCEED') result = findPmd(k, mm, addr);
+  if (result === 'SUCCEED' && unmapped) result = yield* swapIn(k, mm, addr, control);
+  if (result !== 'SUCCEED') return result;
+  if (k.interleaved) yield { op: 'preempt', at: 'collapse:swapped-in' };
+  result = revalidate(k, mm, addr, control);
+  if (result === 'SUCCEED') result = findPmd(k, mm, addr);
+  if (result !== 'SUCCEED') return result;
+  const vma = vmaLookup(mmAt(k.view, mm), addr) as VmaView;
+  result = isolate(k, mm, addr, control);
+  if (result === 'SUCCEED') copyAndMap(k, mm, vma, addr, pfn, control.cpu);
+  return result;
+}
+
+/** `__collapse_huge_page_swapin()`: what is swapped out is brought in, page by page; at a guard it fails, and what is in stays. */
+function* swapIn(k: Kernel, mm: number, addr: number, { tid, cpu }: Control): KernelThread<ScanResult> {
+  const first = addr / PAGE_SIZE;
+  for (let vpn = first; vpn < first + HPAGE_PMD_NR; vpn++) {
+    const entry = (pteTable(mmAt(k.view, mm), vpn) as readonly number[])[vpn - first] as number;
+    if (ptePresent(entry) || isNoneOrZero(entry)) continue;
+    if (!isSwapPte(entry)) return 'FAIL';
+    const fault = { tid, cpu, mm, vpn, addr: vpn * PAGE_SIZE, access: 'read' } as const;
+    yield* doSwapPage(k, fault);
+  }
+  // Brought in they wait for the LRU with a reference.
+  lruAddDrainCpu(k, cpu);
+  return 'SUCCEED';
+}
+
+/**
+ * `__collapse_huge_page_isolate()`: every page is locked and taken off the LRU, unless somebody uses it. Those that were taken by then go
+ * back.
+ */
+function isolate(k: Kernel, mm: number, addr: number, control: Control): ScanResult {
+  const taken = new Set<number>();
+  const giveBack = (result: ScanResult): ScanResult => {
+    putBack(k, [...taken].toReversed(), control.cpu);
+    return result;
+  };
+  let [none, shared] = [0, 0];
+  let writable = false;
+  for (const entry of pteTable(mmAt(k.view, mm), addr / PAGE_SIZE) as readonly number[]) {
+    if (isNoneOrZero(entry)) {
+      if (++none > limit(k, control, 'none')) return giveBack('EXCEED_NONE_PTE');
+      continue;
+    }
+    if (!ptePresent(entry)) return giveBack('PTE_NON_PRESENT');
+    if ((entry & PTE_UFFD_WP) !== 0) return giveBack('PTE_UFFD_WP');
+    const pfn = folioHead(k.view, ptePfn(entry));
+    if (maybeMappedShared(k, pfn) && ++shared > limit(k, control, 'shared')) return giveBack('EXCEED_SHARED_PTE');
+    if (pteWrite(entry)) writable = true;
+    if (taken.has(pfn)) continue;
+    if (!hasNoOtherUser(k, pfn)) return giveBack('PAGE_COUNT');
+    if ((folioAt(k.view, pfn).flags & PG_LRU) === 0) return giveBack('PAGE_LRU');
+    taken.add(pfn);
+  }
+  return writable || k.behaviours['collapse-without-writable-pte'] ? 'SUCCEED' : giveBack('PAGE_RO');
+}
+
+/** `release_pte_folio()`, `folio_putback_lru()` of isolated folios: they wait in `cpu`'s batch of new pages; large ones, last of all, not at all. */
+function putBack(k: Kernel, heads: readonly number[], cpu: number): void {
+  const isLarge = (pfn: number): boolean => pageAt(k.view, pfn).order !== 0;
+  const small = heads.filter((pfn) => !isLarge(pfn));
+  for (let next = 0; next < small.length;) {
+    const runs: number[] = [];
+    const end = Math.min(small.length, next + PAGEVEC_SIZE - cpuAt(k.view, cpu).lruAdd.length);
+    while (next < end) appendRun(runs, small[next++] as number);
+    k.emit({ type: 'FoliosPutBack', cpu, runs, ref: 1 });
+    if (cpuAt(k.view, cpu).lruAdd.length >= PAGEVEC_SIZE) drainLruAdd(k, cpu);
+  }
+  for (const pfn of heads.filter(isLarge)) {
+    k.emit({ type: 'FoliosPutBack', cpu, runs: [pfn, 1], ref: 1 });
+    drainLruAdd(k, cpu);
+  }
+}
+
+/** `__collapse_huge_page_copy()` and what follows it: the bytes move, the old entries go, the huge one comes. */
+function copyAndMap(k: Kernel, mm: number, vma: VmaView, addr: number, pfn: number, cpu: number): void {
+  const first = addr / PAGE_SIZE;
+  const table = pteTable(mmAt(k.view, mm), first) as readonly number[];
+  const runs: number[] = [];
+  const pages: number[] = [];
+  const heads = new Set<number>();
+  let [filled, ksmZero] = [0, 0];
+  let large: Mappings | null = null;
+  table.forEach((entry, i) => {
+    if (isNoneOrZero(entry)) {
+      filled++;
+      if (isKsmZeroPte(entry)) ksmZero++;
+      return;
+    }
+    const old = ptePfn(entry);
+    append4(runs, first + i, old, pteFlags(entry), 1);
+    pages.push(old);
+    heads.add(folioHead(k.view, old));
+    large = countLarge(large, old, pageAt(k.view, old).order, -1);
+  });
+  const locked = locksPages(vma.flags);
+  const present = (vma.flags & VM_ACCESS) !== 0 ? PTE_PRESENT : PTE_PROTNONE;
+  const writable = (vma.flags & VM_WRITE) !== 0 ? PTE_WRITE : 0;
+  k.emit({
+    type: 'HugePageCollapsed',
+    mm,
+    vpn: first,
+    pfn,
+    entry: mkPte(pfn, present | PTE_HUGE | PTE_DIRTY | writable),
+    anonVma: vma.anonVma,
+    index: linearPageIndex(vma, addr),
+    ref: 0,
+    entireMapcount: 1,
+    exclusive: k.behaviours['anon-exclusive'] ? 1 : 0,
+    runs,
+    mapcount: -1,
+    rssAnon: filled,
+    lru: locked ? 0 : 1,
+  });
+  if (ksmZero > 0) k.emit({ type: 'KsmZeroPagesChanged', mm, zeroPages: -ksmZero, allZeroPages: -ksmZero });
+  folioMappingsChanged(k, mm, [...((large as Mappings | null) ?? []), [pfn, 1]]);
+  putBack(k, [...heads], cpu);
+  munlockVmaPages(k, vma.flags, pages, cpu);
+  flushGather(k, mm);
+  folioAddedLruVma(k, locked, pfn, cpu);
+}
