@@ -5,6 +5,8 @@ import type { GupEvent } from './gup.js';
 import type { CollapseEvent } from './collapse.js';
 import { COLLAPSE_SHAPES } from './collapse.js';
 import type { HugeEvent } from './huge.js';
+import type { LargeFolioEvent } from './large-folio.js';
+import { LARGE_FOLIO_SHAPES } from './large-folio.js';
 import type { MigrateEvent } from './migrate.js';
 import type { KsmEvent } from './ksm.js';
 import type { PageTableEvent } from './page-table.js';
@@ -16,6 +18,7 @@ export type * from './folio.js';
 export type * from './gup.js';
 export type * from './collapse.js';
 export type * from './huge.js';
+export type * from './large-folio.js';
 export type * from './migrate.js';
 export type * from './ksm.js';
 export type * from './page-table.js';
@@ -33,7 +36,8 @@ export type KernelEvent =
   | MigrateEvent
   | KsmEvent
   | CollapseEvent
-  | HugeEvent;
+  | HugeEvent
+  | LargeFolioEvent;
 export type EventType = KernelEvent['type'];
 /** The event with that `type`. */
 export type EventOf<T extends EventType> = Extract<KernelEvent, { type: T }>;
@@ -80,7 +84,8 @@ export const LIST_KINDS: ReadonlySet<FieldKind> = new Set<FieldKind>([
   'ints',
 ]);
 
-type FieldsOf<T extends EventType> = { readonly [K in Exclude<keyof EventOf<T>, 'type'>]: FieldKind };
+/** Kind of each field of an event type. */
+export type FieldsOf<T extends EventType> = { readonly [K in Exclude<keyof EventOf<T>, 'type'>]: FieldKind };
 export interface EventShape {
   readonly opcode: number;
   readonly fields: Readonly<Record<string, FieldKind>>;
@@ -532,6 +537,7 @@ export const CATALOGUE: { readonly [T in EventType]: { readonly opcode: number; 
     opcode: 180,
     fields: { mm: 'mm', vpn: 'vpn', pfn: 'pfn', entry: 'int', exclusive: 'int', anonVma: 'anonVma' },
   },
+  ...LARGE_FOLIO_SHAPES,
   SettingWritten: { opcode: 181, fields: { name: 'text', value: 'text' } },
   ...COLLAPSE_SHAPES,
 };

@@ -1,4 +1,5 @@
 // What happened, in numbers: the summary of a run.
+import { HPAGE_PMD_NR } from '../reducers/state.js';
 import type { Projection } from './projection.js';
 
 /** Counts over a whole run. */
@@ -58,8 +59,12 @@ export const activity: Projection<Activity> = {
     TaskMmSwitched: (view) => void view.execs++,
     TaskExited: (view) => void view.exits++,
     AnonPageMapped: (view) => void view.freshPages++,
+    AnonPagesMapped: (view, { runs }) => void (view.freshPages += pagesOf(runs, 3, 2)),
     ZeroPageMapped: (view) => void view.zeroPages++,
     CowPageMapped: (view) => void view.copied++,
+    CowPagesMapped: (view, { runs }) => void (view.copied += pagesOf(runs, 3, 2)),
+    CowHugePageMapped: (view) => void (view.copied += HPAGE_PMD_NR),
+    PagesReused: (view, { runs }) => void (view.reused += pagesOf(runs, 4, 2)),
     PageReused: (view) => void view.reused++,
     FilePagesMapped: (view, { runs }) => void (view.filePages += pagesOf(runs, 3, 2)),
     PtesCopied: (view, { anon, file }) => void (view.sharedByFork += pagesOf(anon, 5, 2) + pagesOf(file, 5, 2)),

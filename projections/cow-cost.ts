@@ -1,6 +1,7 @@
 // What each fork cost: pages it shared, and who later paid for a copy of them, where and by what. A view of history: no state tells it.
 import type { EventOf } from '../events/index.js';
 import { PTRS_PER_PTE, pteWrite } from '../reducers/pte.js';
+import { HPAGE_PMD_NR } from '../reducers/state.js';
 import { VM_GROWSDOWN } from '../reducers/vma.js';
 import { Vmas } from './facts/vmas.js';
 import type { VmaFacts } from './facts/vmas.js';
@@ -205,6 +206,16 @@ export const cowCost: HistoryProjection<CowCost> = {
     PtesCopied: shared,
     CowPageMapped: (view, { mm, vpn }) => book(view, mm, vpn, 'copied'),
     PageReused: (view, { mm, vpn }) => book(view, mm, vpn, 'reused'),
+    CowPagesMapped(view, { mm, runs: [vpn = 0, , pages = 0] }) {
+      for (let i = 0; i < pages; i++) book(view, mm, vpn + i, 'copied');
+    },
+    CowHugePageMapped(view, { mm, vpn }) {
+      for (let i = 0; i < HPAGE_PMD_NR; i++) book(view, mm, vpn + i, 'copied');
+    },
+    PagesReused(view, { mm, runs }) {
+      for (let i = 0; i + 3 < runs.length; i += 4)
+        for (let j = 0; j < runs[i + 2]!; j++) book(view, mm, runs[i]! + j, 'reused');
+    },
     PtesZapped(view, { mm, runs, special }) {
       clear(view, mm, runs);
       clear(view, mm, special);

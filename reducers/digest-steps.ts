@@ -56,9 +56,16 @@ export const EXTRA_STEPS: Partial<Record<EventType, readonly Step[]>> = {
     { method: 'slot', args: ['slot'] },
     { method: 'cachedAt', args: ['pfn'] },
   ],
-  LargeFolioAllocated: [{ method: 'hugePage', args: ['pfn'] }],
+  LargeFolioAllocated: [{ method: 'freshFolio', args: ['pfn', 'order'] }],
   LargeFoliosCounted: [{ method: 'counted', args: ['folios'] }],
   HugePageMapped: [
+    { method: 'hugePage', args: ['pfn'] },
+    { method: 'block', args: ['mm', 'vpn'] },
+  ],
+  AnonPagesMapped: [{ method: 'foliosOf', args: ['runs'] }],
+  CowPagesMapped: [{ method: 'copiedFolio', args: ['pfn', 'runs'] }],
+  CowHugePageMapped: [
+    { method: 'hugePage', args: ['oldPfn'] },
     { method: 'hugePage', args: ['pfn'] },
     { method: 'block', args: ['mm', 'vpn'] },
   ],

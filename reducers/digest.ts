@@ -9,7 +9,7 @@ import type { Step } from './digest-steps.js';
 import { EXTRA_STEPS } from './digest-steps.js';
 import { COUNTED } from './huge.js';
 import type { KernelView, MmView } from './state.js';
-import { HPAGE_PMD_NR, SECTION, cachedPfn, initialState } from './state.js';
+import { HPAGE_PMD_NR, HPAGE_PMD_ORDER, SECTION, cachedPfn, initialState } from './state.js';
 import type { TableBits, Touched } from './touched.js';
 import { vmaLookup } from './vma.js';
 
@@ -219,9 +219,28 @@ export class SubjectHash {
 
   /** The 512 pages from `pfn` on, and what they count as a folio. */
   hugePage(pfn: number): void {
-    if (pfn < 0) return;
+    if (pfn >= 0) this.largeFolio(pfn, HPAGE_PMD_NR);
+  }
+
+  /** The same of `pages` pages. */
+  largeFolio(pfn: number, pages: number): void {
     this.#object(this.#state.largeFolios[pfn], 14);
-    for (let i = 0; i < HPAGE_PMD_NR; i++) this.frame(pfn + i);
+    for (let i = 0; i < pages; i++) this.frame(pfn + i);
+  }
+
+  /** A folio of `order` as the allocator gives it. */
+  freshFolio(pfn: number, order: number): void {
+    if (pfn >= 0 && order > 0 && order <= HPAGE_PMD_ORDER) this.largeFolio(pfn, 2 ** order);
+  }
+
+  /** The folio at `pfn` that takes the place of the pages of one run [vpn, pfn, n]. */
+  copiedFolio(pfn: number, [, , pages = 0]: readonly number[]): void {
+    this.largeFolio(pfn, pages);
+  }
+
+  /** What the large folios that begin at the frames of [vpn, pfn, n]* count; the frames are taken for themselves. */
+  foliosOf(runs: readonly number[]): void {
+    for (let i = 1; i < runs.length; i += 3) this.#object(this.#state.largeFolios[runs[i] as number], 14);
   }
 
   /** What the large folios count that begin each stretch of COUNTED numbers. */

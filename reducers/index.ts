@@ -8,6 +8,7 @@ import { migrateReducers } from './migrate.js';
 import { ksmReducers } from './ksm.js';
 import { collapseReducers } from './collapse.js';
 import { hugeReducers } from './huge.js';
+import { largeFolioReducers } from './large-folio.js';
 import { pageTableReducers } from './page-table.js';
 import type { KernelState, KernelView } from './state.js';
 import { swapReducers } from './swap.js';
@@ -27,6 +28,7 @@ const reducers: Reducers<EventType> = {
   ...ksmReducers,
   ...collapseReducers,
   ...hugeReducers,
+  ...largeFolioReducers,
 };
 const dispatch = reducers as unknown as Readonly<Record<EventType, (state: KernelState, event: KernelEvent) => void>>;
 

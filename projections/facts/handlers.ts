@@ -135,6 +135,30 @@ export const factHandlers: Projection<Facts>['on'] = {
     for (let i = 0; i < HPAGE_PMD_NR; i++) facts.becomesAnon(pfn + i, anonVma, i === 0 && exclusive === 1);
     writeBlock(facts, event);
   },
+  AnonPagesMapped(facts, { mm, runs, flags, anonVma, exclusive }) {
+    forEachFrame(runs, 3, 1, (pfn) => facts.becomesAnon(pfn, anonVma, exclusive === 1));
+    const space = facts.mappings.of(mm);
+    if (!space) return;
+    for (let i = 0; i + 2 < runs.length; i += 3) facts.writeRun(space, runs[i]!, runs[i + 1]!, runs[i + 2]!, flags, 1);
+  },
+  PagesReused(facts, { mm, runs, exclusive }) {
+    if (exclusive === 1) forEachFrame(runs, 4, 1, (pfn) => setFlags(facts, pfn, FRAME_EXCLUSIVE, 0));
+    const space = facts.mappings.of(mm);
+    if (!space) return;
+    for (let i = 0; i + 3 < runs.length; i += 4)
+      facts.writeRun(space, runs[i]!, runs[i + 1]!, runs[i + 2]!, runs[i + 3]!, 1);
+  },
+  CowPagesMapped(facts, { mm, runs, pfn, flags, anonVma, exclusive }) {
+    const [vpn = 0, , pages = 0] = runs;
+    for (let i = 0; i < pages; i++) facts.becomesAnon(pfn + i, anonVma, exclusive === 1);
+    const space = facts.mappings.of(mm);
+    if (space) facts.writeRun(space, vpn, pfn, pages, flags, 1);
+  },
+  CowHugePageMapped(facts, event) {
+    const { pfn, anonVma, exclusive } = event;
+    for (let i = 0; i < HPAGE_PMD_NR; i++) facts.becomesAnon(pfn + i, anonVma, i === 0 && exclusive === 1);
+    writeBlock(facts, event);
+  },
   HugeZeroMapped: writeBlock,
   PmdSplit(facts, event) {
     const { pfn, exclusive, dirty } = event;

@@ -105,6 +105,19 @@ export const byteInvariants: readonly EventInvariant[] = [
           expectBytes(audited, report, { mm, vpn: at }, pfn + at - vpn, expected);
         }
       },
+      CowPagesMapped({ mm, runs, pfn }, audited, report) {
+        const [vpn = 0, old = 0, pages = 0] = runs;
+        for (let i = 0; i < pages; i++)
+          expectBytes(audited, report, { mm, vpn: vpn + i }, pfn + i, bytesOf(audited.view, old + i));
+      },
+      CowHugePageMapped({ mm, vpn, oldPfn, pfn }, audited, report) {
+        for (let i = 0; i < HPAGE_PMD_NR; i++)
+          expectBytes(audited, report, { mm, vpn: vpn + i }, pfn + i, bytesOf(audited.view, oldPfn + i));
+      },
+      AnonPagesMapped({ mm, runs }, audited, report) {
+        const [vpn = 0, pfn = 0, pages = 0] = runs;
+        for (let i = 0; i < pages; i++) expectBytes(audited, report, { mm, vpn: vpn + i }, pfn + i, null);
+      },
       PageCopied: ({ pfn }, audited, report) => replaced(audited, report, pfn),
     },
   },

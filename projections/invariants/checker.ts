@@ -32,6 +32,9 @@ function byType(invariants: readonly EventInvariant[], side: 'before' | 'after')
   return checks;
 }
 
+/** Write faults that keep what is there. */
+const REUSES: ReadonlySet<EventType> = new Set<EventType>(['PageReused', 'PagesReused', 'PmdReused']);
+
 /** The last user page plus one. */
 const END_VPN = 2 ** 35;
 
@@ -101,7 +104,7 @@ export class Checker {
     const batch = this.#batchOf(event);
     foldEvent(factsProjection, this.#facts, event, number);
     this.#frames.begin(event, number);
-    if (this.#writes > 0) this.#checkWritten(event.type === 'PageReused' || event.type === 'PmdReused', number);
+    if (this.#writes > 0) this.#checkWritten(REUSES.has(event.type), number);
     forEachNamedFrame(event, this.#frames.one);
     batch?.forEach(this.#frames.one);
     const after = this.#after[event.type];

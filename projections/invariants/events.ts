@@ -1,7 +1,7 @@
 // Rules on events: what one commit may do to what it meets.
 import { PTE_WRITE, PTRS_PER_PTE, isGuardPteMarker, mkPte, pteFlags } from '../../reducers/pte.js';
 import type { InodeView } from '../../reducers/state.js';
-import { PG_ANON, rssPages } from '../../reducers/state.js';
+import { PG_ANON, PG_ANON_EXCLUSIVE, pageAt, rssPages } from '../../reducers/state.js';
 import { VM_SHARED } from '../../reducers/vma.js';
 import { COUNTED } from '../../reducers/huge.js';
 import type { Facts } from '../facts/facts.js';
@@ -71,6 +71,18 @@ function removedUnmapped(
           { expected: 'no mapping', found: mappers },
         );
     }
+}
+
+/** Page `pfn` gives way to a copy at `at`. */
+function replacedByCow(
+  { view }: Audited,
+  report: Report,
+  { mm, vpn }: { readonly mm: number; readonly vpn: number },
+  pfn: number,
+): void {
+  const { flags } = pageAt(view, pfn);
+  if ((flags & PG_ANON) !== 0 && (flags & PG_ANON_EXCLUSIVE) !== 0)
+    report({ kind: 'entry', mm, vpn }, { expected: 'the exclusive page', found: 'a copy of it' });
 }
 
 export const eventInvariants: readonly EventInvariant[] = [
@@ -290,11 +302,37 @@ export const eventInvariants: readonly EventInvariant[] = [
   },
   {
     ...rule,
+    name: 'exclusive-page-not-replaced-by-cow',
+    formula: 'a write fault replaces no anonymous page that is exclusive: GUP-fast may pin it at any moment',
+    source: 'do_wp_page(), gup_must_unshare()',
+    severity: 1,
+    since: '5.19',
+    needs: ['anon-exclusive'],
+    before: {
+      CowPageMapped({ mm, vpn, oldPfn }, audited, report) {
+        if (oldPfn >= 0) replacedByCow(audited, report, { mm, vpn }, oldPfn);
+      },
+      CowPagesMapped({ mm, runs: [vpn = 0, old = 0, pages = 0] }, audited, report) {
+        for (let i = 0; i < pages; i++) replacedByCow(audited, report, { mm, vpn: vpn + i }, old + i);
+      },
+      CowHugePageMapped: ({ mm, vpn, oldPfn }, audited, report) => replacedByCow(audited, report, { mm, vpn }, oldPfn),
+    },
+  },
+  {
+    ...rule,
     name: 'reuse-has-no-foreign-mapping',
     formula: 'a write fault that keeps the page finds no other mapping of it',
     source: 'wp_can_reuse_anon_folio()',
     severity: 1,
     after: {
+      PagesReused({ mm, runs }, { facts }, report) {
+        for (let i = 0; i + 3 < runs.length; i += 4)
+          for (let j = 0; j < runs[i + 2]!; j++) {
+            const mappers = facts.frames.mappers[runs[i + 1]! + j] ?? 0;
+            if (mappers > 1)
+              report({ kind: 'entry', mm, vpn: runs[i]! + j }, { expected: '1 mapping', found: `${mappers} mappings` });
+          }
+      },
       PageReused({ mm, vpn, pfn }, { facts, view }, report) {
         const mappers = facts.frames.mappers[pfn] ?? 0;
         const page = view.memMap[pfn >>> 8]?.[pfn & 255];

@@ -1,6 +1,6 @@
 // Rules on pages that are held from outside of page tables: pins, pipes, registered buffers.
 import { isHugePte, isMigrationPte, ptePfn, pteWrite } from '../../reducers/pte.js';
-import { PG_ANON, PG_ANON_EXCLUSIVE, folioAt, pageAt } from '../../reducers/state.js';
+import { HPAGE_PMD_NR, PG_ANON, PG_ANON_EXCLUSIVE, folioAt, pageAt } from '../../reducers/state.js';
 import type { HeldPage, HolderFacts } from '../facts/facts.js';
 import { FrameKind } from '../facts/frames.js';
 import type { Audited, EventInvariant, Report } from './invariant.js';
@@ -91,6 +91,27 @@ export const gupInvariants: readonly EventInvariant[] = [
         if (pins === 0) return;
         report({ kind: 'entry', mm, vpn }, { expected: `the page that ${pins} pins hold`, found: 'a copy of it' });
       },
+      CowPagesMapped({ mm, runs }, audited, report) {
+        const [vpn = 0, old = 0, pages = 0] = runs;
+        for (let i = 0; i < pages; i++) {
+          const pins = pinsThrough(audited, old + i, mm);
+          if (pins === 0) continue;
+          report(
+            { kind: 'entry', mm, vpn: vpn + i },
+            { expected: `the page that ${pins} pins hold`, found: 'a copy of it' },
+          );
+        }
+      },
+      CowHugePageMapped({ mm, vpn, oldPfn }, audited, report) {
+        for (let i = 0; i < HPAGE_PMD_NR; i++) {
+          const pins = pinsThrough(audited, oldPfn + i, mm);
+          if (pins > 0)
+            report(
+              { kind: 'entry', mm, vpn: vpn + i },
+              { expected: `the page that ${pins} pins hold`, found: 'a copy of it' },
+            );
+        }
+      },
       MigrationPteRemoved({ mm, vpn, pfn }, audited, report) {
         const { mappings } = audited.facts;
         const space = mappings.of(mm);
@@ -152,6 +173,11 @@ export const gupInvariants: readonly EventInvariant[] = [
     source: 'CVE-2020-29374; wp_can_reuse_anon_folio()',
     after: {
       PageReused: reusedAlone,
+      PagesReused({ mm, runs }, audited, report) {
+        for (let i = 0; i + 3 < runs.length; i += 4)
+          for (let j = 0; j < runs[i + 2]!; j++)
+            reusedAlone({ mm, vpn: runs[i]! + j, pfn: runs[i + 1]! + j }, audited, report);
+      },
       PageSwappedIn(event, audited, report) {
         if (pteWrite(event.entry)) reusedAlone(event, audited, report);
       },

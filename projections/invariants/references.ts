@@ -48,6 +48,9 @@ export class References {
       case 'HugePageCollapsed':
         this.#add(event.pfn, -1, number);
         break;
+      case 'AnonPagesMapped':
+        this.#add(event.runs[1] ?? -1, -1, number);
+        break;
       case 'AnonPageMapped':
         this.#add(event.pfn, -1, number);
         break;
@@ -64,6 +67,14 @@ export class References {
       case 'CowPageMapped':
         this.#add(event.pfn, -1, number);
         if (event.oldPfn >= 0) this.#add(event.oldPfn, 1, number);
+        break;
+      case 'CowHugePageMapped':
+        this.#add(event.pfn, -1, number);
+        this.#add(event.oldPfn, 1, number);
+        break;
+      case 'CowPagesMapped':
+        this.#add(event.pfn, -1, number);
+        this.#add(this.#frames.head(event.runs[1] ?? -1), event.runs[2] ?? 0, number);
         break;
       case 'KsmPageReplaced':
         this.#add(event.pfn, 1, number);

@@ -90,6 +90,7 @@ const ofVma: PartOf = (args, pid) => {
     const vma = mm === null ? null : vmaLookup(mm, addr);
     if (vma === null) return;
     for (const key of ['start', 'end', 'flags', 'pgoff', 'inode', 'anonVma'] as const) notes.note(vma[key]);
+    notes.note(state.inodes[vma.inode]?.name ?? null);
   };
 };
 

@@ -63,12 +63,23 @@ export function storyOf(event: KernelEvent, focus: Focus, who: Who): string {
   switch (event.type) {
     case 'AnonPageMapped':
       return `${who(event.mm)} touched the page first: fresh frame ${event.pfn}, ${rights(event.entry)}${event.exclusive === 1 ? ', exclusive' : ''}`;
+    case 'AnonPagesMapped': {
+      const run = runAt(event.runs, 3, focus.vpn);
+      const rows = `${plural(event.runs[2] ?? 0, 'page')} of a large folio`;
+      return `${who(event.mm)} touched one of ${rows} first: fresh frame ${run?.pfn ?? event.runs[1]}, ${rights(event.flags)}${event.exclusive === 1 ? ', exclusive' : ''}`;
+    }
     case 'ZeroPageMapped':
       return `${who(event.mm)} read the page first: the zero page`;
     case 'CowPageMapped':
       return copyWords(event, focus, who);
     case 'PageReused':
       return `${who(event.mm)} wrote to frame ${event.pfn}, which no other entry led to, and kept it${event.exclusive === 1 ? ', exclusive' : ''} (wp_page_reuse)`;
+    case 'PagesReused':
+      return `${who(event.mm)} wrote to a large folio of its own and kept a row of its pages (behaviour wp-reuse-range)`;
+    case 'CowHugePageMapped':
+      return `${who(event.mm)} wrote to a huge page that was not its alone and got a copy of all of it, from frame ${event.pfn} on`;
+    case 'CowPagesMapped':
+      return `${who(event.mm)} wrote to a large folio that was not its alone and got copies of ${plural(event.runs[2] ?? 0, 'page')} at once, from frame ${event.pfn} on (behaviour wp-copy-range)`;
     case 'PtesCopied':
       return forkWords(event, focus, who);
     case 'FilePagesMapped': {
@@ -186,6 +197,7 @@ const inRange = ({ newVpn, runs }: EventOf<'PtesMoved'>, vpn: number): boolean =
 export function originOf(event: KernelEvent, focus: Focus): Focus | null {
   switch (event.type) {
     case 'AnonPageMapped':
+    case 'AnonPagesMapped':
     case 'ZeroPageMapped':
     case 'FilePagesMapped':
     case 'SpecialPfnMapped':
@@ -211,9 +223,13 @@ const UNMAPPING: ReadonlySet<string> = new Set<KernelEvent['type']>([
 const holdsFrame = (runs: readonly number[], pfn: number): boolean =>
   runs.some((first, i) => i % 4 === 1 && pfn >= first && pfn < first + (runs[i + 1] as number));
 
+/** Does the one run [vpn, pfn, n] hold frame `pfn`? */
+const runAtFrame = ([, first = 0, n = 0]: readonly number[], pfn: number): boolean => pfn >= first && pfn < first + n;
+
 /** Whether `event` took a mapping of frame `pfn` away from somebody. */
 export function givesUp(event: KernelEvent, pfn: number): boolean {
   if (event.type === 'CowPageMapped') return event.oldPfn === pfn;
+  if (event.type === 'CowPagesMapped') return runAtFrame(event.runs, pfn);
   if (UNMAPPING.has(event.type)) return (event as EventOf<'FilePageUnmapped'>).pfn === pfn;
   if (event.type === 'HugePageCollapsed') return holdsFrame(event.runs, pfn);
   return event.type === 'PtesZapped' && namesFrame(event, pfn);

@@ -45,6 +45,7 @@ export const BEHAVIOUR_NAMES = [
   'iouring-coalesce-needs-consecutive',
   'map-stack-nohugepage',
   'madv-collapse',
+  'anon-large-folios',
   'mseal',
   'guard-markers',
   'huge-zero-write-allocates',
@@ -61,6 +62,9 @@ export const BEHAVIOUR_NAMES = [
   'soft-dirty',
   'collapse-in-place',
   'collapse-in-place-minds-exclusive',
+  'wp-reuse-range',
+  'wp-copy-range',
+  'wp-copy-range-minds-exclusive',
 ] as const;
 export type BehaviourName = (typeof BEHAVIOUR_NAMES)[number];
 
@@ -281,6 +285,14 @@ export const BEHAVIOURS: Readonly<Record<BehaviourName, BehaviourDefinition>> = 
     requires: [],
     aliases: [],
   },
+  'anon-large-folios': {
+    description:
+      'Page faults in anonymous memory may get folios of 4 to 256 pages, each size with a setting of its own; before, single pages or 2 MiB.',
+    commit: '19eaf44954df',
+    since: '6.8',
+    requires: [],
+    aliases: [],
+  },
   mseal: {
     description:
       'mseal(2): what is mapped can be sealed against being unmapped, moved, replaced or given other rights.',
@@ -298,7 +310,7 @@ export const BEHAVIOURS: Readonly<Record<BehaviourName, BehaviourDefinition>> = 
   },
   'huge-zero-write-allocates': {
     description:
-      'A write to the huge zero page gets a huge page of its own; before, the zero page was split, and one page copied.',
+      'A write to the huge zero page gets a huge page of its own; before (since huge-cow-splits), the zero page was split, and one page copied.',
     commit: null,
     since: '6.13',
     requires: [],
@@ -404,6 +416,30 @@ export const BEHAVIOURS: Readonly<Record<BehaviourName, BehaviourDefinition>> = 
     since: null,
     requires: ['collapse-in-place'],
     aliases: ['thp-inplace-collapse'],
+  },
+  'wp-reuse-range': {
+    description:
+      'A write fault that may keep a page of a large folio makes the whole row of pages around it that are the process’s own writable. No kernel does.',
+    commit: null,
+    since: null,
+    requires: ['anon-large-folios'],
+    aliases: [],
+  },
+  'wp-copy-range': {
+    description:
+      'A write fault that must copy a page of a large folio copies the aligned block around it that the folio still fills, whatever is known of the other pages. No kernel does.',
+    commit: null,
+    since: null,
+    requires: ['anon-large-folios'],
+    aliases: ['large-folio-wp-copy-exclusive'],
+  },
+  'wp-copy-range-minds-exclusive': {
+    description:
+      'Such a copy leaves pages alone that are exclusive: one of them may be pinned, and must not be replaced. No kernel does.',
+    commit: null,
+    since: null,
+    requires: ['wp-copy-range', 'anon-exclusive'],
+    aliases: ['large-folio-wp-copy-exclusive'],
   },
 };
 

@@ -1,5 +1,6 @@
 // Where transparent huge pages are wanted: the files below /sys/kernel/mm/transparent_hugepage, and thp_vma_allowable_orders().
 import type { VmaView } from '../../reducers/state.js';
+import { HPAGE_PMD_ORDER } from '../../reducers/state.js';
 import { VM_HUGEPAGE, VM_NOHUGEPAGE } from '../../reducers/vma.js';
 import type { Kernel } from './kernel.js';
 import { PAGE_SIZE } from './kernel.js';
@@ -15,10 +16,14 @@ const SIZE_WORDS: readonly string[] = [...WORDS, 'inherit'];
 const FLAGS: readonly string[] = ['0', '1'];
 /** Entries of one kind among 512. */
 const COUNTS: readonly string[] = Array.from({ length: HPAGE_PMD_PAGES }, (_, i) => String(i));
-/** Orders that anonymous memory may have, and what their folders are called. */
-const ANON_ORDERS: readonly number[] = [2, 3, 4, 5, 6, 7, 8, 9];
+/** The smallest order that large folios of anonymous memory have: what must be known of one needs a third page. */
+export const MIN_ANON_ORDER = 2;
+/** Orders with a folder of their own. */
+const ANON_ORDERS: readonly number[] = Array.from(
+  { length: HPAGE_PMD_ORDER - MIN_ANON_ORDER + 1 },
+  (_, i) => MIN_ANON_ORDER + i,
+);
 const sizeFile = (order: number): string => `${FOLDER}hugepages-${2 ** order * 4}kB/enabled`;
-const PMD_SIZE_FILE = sizeFile(9);
 
 interface Setting {
   /** What it says where nobody wrote to it: that of the machine the model was measured on. */
@@ -35,7 +40,10 @@ export const SETTINGS: Readonly<Record<string, Setting>> = {
   [`${FOLDER}khugepaged/max_ptes_swap`]: { first: '64', values: COUNTS },
   [`${FOLDER}khugepaged/max_ptes_shared`]: { first: '256', values: COUNTS },
   ...Object.fromEntries(
-    ANON_ORDERS.map((order) => [sizeFile(order), { first: order === 9 ? 'inherit' : 'never', values: SIZE_WORDS }]),
+    ANON_ORDERS.map((order) => [
+      sizeFile(order),
+      { first: order === HPAGE_PMD_ORDER ? 'inherit' : 'never', values: SIZE_WORDS },
+    ]),
   ),
 };
 
@@ -50,11 +58,33 @@ export const numberOf = (k: Kernel, name: string): number => Number(settingOf(k,
 const wants = (word: string, flags: number): boolean =>
   word === 'always' || (word === 'madvise' && (flags & VM_HUGEPAGE) !== 0);
 
-/** `thp_vma_allowable_order()` of a page fault in anonymous memory, for the order of a huge entry: do settings and advice want it? */
-export function hugePageWanted(k: Kernel, { flags }: VmaView): boolean {
+/**
+ * `thp_vma_allowable_order()` of a page fault in anonymous memory with `flags`: do settings and advice want folios of `order`, 2 to 9?
+ * Before 6.8 there was but one size, and one setting.
+ */
+function orderWanted(k: Kernel, flags: number, order: number): boolean {
   if ((flags & VM_NOHUGEPAGE) !== 0) return false;
-  const word = settingOf(k, PMD_SIZE_FILE);
+  const several = k.behaviours['anon-large-folios'];
+  if (!several && order !== HPAGE_PMD_ORDER) return false;
+  const word = several ? settingOf(k, sizeFile(order)) : 'inherit';
   return wants(word === 'inherit' ? settingOf(k, `${FOLDER}enabled`) : word, flags);
+}
+
+/** Do settings and advice want huge entries in the VMA? */
+export const hugePageWanted = (k: Kernel, { flags }: VmaView): boolean => orderWanted(k, flags, HPAGE_PMD_ORDER);
+
+/**
+ * Orders below that of a huge entry, largest first, of which a fault at page `vpn` may take a folio: those that settings and advice
+ * want and whose naturally aligned pages lie in the VMA (`thp_vma_allowable_orders()`, `thp_vma_suitable_orders()`).
+ */
+export function anonOrders(k: Kernel, { flags, start, end }: VmaView, vpn: number): number[] {
+  const orders: number[] = [];
+  for (let order = HPAGE_PMD_ORDER - 1; order >= MIN_ANON_ORDER; order--) {
+    const first = vpn - (vpn % 2 ** order);
+    const fits = first * PAGE_SIZE >= start && (first + 2 ** order) * PAGE_SIZE <= end;
+    if (fits && orderWanted(k, flags, order)) orders.push(order);
+  }
+  return orders;
 }
 
 /** `thp_vma_suitable_order()`: does the whole aligned 2 MiB around `addr` lie in the VMA? */

@@ -18,6 +18,16 @@ export function appendRssPoints(points: RssPoint[], event: KernelEvent): void {
     case 'AnonPageMapped':
       add(points, event.mm, MM_ANONPAGES, event.rssAnon, event.vpn);
       return;
+    case 'AnonPagesMapped':
+      add(points, event.mm, MM_ANONPAGES, event.rssAnon, event.runs[0] ?? -1);
+      return;
+    case 'HugePageMapped':
+    case 'PmdZapped':
+      add(points, event.mm, MM_ANONPAGES, event.rssAnon, event.vpn);
+      return;
+    case 'PmdCopied':
+      add(points, event.child, MM_ANONPAGES, event.rssAnon, event.vpn, true);
+      return;
     case 'ArgPagesAccounted':
       add(points, event.mm, MM_ANONPAGES, event.rssAnon, -1);
       return;

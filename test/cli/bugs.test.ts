@@ -11,7 +11,7 @@ import { parseWorkload } from '../support/workload.js';
 
 interface Bug {
   readonly file: string;
-  /** Configuration that the kernels are to have. */
+  /** Configuration that the kernels are to have, or what none of them has. */
   readonly configured?: readonly string[];
   /** Switches that mend it, where 6.18 has it. */
   readonly mended?: readonly string[];
@@ -242,6 +242,19 @@ const BUGS: readonly Bug[] = [
     from: '6.17',
     to: '6.18',
     decides: 'collapse-without-writable-pte',
+  },
+  {
+    file: 'large-folio-wp-copy-exclusive',
+    configured: ['wp-copy-range'],
+    mended: ['wp-copy-range-minds-exclusive'],
+    kernel: '6.18',
+    broken: ['22 pin-oracle', '22 exclusive-page-not-replaced-by-cow'],
+    without: 'wp-copy-range-minds-exclusive',
+    brokenWithout: ['22 pin-oracle', '22 exclusive-page-not-replaced-by-cow'],
+    invariant: 'pin-oracle',
+    from: '6.18,+wp-copy-range',
+    to: '6.18,+wp-copy-range-minds-exclusive',
+    decides: 'wp-copy-range-minds-exclusive',
   },
 ];
 

@@ -201,6 +201,7 @@ describe('whatever processes do', () => {
       'SignalSent',
       'HugePageMapped',
       'HugeZeroMapped',
+      'AnonPagesMapped',
       'LargeFoliosCounted',
       'PmdSplit',
       'PmdZapped',

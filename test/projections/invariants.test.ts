@@ -686,6 +686,17 @@ const CASES: readonly Case<EventType>[] = [
     'PageCacheAdded',
     but<'PageCacheAdded'>(({ runs }) => ({ runs: [99, runs[1]!, 1] })),
   ),
+  wrong(
+    'exclusive-page-not-replaced-by-cow',
+    FORK,
+    'CowPageMapped',
+    // The page that the first fault copied, which is its owner's alone.
+    (event, { events }) => {
+      const first = events.find((each) => each.type === 'CowPageMapped');
+      return [{ ...event, oldPfn: first?.type === 'CowPageMapped' ? first.pfn : -1 }];
+    },
+    { nth: 1 },
+  ),
   wrong('reuse-has-no-foreign-mapping', FORK, 'CowPageMapped', ({ mm, vpn, oldPfn }) => [
     { type: 'PageReused', mm, vpn, pfn: oldPfn, entry: oldPfn * 1024 + 7, exclusive: 1, anonVma: 0 },
   ]),

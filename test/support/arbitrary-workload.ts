@@ -245,6 +245,15 @@ const hugePage: fc.Arbitrary<Step[]> = fc.record({ who, start: block }).map(({ w
   { who: picked, name: 'store', args: [start + 16, 77] },
 ]);
 
+/** Memory for a few large folios of 16 or 64 KiB, one of which is there. */
+const sizedFolios: fc.Arbitrary<Step[]> = fc
+  .record({ who, start: pageOfBlock, pages: fc.constantFrom(4, 8, 16, 20) })
+  .map(({ who: picked, start, pages }) => [
+    { who: picked, name: 'mmap', args: [start, pages * PAGE, 3, MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS, -1, 0] },
+    { who: picked, name: 'madvise', args: [start, pages * PAGE, 14] },
+    { who: picked, name: 'store', args: [start + (pages - 2) * PAGE, 78] },
+  ]);
+
 /** Steps of a random workload. */
 export const arbitrarySteps = (maxLength = 40): fc.Arbitrary<Step[]> =>
   fc
@@ -252,6 +261,7 @@ export const arbitrarySteps = (maxLength = 40): fc.Arbitrary<Step[]> =>
       fc.oneof(
         { weight: 120, arbitrary: fc.oneof(...memorySteps, ...hugeSteps).map((one) => [one]) },
         { weight: 5, arbitrary: hugePage },
+        { weight: 5, arbitrary: sizedFolios },
       ),
       { minLength: 1, maxLength, size: 'max' },
     )
@@ -259,7 +269,7 @@ export const arbitrarySteps = (maxLength = 40): fc.Arbitrary<Step[]> =>
 
 const PROCESSES_MAX = 4;
 
-/** Opens a file, a memfd, and another file read only. */
+/** Asks for large folios of two sizes. Opens a file, a memfd, and another file read only. */
 export function prologue(): Operation[] {
   const at = (pid: number | null, name: string, ...args: Value[]): Operation => ({
     line: 0,
@@ -269,6 +279,9 @@ export function prologue(): Operation[] {
     result: NO_RESULT,
   });
   return [
+    ...[16, 64].map((size) =>
+      at(null, 'sysfs', { text: `transparent_hugepage/hugepages-${size}kB/enabled` }, { text: 'madvise' }),
+    ),
     at(1, 'munmap', ARENA, PAGE),
     at(null, 'inode', { text: FILE_NAME }, 0, FILE_BYTES, 1),
     at(null, 'inode', { text: OTHER_FILE_NAME }, 0, FILE_BYTES, 1),

@@ -9,13 +9,16 @@ import {
   pteAt,
   withFlags,
 } from '../../../reducers/pte.js';
-import type { VmaView } from '../../../reducers/state.js';
+import type { MmView, VmaView } from '../../../reducers/state.js';
 import { mmAt } from '../../../reducers/state.js';
 import { VM_ACCESS, VM_SHARED, VM_WRITE, linearPageIndex, vmaLookup } from '../../../reducers/vma.js';
 import type { Kernel, KernelThread } from '../kernel.js';
-import { allocPage, putPage } from '../page-alloc.js';
+import { PAGE_SIZE } from '../kernel.js';
+import { folioMappingsChanged } from '../large-folio.js';
+import { allocLargeFolio, allocPage, putPage } from '../page-alloc.js';
 import { anonVmaPrepare } from '../rmap.js';
 import { dirtyFlags } from '../soft-dirty.js';
+import { anonOrders } from '../thp.js';
 import type { Fault, FaultResult } from './fault.js';
 import { folioAddedLruVma, locksPages } from './mlocked.js';
 import { pteAlloc } from './tables.js';
@@ -50,16 +53,56 @@ export function* doAnonymousPage(k: Kernel, fault: Fault): KernelThread<FaultRes
   if (k.interleaved) yield { op: 'preempt', at: 'fault:F3' };
   mm = mmAt(k.view, mmId);
   const anonVma = anonVmaPrepare(k, mm, vma);
-  const pfn = allocPage(k);
+  const order = anonOrder(k, mm, vma, vpn);
+  const first = vpn - (vpn % 2 ** order);
+  const pfn = order === 0 ? allocPage(k) : allocLargeFolio(k, order);
   if (k.interleaved) yield { op: 'acquire', lock: `ptl(${mmId},${vpn})` };
   mm = mmAt(k.view, mmId);
-  if (pteAt(mm, vpn) !== 0) {
+  if (!rangeNone(mm, first, 2 ** order)) {
     putPage(k, pfn);
     return 'done';
   }
   vma = vmaLookup(mm, fault.addr) as VmaView;
-  mapFreshPage(k, fault, vma, pfn, anonVma);
+  if (order === 0) mapFreshPage(k, fault, vma, pfn, anonVma);
+  else mapFreshFolio(k, fault, vma, { pfn, order, anonVma });
   return 'done';
+}
+
+/** `pte_range_none()`: none of the `pages` entries from `vpn` on, which have a table, says anything. */
+function rangeNone(mm: MmView, vpn: number, pages: number): boolean {
+  for (let i = 0; i < pages; i++) if (pteAt(mm, vpn + i) !== 0) return false;
+  return true;
+}
+
+/** `alloc_anon_folio()`: the largest order that is wanted and that nothing mapped is in the way of; 0 where there is none. */
+const anonOrder = (k: Kernel, mm: MmView, vma: VmaView, vpn: number): number =>
+  anonOrders(k, vma, vpn).find((order) => rangeNone(mm, vpn - (vpn % 2 ** order), 2 ** order)) ?? 0;
+
+/** The commit that makes all pages of a fresh large folio visible, as mapFreshPage() does with one. The table's lock is held. */
+function mapFreshFolio(
+  k: Kernel,
+  { mm, cpu, vpn: at }: Fault,
+  vma: VmaView,
+  { pfn, order, anonVma }: { readonly pfn: number; readonly order: number; readonly anonVma: number },
+): void {
+  const pages = 2 ** order;
+  const vpn = at - (at % pages);
+  const locked = locksPages(vma.flags);
+  k.emit({
+    type: 'AnonPagesMapped',
+    mm,
+    runs: [vpn, pfn, pages],
+    flags: freshFlags(k, vma),
+    anonVma,
+    index: linearPageIndex(vma, vpn * PAGE_SIZE),
+    ref: pages - 1,
+    mapcount: 1,
+    exclusive: k.behaviours['anon-exclusive'] ? 1 : 0,
+    rssAnon: pages,
+    lru: locked ? 0 : 1,
+  });
+  folioMappingsChanged(k, mm, [[pfn, pages]]);
+  folioAddedLruVma(k, locked, pfn, cpu);
 }
 
 /** The commit that makes a fresh page visible: rmap, rss, LRU batch and entry. The table's lock is held. */

@@ -38,7 +38,7 @@ import { PAGE_SIZE } from '../kernel.js';
 import { everyPageMappedOnce, folioMappingsChanged, maybePinned } from '../large-folio.js';
 import { allocLargeFolio, putPage } from '../page-alloc.js';
 import { anonVmaPrepare } from '../rmap.js';
-import { hugePageFits, usesHugeZeroPage } from '../thp.js';
+import { hugePageFits, hugePageWanted, usesHugeZeroPage } from '../thp.js';
 import type { Fault, FaultResult } from './fault.js';
 import { folioAddedLruVma, locksPages, munlockVmaPages } from './mlocked.js';
 import { pmdAlloc } from './tables.js';
@@ -126,7 +126,9 @@ function* doHugePmdWpPage(k: Kernel, fault: Fault, seen: number): KernelThread<F
   const vpn = blockStart(fault.vpn);
   const vma = vmaLookup(mmAt(k.view, mm), fault.addr) as VmaView;
   if (pteSpecial(seen)) {
-    if (!k.behaviours['huge-zero-write-allocates']) return splitAndFallBack(k, mm, vpn);
+    // Up to 5.7 as well as since 6.13.
+    if (!k.behaviours['huge-zero-write-allocates'] && k.behaviours['huge-cow-splits'])
+      return splitAndFallBack(k, mm, vpn);
     const pfn = allocLargeFolio(k, HPAGE_PMD_ORDER);
     if (k.interleaved) yield { op: 'acquire', lock: `ptl(${mm},${vpn})` };
     if (leafAt(mmAt(k.view, mm), vpn) !== seen) putPage(k, pfn);
@@ -141,7 +143,7 @@ function* doHugePmdWpPage(k: Kernel, fault: Fault, seen: number): KernelThread<F
   // Until 5.17 mappings were counted here, not references.
   const alone = k.behaviours['wp-reuse-drains-lru'] ? ref === 1 : everyPageMappedOnce(k, pfn);
   if (!known && !alone) {
-    if (!k.behaviours['huge-cow-splits']) throw new NotModelledError('copies of whole huge pages');
+    if (!k.behaviours['huge-cow-splits']) return yield* copyHugePage(k, fault, seen);
     return splitAndFallBack(k, mm, vpn);
   }
   const exclusive = !known && k.behaviours['anon-exclusive'] ? 1 : 0;
@@ -149,6 +151,47 @@ function* doHugePmdWpPage(k: Kernel, fault: Fault, seen: number): KernelThread<F
   const writable = PTE_DIRTY | ((vma.flags & VM_WRITE) !== 0 ? PTE_WRITE : 0);
   const entry = fault.access === 'unshare' ? seen : withFlags(seen, writable, 0);
   k.emit({ type: 'PmdReused', mm, vpn, pfn, entry, exclusive, anonVma: known ? 0 : vma.anonVma });
+  return 'done';
+}
+
+/** `do_huge_pmd_wp_page()` up to 5.7: the whole huge page is copied. Enter with the level-2 table's lock, which is dropped for the copy. */
+function* copyHugePage(k: Kernel, fault: Fault, seen: number): KernelThread<FaultResult> {
+  const { mm, cpu } = fault;
+  const vpn = blockStart(fault.vpn);
+  const old = ptePfn(seen);
+  const before = vmaLookup(mmAt(k.view, mm), fault.addr) as VmaView;
+  // do_huge_pmd_wp_page_fallback(): 512 copies of single pages.
+  if (!hugePageWanted(k, before)) throw new NotModelledError('copies of whole huge pages to single pages');
+  const anonVma = anonVmaPrepare(k, mmAt(k.view, mm), before);
+  const pfn = allocLargeFolio(k, HPAGE_PMD_ORDER);
+  for (let i = 0; i < HPAGE_PMD_NR; i++) k.emit({ type: 'PageCopied', pfn: pfn + i, from: old + i });
+  if (k.interleaved) yield { op: 'acquire', lock: `ptl(${mm},${vpn})` };
+  if (leafAt(mmAt(k.view, mm), vpn) !== seen) {
+    putPage(k, pfn);
+    return 'done';
+  }
+  const vma = vmaLookup(mmAt(k.view, mm), fault.addr) as VmaView;
+  const locked = locksPages(vma.flags);
+  const written = fault.access === 'unshare' ? 0 : PTE_DIRTY | ((vma.flags & VM_WRITE) !== 0 ? PTE_WRITE : 0);
+  k.emit({
+    type: 'CowHugePageMapped',
+    mm,
+    vpn,
+    oldPfn: old,
+    oldEntireMapcount: -1,
+    pfn,
+    entry: mkPte(pfn, presentFlag(vma) | PTE_HUGE | written),
+    anonVma,
+    index: linearPageIndex(vma, vpn * PAGE_SIZE),
+    entireMapcount: 1,
+    exclusive: k.behaviours['anon-exclusive'] ? 1 : 0,
+    lru: locked ? 0 : 1,
+  });
+  folioMappingsChanged(k, mm, [[pfn, 1]]);
+  folioMappingsChanged(k, mm, [[old, -1]]);
+  folioAddedLruVma(k, locked, pfn, cpu);
+  munlockVmaPages(k, vma.flags, [old], cpu);
+  putPage(k, old);
   return 'done';
 }
 

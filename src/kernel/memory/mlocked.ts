@@ -42,7 +42,7 @@ export function mlockVmaPagesRange(k: Kernel, mm: number, vma: VmaView, cpu: num
     const pfn = ptePfn(entry);
     const { order } = pageAt(k.view, pfn);
     if (order !== 0) {
-      const row = rowOfFolio(mmAt(k.view, mm), vpn, last, pfn);
+      const row = rowOfFolio(mmAt(k.view, mm), vpn, Math.min(last, vpn + 2 ** order - (pfn % 2 ** order)), pfn);
       // A large folio is locked where all of it is mapped in a row; a mere part is left to reclaim.
       told = kind === MlockKind.mlock && row < 2 ** order ? vpn + 1 : vpn + row;
       if (kind === MlockKind.mlock && row < 2 ** order) return;
@@ -54,7 +54,7 @@ export function mlockVmaPagesRange(k: Kernel, mm: number, vma: VmaView, cpu: num
   lruAddDrainCpu(k, cpu);
 }
 
-/** `folio_mlock_step()`: how many entries from `vpn` on, below one table and before `last`, map one page of a large folio after the other. */
+/** `folio_mlock_step()`: how many entries from `vpn` on, below one table and before `last`, map one page of a large folio after the other; `last` is not behind the folio's own end. */
 function rowOfFolio(mm: MmView, vpn: number, last: number, pfn: number): number {
   const end = Math.min(last, tableEnd(vpn));
   let next = vpn + 1;

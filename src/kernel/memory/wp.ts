@@ -38,6 +38,7 @@ import { folioFreeSwap, freeSwapCache, inSwapCache } from '../swapfile.js';
 import type { Access, Fault, FaultResult } from './fault.js';
 import { inodeOf, markDirty } from './file.js';
 import { folioAddedLruVma, locksPages, munlockVmaPages } from './mlocked.js';
+import { wpRangeCopy, wpRangeReuse } from './wp-range.js';
 
 /**
  * `do_wp_page()`. Enter with the VMA lock held for read and the table's lock, which is dropped on return; the entry is present, not
@@ -53,14 +54,24 @@ export function* doWpPage(k: Kernel, fault: Fault): KernelThread<FaultResult> {
   if (pfn >= 0) {
     const page = pageAt(k.view, pfn);
     if ((page.flags & PG_ANON) !== 0) {
-      if ((page.flags & PG_ANON_EXCLUSIVE) !== 0) return wpPageReuse(k, fault, 0, 0);
+      const several = page.order !== 0 && fault.access === 'write' && k.behaviours['wp-reuse-range'];
+      if ((page.flags & PG_ANON_EXCLUSIVE) !== 0) {
+        if (!several) return wpPageReuse(k, fault, 0, 0);
+        wpRangeReuse(k, fault, pfn, false);
+        return 'done';
+      }
       if (wpCanReuseAnonFolio(k, pfn, fault.cpu)) {
+        if (several) {
+          wpRangeReuse(k, fault, pfn, true);
+          return 'done';
+        }
         // folio_move_anon_rmap(): from now on the page belongs to this address space's own anon_vma; one page of several does not.
         const exclusive = k.behaviours['anon-exclusive'] ? 1 : 0;
         return wpPageReuse(k, fault, exclusive, page.order === 0 ? vma.anonVma : 0);
       }
     }
   }
+  if (pfn >= 0 && k.behaviours['wp-copy-range'] && (yield* wpRangeCopy(k, fault, pfn))) return 'done';
   return yield* wpPageCopy(k, fault, pfn);
 }
 

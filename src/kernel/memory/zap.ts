@@ -120,7 +120,7 @@ function zapPteRange(
     const page = pageAt(k.view, pfn);
     if (page.order !== 0) {
       large = countLarge(large, pfn, page.order, -1);
-      if (locked && !continuesFolio(table, vpn, from, base)) mlocked.push(pfn);
+      if (locked && (pfn % 2 ** page.order === 0 || !continuesFolio(table, vpn, from, base))) mlocked.push(pfn);
     } else if (locked) mlocked.push(pfn);
     if ((page.flags & PG_ANON) !== 0) anon++;
     else {

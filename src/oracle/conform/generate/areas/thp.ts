@@ -1,4 +1,5 @@
-// Area thp: aligned blocks of 2 MiB that huge entries may map: whole, split, shared by fork, moved, given back in parts.
+// Area thp: aligned blocks of 2 MiB that huge entries may map, and large folios of 16 KiB to 1 MiB in them: whole, split, shared by fork,
+// moved, given back in parts.
 import { exitProcess, fork, load, store } from '../access.js';
 import type { Area, Step } from '../area.js';
 import {
@@ -29,6 +30,11 @@ const FAR_BLOCK = ARENA_START + 10 * GIB;
 /** The same few pages of each block, so that operations meet. */
 const PAGES: readonly number[] = [0, 0, 1, 2, 3, 255, 256, 510, 511];
 
+/** Pages that a large folio below 2 MiB may have, smaller ones more often. */
+const SIZES: readonly number[] = [4, 4, 4, 8, 8, 16, 16, 32, 64, 128, 256];
+/** Where in a block they are, mostly: two folios of the same size are next to each other. */
+const PLACES: readonly number[] = [0, 0, 1, 2];
+
 const isIn = (block: number, { start, end }: Mapped): boolean => start < block + TABLE && end > block;
 const anyBlock = ({ random }: Draft): number => (random.chance(90) ? random.pick(BLOCKS) : FAR_BLOCK);
 
@@ -40,9 +46,17 @@ function mappedBlock(draft: Draft, task: Task, fits: (mapped: Mapped) => boolean
   return found.length === 0 ? null : draft.random.pick(found);
 }
 
-/** The whole block, or a few pages of it. */
-function partOf({ random }: Draft, block: number, wholePercent: number): Range {
-  if (random.chance(wholePercent)) return { start: block, length: TABLE };
+/** What one large folio may fill, somewhere in the block. */
+function sizedPart({ random }: Draft, block: number): Range {
+  const pages = random.pick(SIZES);
+  const place = Math.min(random.pick(PLACES), 512 / pages - 1);
+  return { start: block + place * pages * PAGE, length: pages * PAGE };
+}
+
+/** The whole block, the place of a large folio in it, or a few pages. */
+function partOf(draft: Draft, block: number, wholePercent: number): Range {
+  const { random } = draft;
+  if (random.chance(wholePercent)) return random.chance(65) ? { start: block, length: TABLE } : sizedPart(draft, block);
   const page = random.pick(PAGES);
   return { start: block + page * PAGE, length: PAGE * random.between(1, Math.min(4, 512 - page)) };
 }
@@ -55,6 +69,17 @@ const mapBlocks: Step = (draft) => {
   const blocks = first === FAR_BLOCK ? 1 : random.between(1, Math.min(2, BLOCKS.length - BLOCKS.indexOf(first)));
   const cut = random.chance(10) ? PAGE * random.between(1, 3) : 0;
   const range = { start: first + cut, length: blocks * TABLE - cut };
+  mapFixed(draft, task, range, random.chance(90) ? RW : random.pick([0, 1]), MAP.PRIVATE);
+  if (random.chance(85)) madvise(draft, task, range, MADV.HUGEPAGE);
+  return true;
+};
+
+/** Memory for one large folio or a few, which asks for them. */
+const mapSized: Step = (draft) => {
+  const { random } = draft;
+  const task = draft.anyTask();
+  const { start, length } = sizedPart(draft, anyBlock(draft));
+  const range = { start, length: Math.min(length * random.between(1, 3), TABLE - (start % TABLE)) };
   mapFixed(draft, task, range, random.chance(90) ? RW : random.pick([0, 1]), MAP.PRIVATE);
   if (random.chance(85)) madvise(draft, task, range, MADV.HUGEPAGE);
   return true;
@@ -169,7 +194,13 @@ function settings(draft: Draft): void {
   if (random.chance(20)) set('khugepaged/max_ptes_swap', random.pick(['0', '1', '2']));
   if (random.chance(20)) set('khugepaged/max_ptes_shared', random.pick(['0', '1', '3']));
   if (random.chance(5)) set('enabled', 'never');
-  if (random.chance(5)) set('hugepages-2048kB/enabled', random.pick(['madvise', 'never']));
+  const several = random.chance(60);
+  if (random.chance(several ? 40 : 5)) set('hugepages-2048kB/enabled', random.pick(['madvise', 'never']));
+  if (!several) return;
+  const [least, most] = [random.between(2, 8), random.between(2, 8)].toSorted((a, b) => a - b) as [number, number];
+  for (let order = least; order <= most; order++)
+    if (random.chance(80))
+      set(`hugepages-${2 ** order * 4}kB/enabled`, random.pick(['inherit', 'inherit', 'madvise', 'madvise', 'always']));
 }
 
 export const THP: Area = {
@@ -177,6 +208,7 @@ export const THP: Area = {
   prologue: [settings, openPipe, openRing],
   steps: {
     mapBlocks: [6, mapBlocks],
+    mapSized: [4, mapSized],
     store: [3, store],
     load: [2, load],
     storeBlock: [14, storeBlock],
