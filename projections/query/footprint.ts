@@ -79,6 +79,8 @@ const ofPage: PartOf = (args, pid) => {
     const mm = mmOf(state, task, notes);
     const entry = mm === null ? 0 : pteAt(mm, vpn);
     notes.note(entry);
+    // VM_SOFTDIRTY counts for each of its pages.
+    notes.note((mm === null ? null : vmaLookup(mm, addr))?.flags ?? null);
     if (entry !== 0 && !pteSpecial(entry) && ptePresent(entry)) noteFolio(state, ptePfn(entry), notes);
   };
 };
