@@ -80,6 +80,7 @@ function replacedByCow(
   { mm, vpn }: { readonly mm: number; readonly vpn: number },
   pfn: number,
 ): void {
+  if (pfn < 0 || pfn >= view.maxPfn) return;
   const { flags } = pageAt(view, pfn);
   if ((flags & PG_ANON) !== 0 && (flags & PG_ANON_EXCLUSIVE) !== 0)
     report({ kind: 'entry', mm, vpn }, { expected: 'the exclusive page', found: 'a copy of it' });
@@ -310,7 +311,7 @@ export const eventInvariants: readonly EventInvariant[] = [
     needs: ['anon-exclusive'],
     before: {
       CowPageMapped({ mm, vpn, oldPfn }, audited, report) {
-        if (oldPfn >= 0) replacedByCow(audited, report, { mm, vpn }, oldPfn);
+        replacedByCow(audited, report, { mm, vpn }, oldPfn);
       },
       CowPagesMapped({ mm, runs: [vpn = 0, old = 0, pages = 0] }, audited, report) {
         for (let i = 0; i < pages; i++) replacedByCow(audited, report, { mm, vpn: vpn + i }, old + i);
