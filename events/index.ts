@@ -10,6 +10,8 @@ import { LARGE_FOLIO_SHAPES } from './large-folio.js';
 import type { MigrateEvent } from './migrate.js';
 import type { KsmEvent } from './ksm.js';
 import type { PageTableEvent } from './page-table.js';
+import type { SplitEvent } from './split.js';
+import { SPLIT_SHAPES } from './split.js';
 import type { SwapEvent } from './swap.js';
 import type { TaskEvent } from './task.js';
 
@@ -22,6 +24,7 @@ export type * from './large-folio.js';
 export type * from './migrate.js';
 export type * from './ksm.js';
 export type * from './page-table.js';
+export type * from './split.js';
 export type * from './swap.js';
 export type * from './task.js';
 
@@ -37,7 +40,8 @@ export type KernelEvent =
   | KsmEvent
   | CollapseEvent
   | HugeEvent
-  | LargeFolioEvent;
+  | LargeFolioEvent
+  | SplitEvent;
 export type EventType = KernelEvent['type'];
 /** The event with that `type`. */
 export type EventOf<T extends EventType> = Extract<KernelEvent, { type: T }>;
@@ -540,6 +544,7 @@ export const CATALOGUE: { readonly [T in EventType]: { readonly opcode: number; 
   ...LARGE_FOLIO_SHAPES,
   SettingWritten: { opcode: 181, fields: { name: 'text', value: 'text' } },
   ...COLLAPSE_SHAPES,
+  ...SPLIT_SHAPES,
 };
 
 /** Event types by opcode. */

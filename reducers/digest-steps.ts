@@ -101,6 +101,16 @@ export const EXTRA_STEPS: Partial<Record<EventType, readonly Step[]>> = {
     { method: 'hugePage', args: ['pfn'] },
     { method: 'block', args: ['mm', 'vpn'] },
   ],
+  PmdSplitFrozen: [
+    { method: 'hugePage', args: ['pfn'] },
+    { method: 'block', args: ['mm', 'vpn'] },
+  ],
+  FolioSplit: [{ method: 'splitPages', args: ['pfn', 'order'] }],
+  LargeFolioLazyfreed: [
+    { method: 'hugePage', args: ['pfn'] },
+    { method: 'block', args: ['mm', 'vpn'] },
+  ],
+  LargeFolioDiscarded: [{ method: 'hugePage', args: ['pfn'] }],
   SettingWritten: [{ method: 'setting', args: ['name'] }],
   SwapEntryCopied: [{ method: 'slot', args: ['slot'] }],
   SwapEntryFreed: [{ method: 'slot', args: ['slot'] }],

@@ -243,6 +243,13 @@ export class SubjectHash {
     for (let i = 1; i < runs.length; i += 3) this.#object(this.#state.largeFolios[runs[i] as number], 14);
   }
 
+  /** The 2^order pages from `pfn` on, which were one folio. */
+  splitPages(pfn: number, order: number): void {
+    if (pfn < 0 || !(order >= 0 && order <= HPAGE_PMD_ORDER)) return;
+    this.#object(this.#state.largeFolios[pfn], 14);
+    for (let i = 0; i < 2 ** order; i++) this.frame(pfn + i);
+  }
+
   /** What the large folios count that begin each stretch of COUNTED numbers. */
   counted(folios: readonly number[]): void {
     for (let i = 0; i + COUNTED <= folios.length; i += COUNTED) this.#object(this.#state.largeFolios[folios[i]!], 14);

@@ -10,6 +10,7 @@ import { collapseReducers } from './collapse.js';
 import { hugeReducers } from './huge.js';
 import { largeFolioReducers } from './large-folio.js';
 import { pageTableReducers } from './page-table.js';
+import { splitReducers } from './split.js';
 import type { KernelState, KernelView } from './state.js';
 import { swapReducers } from './swap.js';
 import { taskReducers } from './task.js';
@@ -29,6 +30,7 @@ const reducers: Reducers<EventType> = {
   ...collapseReducers,
   ...hugeReducers,
   ...largeFolioReducers,
+  ...splitReducers,
 };
 const dispatch = reducers as unknown as Readonly<Record<EventType, (state: KernelState, event: KernelEvent) => void>>;
 

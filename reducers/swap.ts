@@ -198,6 +198,11 @@ export const swapReducers: Reducers<SwapEvent['type']> = {
   },
   LazyfreeRevoked(state, { pfn }) {
     const page = pageOf(state, pfn);
-    if (page) page.flags |= PG_SWAPBACKED | PG_DIRTY;
+    if (!page) return;
+    page.flags |= PG_SWAPBACKED | PG_DIRTY;
+    for (let i = 1; i < 2 ** page.order; i++) {
+      const tail = pageOf(state, pfn + i);
+      if (tail) tail.flags |= PG_SWAPBACKED;
+    }
   },
 };

@@ -1,6 +1,6 @@
 // Folding events into Facts. What reducers/ do to the state, done again from the events' entries, runs and flags alone.
-import { TABLE_BYTES } from '../../reducers/pte.js';
-import { HPAGE_PMD_NR, InodeKind, PG_DIRTY, PG_SWAPBACKED } from '../../reducers/state.js';
+import { PTE_SWP_EXCLUSIVE, PTE_WRITE, TABLE_BYTES } from '../../reducers/pte.js';
+import { HPAGE_PMD_NR, HPAGE_PMD_ORDER, InodeKind, PG_DIRTY, PG_SWAPBACKED } from '../../reducers/state.js';
 import type { Projection } from '../projection.js';
 import type { Facts } from './facts.js';
 import { vmaHandlers } from './vma-handlers.js';
@@ -215,6 +215,57 @@ export const factHandlers: Projection<Facts>['on'] = {
     writeBlock(facts, event);
   },
   FoliosPutBack: (facts, { cpu, runs }) => forEachFrame(runs, 2, 0, (pfn) => facts.enterBatch(facts.lruAdd, cpu, pfn)),
+  PmdSplitFrozen(facts, event) {
+    const { pfn, exclusive, dirty } = event;
+    setFlags(facts, pfn, dirty === 1 ? FRAME_DIRTY : 0, exclusive === 0 ? FRAME_EXCLUSIVE : 0);
+    writeBlock(facts, event);
+  },
+  MigrationPtesSet(facts, { mm, pfn, runs, exclusive, dirty }) {
+    const space = facts.mappings.of(mm);
+    if (!space) return;
+    if (dirty === 1) setFlags(facts, pfn, FRAME_DIRTY, 0);
+    for (let i = 0; i + 3 < runs.length; i += 4) {
+      const gone = exclusive === 0 && (runs[i + 3]! & (PTE_WRITE | PTE_SWP_EXCLUSIVE)) !== 0 ? FRAME_EXCLUSIVE : 0;
+      for (let j = 0; j < runs[i + 2]!; j++) setFlags(facts, runs[i + 1]! + j, 0, gone);
+      facts.writeRun(space, runs[i]!, runs[i + 1]!, runs[i + 2]!, runs[i + 3]!, 1);
+    }
+  },
+  FolioSplit(facts, { pfn, order, flags, anonVma }) {
+    const { frames } = facts;
+    if (!(order >= 1 && order <= HPAGE_PMD_ORDER) || pfn < 0 || !frames.has(pfn + 2 ** order - 1)) return;
+    for (let page = pfn; page < pfn + 2 ** order; page++) {
+      frames.order[page] = 0;
+      if (page === pfn) continue;
+      copyFlags(facts, page, flags);
+      setFlags(facts, page, 0, FRAME_EXCLUSIVE);
+      facts.mappings.setAnonVma(page, anonVma);
+    }
+  },
+  MigrationPtesRemoved(facts, { mm, runs, special, exclusivePages }) {
+    const space = facts.mappings.of(mm);
+    if (!space) return;
+    forEachFrame(exclusivePages, 2, 0, (pfn) => setFlags(facts, pfn, FRAME_EXCLUSIVE, 0));
+    for (let i = 0; i + 3 < runs.length; i += 4)
+      facts.writeRun(space, runs[i]!, runs[i + 1]!, runs[i + 2]!, runs[i + 3]!, 1);
+    for (let i = 0; i + 3 < special.length; i += 4)
+      facts.writeRun(space, special[i]!, special[i + 1]!, special[i + 2]!, special[i + 3]!, 0);
+  },
+  FoliosReleased: (facts, { freed }) => facts.freeRuns(freed),
+  LargeFolioLazyfreed(facts, { mm, vpn, pfn, entry, runs, swapbacked }) {
+    const space = facts.mappings.of(mm);
+    if (!space || !facts.frames.has(pfn)) return;
+    setFlags(facts, pfn, 0, FRAME_DIRTY);
+    if (swapbacked === 0)
+      for (let i = 0; i < 2 ** facts.frames.order[pfn]!; i++) setFlags(facts, pfn + i, 0, FRAME_SWAPBACKED);
+    if (entry !== 0) writeBlock(facts, { mm, vpn, entry });
+    for (let i = 0; i + 3 < runs.length; i += 4)
+      facts.writeRun(space, runs[i]!, runs[i + 1]!, runs[i + 2]!, runs[i + 3]!, 1);
+  },
+  LargeFolioDiscarded(facts, { mm, pfn, runs }) {
+    for (let i = 0; i + 3 < runs.length; i += 4)
+      for (let j = 0; j < runs[i + 2]!; j++) writeOne(facts, { mm, vpn: runs[i]! + j, entry: 0 });
+    facts.free(pfn);
+  },
   FolioAllocated: (facts, { pfn }) => facts.free(pfn),
   FolioReleased(facts, { pfn, freed }) {
     if (freed === 1) facts.free(pfn);
@@ -301,7 +352,11 @@ export const factHandlers: Projection<Facts>['on'] = {
     setFlags(facts, pfn, FRAME_KSM | FRAME_DIRTY, 0);
   },
   KsmPageReplaced: writeOne,
-  LazyfreeRevoked: (facts, { pfn }) => setFlags(facts, pfn, FRAME_SWAPBACKED | FRAME_DIRTY, 0),
+  LazyfreeRevoked(facts, { pfn }) {
+    setFlags(facts, pfn, FRAME_SWAPBACKED | FRAME_DIRTY, 0);
+    const order = facts.frames.order[pfn] ?? 0;
+    for (let i = 1; i < 2 ** order; i++) setFlags(facts, pfn + i, FRAME_SWAPBACKED, 0);
+  },
   MigrationPteSet(facts, event) {
     const { pfn, exclusive, dirty } = event;
     setFlags(facts, pfn, dirty === 1 ? FRAME_DIRTY : 0, exclusive === 0 ? FRAME_EXCLUSIVE : 0);

@@ -49,6 +49,11 @@ const MAPPING_EVENTS: readonly EventType[] = [
   'PmdReused',
   'HugePageCollapsed',
   'PmdCollapsedInPlace',
+  'PmdSplitFrozen',
+  'MigrationPtesSet',
+  'MigrationPtesRemoved',
+  'LargeFolioLazyfreed',
+  'LargeFolioDiscarded',
 ];
 const VMA_EVENTS: readonly EventType[] = [
   'VmaInserted',

@@ -178,6 +178,9 @@ export const gupInvariants: readonly EventInvariant[] = [
           for (let j = 0; j < runs[i + 2]!; j++)
             reusedAlone({ mm, vpn: runs[i]! + j, pfn: runs[i + 1]! + j }, audited, report);
       },
+      PmdReused({ mm, vpn, pfn }, audited, report) {
+        for (let i = 0; i < HPAGE_PMD_NR; i++) reusedAlone({ mm, vpn: vpn + i, pfn: pfn + i }, audited, report);
+      },
       PageSwappedIn(event, audited, report) {
         if (pteWrite(event.entry)) reusedAlone(event, audited, report);
       },

@@ -17,6 +17,21 @@ function entryAt({ facts }: Audited, mm: number, vpn: number): number {
   return space === undefined ? 0 : facts.mappings.at(space, vpn);
 }
 
+/** Calls `visit` for each entry of runs of [vpn, pfn, n, flags]. */
+function forEachOfRuns(runs: readonly number[], visit: (vpn: number, pfn: number, flags: number) => void): void {
+  for (let i = 0; i + 3 < runs.length; i += 4)
+    for (let j = 0; j < (runs[i + 2] as number); j++)
+      visit((runs[i] as number) + j, (runs[i + 1] as number) + j, runs[i + 3] as number);
+}
+
+/** Frames of runs of [pfn, n]. */
+function pagesOf(runs: readonly number[]): ReadonlySet<number> {
+  const pages = new Set<number>();
+  for (let i = 0; i + 1 < runs.length; i += 2)
+    for (let j = 0; j < (runs[i + 1] as number); j++) pages.add((runs[i] as number) + j);
+  return pages;
+}
+
 export const migrateEventInvariants: readonly EventInvariant[] = [
   {
     ...rule,
@@ -35,6 +50,26 @@ export const migrateEventInvariants: readonly EventInvariant[] = [
         const was = (facts.frames.flags[pfn]! & FRAME_EXCLUSIVE) !== 0;
         if (was !== saysExclusive(entry))
           report({ kind: 'entry', mm, vpn }, { expected: words(was), found: `an entry of ${words(!was)}` });
+      },
+      PmdSplitFrozen({ mm, vpn, pfn, entry }, { facts }, report) {
+        const was = (facts.frames.flags[pfn]! & FRAME_EXCLUSIVE) !== 0;
+        if (was !== saysExclusive(entry))
+          report({ kind: 'entry', mm, vpn }, { expected: words(was), found: `an entry of ${words(!was)}` });
+      },
+      MigrationPtesSet({ mm, runs }, { facts }, report) {
+        forEachOfRuns(runs, (vpn, pfn, flags) => {
+          const was = (facts.frames.flags[pfn]! & FRAME_EXCLUSIVE) !== 0;
+          if (was !== saysExclusive(flags))
+            report({ kind: 'entry', mm, vpn }, { expected: words(was), found: `an entry of ${words(!was)}` });
+        });
+      },
+      MigrationPtesRemoved({ mm, runs, exclusivePages }, audited, report) {
+        const exclusive = pagesOf(exclusivePages);
+        forEachOfRuns(runs, (vpn, pfn) => {
+          const said = saysExclusive(entryAt(audited, mm, vpn));
+          if (said !== exclusive.has(pfn))
+            report({ kind: 'entry', mm, vpn }, { expected: words(said), found: words(!said) });
+        });
       },
       MigrationPteRemoved({ mm, vpn, pfn, exclusive }, audited, report) {
         const old = entryAt(audited, mm, vpn);
@@ -62,6 +97,15 @@ export const migrateEventInvariants: readonly EventInvariant[] = [
           );
         if ((old & PTE_WRITE) !== (entry & PTE_WRITE))
           report({ kind: 'entry', mm, vpn }, { expected: rights(old), found: rights(entry) });
+      },
+      MigrationPtesRemoved({ mm, runs }, audited, report) {
+        forEachOfRuns(runs, (vpn, pfn, flags) => {
+          const old = entryAt(audited, mm, vpn);
+          if (!isMigrationPte(old) || ptePfn(old) !== pfn)
+            report({ kind: 'entry', mm, vpn }, { expected: `a migration entry of frame ${pfn}`, found: 'another' });
+          else if ((old & PTE_WRITE) !== (flags & PTE_WRITE))
+            report({ kind: 'entry', mm, vpn }, { expected: rights(old), found: rights(flags) });
+        });
       },
       MigrationPteRemoved({ mm, vpn, entry }, audited, report) {
         const old = entryAt(audited, mm, vpn);
@@ -106,6 +150,43 @@ export const migrateEventInvariants: readonly EventInvariant[] = [
       },
     },
   },
+  {
+    ...rule,
+    about: 'event',
+    name: 'split-folio-has-no-holder',
+    formula: 'a large folio is split only when no entry, batch, gather, pin or pipe has any page of it',
+    source: '__folio_split(): folio_ref_freeze()',
+    severity: 1,
+    at: 'event',
+    before: {
+      FolioSplit({ pfn }, { facts }, report) {
+        const { frames } = facts;
+        if (pfn < frames.size && frames.holders(pfn) !== 0)
+          report({ kind: 'frame', pfn }, { expected: 'nobody', found: holdersText(frames, pfn) });
+      },
+    },
+  },
+  {
+    ...rule,
+    about: 'event',
+    name: 'zero-page-only-for-zeros',
+    formula: 'a split maps the zero page only in the place of a page that holds nothing but zeros',
+    source: 'try_to_map_unused_to_zeropage()',
+    severity: 1,
+    since: '6.12',
+    at: 'event',
+    before: {
+      MigrationPtesRemoved({ mm, special }, audited, report) {
+        for (let i = 0; i + 3 < special.length; i += 4)
+          for (let j = 0; j < (special[i + 2] as number); j++) {
+            const vpn = (special[i] as number) + j;
+            const pfn = ptePfn(entryAt(audited, mm, vpn));
+            if ((audited.view.memMap[pfn >>> 8]?.[pfn & 255]?.content ?? null) !== null)
+              report({ kind: 'entry', mm, vpn }, { expected: `frame ${pfn}, with its bytes`, found: 'the zero page' });
+          }
+      },
+    },
+  },
 ];
 
 export const migrateCounterInvariants: readonly CounterInvariant[] = [
@@ -117,7 +198,7 @@ export const migrateCounterInvariants: readonly CounterInvariant[] = [
     source: 'remove_migration_ptes()',
     severity: 1,
     at: 'operation',
-    changedBy: ['MigrationPteSet', 'MigrationPteRemoved'],
+    changedBy: ['MigrationPteSet', 'MigrationPteRemoved', 'PmdSplitFrozen', 'MigrationPtesSet', 'MigrationPtesRemoved'],
     counters: [
       {
         what: 'migration entries',

@@ -32,6 +32,7 @@ export const BEHAVIOUR_NAMES = [
   'wp-reuse-drains-lru',
   'lazyfree-checks-refs',
   'swapin-reuse-by-refcount',
+  'thp-cow-reuse-by-refcount',
   'anon-exclusive',
   'gup-unshare',
   'swap-exclusive-bit',
@@ -47,6 +48,7 @@ export const BEHAVIOUR_NAMES = [
   'madv-collapse',
   'anon-large-folios',
   'mseal',
+  'split-maps-zero-pages',
   'guard-markers',
   'huge-zero-write-allocates',
   'dontneed-frees-page-tables',
@@ -186,6 +188,14 @@ export const BEHAVIOURS: Readonly<Record<BehaviourName, BehaviourDefinition>> = 
     requires: ['cow-reuse-by-refcount'],
     aliases: ['T-01'],
   },
+  'thp-cow-reuse-by-refcount': {
+    description:
+      'A write to a huge page that is not known to be exclusive keeps it only if nobody else holds a reference; before, no other mapping was enough.',
+    commit: '3bff7e3f1f16',
+    since: '5.18',
+    requires: [],
+    aliases: [],
+  },
   'anon-exclusive': {
     description: 'PG_anon_exclusive: a page known to belong to one process is reused without counting references.',
     commit: '6c287605fd56',
@@ -300,6 +310,14 @@ export const BEHAVIOURS: Readonly<Record<BehaviourName, BehaviourDefinition>> = 
     since: '6.10',
     requires: [],
     aliases: [],
+  },
+  'split-maps-zero-pages': {
+    description:
+      'When a large folio is split, pages that hold nothing but zeros give way to the zero page and are freed; before, they were kept.',
+    commit: 'b1f202060afe',
+    since: '6.12',
+    requires: [],
+    aliases: ['T-11'],
   },
   'guard-markers': {
     description: 'MADV_GUARD_INSTALL and MADV_GUARD_REMOVE, on anonymous memory that may be written to.',

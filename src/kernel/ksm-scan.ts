@@ -17,10 +17,20 @@ import {
   withFlags,
 } from '../../reducers/pte.js';
 import type { KsmItemView, PageView } from '../../reducers/state.js';
-import { PG_ANON, PG_ANON_EXCLUSIVE, isKsm, ksmMapping, mmAt, pageAt, stableNode } from '../../reducers/state.js';
+import {
+  PG_ANON,
+  PG_ANON_EXCLUSIVE,
+  folioHead,
+  isKsm,
+  ksmMapping,
+  mmAt,
+  pageAt,
+  stableNode,
+} from '../../reducers/state.js';
 import { VM_MERGEABLE, vmaLookup } from '../../reducers/vma.js';
 import type { VmaView } from '../../reducers/state.js';
 import { NotModelledError } from '../lib/errors.js';
+import { splitFolio } from './folio-split.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { PAGE_SIZE } from './kernel.js';
 import { breakKsm, isMappedPage } from './ksm.js';
@@ -93,8 +103,7 @@ function anonymousPfn(k: Kernel, { mm, vpn }: Place): number {
   const entry = pteAt(mmAt(k.view, mm), vpn);
   if (!isMappedPage(entry)) return -1;
   const pfn = ptePfn(entry);
-  const { flags, order } = pageAt(k.view, pfn);
-  if (order !== 0) throw new NotModelledError('KSM of pages of large folios');
+  const { flags } = pageAt(k.view, pfn);
   return (flags & PG_ANON) !== 0 ? pfn : -1;
 }
 
@@ -121,12 +130,13 @@ function* cmpAndMergePage(k: Kernel, place: Place, unstable: Unstable): KernelTh
       k.emit({ type: 'KsmItemChecked', ...place, pfn });
       return;
     }
-    if (k.view.ksm.useZeroPages === 1 && page.content === null && tryToMergeOnePage(k, place, pfn, ZERO_PAGE)) return;
+    if (k.view.ksm.useZeroPages === 1 && page.content === null)
+      if (yield* tryToMergeOnePage(k, place, pfn, ZERO_PAGE)) return;
   }
   const kpfn = stableTreeSearch(k, pfn, key);
   removeFromTree(k, place, unstable);
   if (kpfn >= 0) {
-    if (tryToMergeOnePage(k, place, pfn, kpfn)) stableTreeAppend(k, place, stableNode(pageAt(k.view, kpfn)));
+    if (yield* tryToMergeOnePage(k, place, pfn, kpfn)) stableTreeAppend(k, place, stableNode(pageAt(k.view, kpfn)));
     return;
   }
   const found = unstable.get(key);
@@ -143,9 +153,14 @@ function* mergeTwo(k: Kernel, place: Place, pfn: number, other: Place, unstable:
   const otherPfn = anonymousPfn(k, other);
   // Gone, or the same page, shared by a fork.
   if (otherPfn < 0 || otherPfn === pfn) return;
-  if (!tryToMergeOnePage(k, place, pfn, BECOMES_KSM)) return;
+  if (pageAt(k.view, pfn).order !== 0 && folioHead(k.view, otherPfn) === folioHead(k.view, pfn)) {
+    // With a reference to each of the two the folio cannot be split; it is once they are given back, and nothing is merged.
+    yield* splitFolio(k, pfn);
+    return;
+  }
+  if (!(yield* tryToMergeOnePage(k, place, pfn, BECOMES_KSM))) return;
   removeFromTree(k, place, unstable);
-  if (!tryToMergeOnePage(k, other, otherPfn, pfn)) {
+  if (!(yield* tryToMergeOnePage(k, other, otherPfn, pfn))) {
     yield* breakKsm(k, { ...KSMD, mm: place.mm }, place.vpn);
     return;
   }
@@ -222,10 +237,15 @@ function removeNode(k: Kernel, node: number): void {
  * `try_to_merge_one_page()`: the page is write-protected, and then becomes a KSM page or is replaced by one with the same bytes, `kpfn` (or
  * ZERO_PAGE). False if somebody may write to it still: it has references that no mapping explains.
  */
-function tryToMergeOnePage(k: Kernel, place: Place, pfn: number, kpfn: number): boolean {
+function* tryToMergeOnePage(k: Kernel, place: Place, pfn: number, kpfn: number): KernelThread<boolean> {
   if (pfn === kpfn) return true;
   const { mm, vpn } = place;
   const vma = vmaLookup(mmAt(k.view, mm), vpn * PAGE_SIZE) as VmaView;
+  if (pageAt(k.view, pfn).order !== 0) {
+    if ((yield* splitFolio(k, pfn)) !== 0) return false;
+    // A page of zeros gave way to the zero page.
+    if (anonymousPfn(k, place) !== pfn) return false;
+  }
   // `page_address_in_vma()`: a KSM page belongs to no anon_vma, so it is not found.
   if (isKsm(pageAt(k.view, pfn)) || !writeProtectPage(k, place, pfn)) return false;
   if (kpfn === BECOMES_KSM) k.emit({ type: 'KsmPageMade', pfn });

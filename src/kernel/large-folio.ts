@@ -2,8 +2,9 @@
 //
 // Two address spaces that map a folio are known by name, with how often they do; of further ones only the sum is known. That decides
 // whether a write fault may keep a page: the folio must be mapped by one address space, and nobody else may hold it.
+import { PTE_DIRTY, PTE_WRITE, pteAt, pteFlags, ptePfn, tableEnd } from '../../reducers/pte.js';
 import type { LargeFolio } from '../../reducers/state.js';
-import { folioHead, pageAt, pageMapcount } from '../../reducers/state.js';
+import { folioHead, mmAt, pageAt, pageMapcount } from '../../reducers/state.js';
 import type { Kernel } from './kernel.js';
 import { GUP_PIN_COUNTING_BIAS } from './kernel.js';
 
@@ -119,4 +120,23 @@ export function maybeMappedShared(k: Kernel, pfn: number): boolean {
   if (order === 0) return mapcount > 1;
   const folio = k.view.largeFolios[folioHead(k.view, pfn)] as LargeFolio;
   return folio.largeMapcount > 1 && folio.mappedShared !== 0;
+}
+
+/**
+ * `folio_pte_batch()`: how many entries from `vpn` on, before `last` and below one table, map one page of the large folio after the other;
+ * whether they are dirty or writable does not matter.
+ */
+export function folioPteBatch(k: Kernel, mm: number, vpn: number, last: number): number {
+  const space = mmAt(k.view, mm);
+  const first = pteAt(space, vpn);
+  const pfn = ptePfn(first);
+  const kind = pteFlags(first) & ~(PTE_DIRTY | PTE_WRITE);
+  const max = Math.min(last, tableEnd(vpn)) - vpn;
+  const left = folioHead(k.view, pfn) + 2 ** pageAt(k.view, pfn).order - pfn;
+  let n = 1;
+  for (; n < Math.min(max, left); n++) {
+    const entry = pteAt(space, vpn + n);
+    if (ptePfn(entry) !== pfn + n || (pteFlags(entry) & ~(PTE_DIRTY | PTE_WRITE)) !== kind) break;
+  }
+  return n;
 }

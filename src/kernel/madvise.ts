@@ -7,6 +7,7 @@ import {
   isSwapPte,
   leafAt,
   nextTable,
+  pteAt,
   pteFlags,
   ptePfn,
   ptePresent,
@@ -14,6 +15,7 @@ import {
   pteTable,
   swpOffset,
   tableEnd,
+  withFlags,
 } from '../../reducers/pte.js';
 import type { VmaView } from '../../reducers/state.js';
 import { PG_ANON, PG_DIRTY, PG_LRU, PG_SWAPBACKED, PG_UNEVICTABLE, cpuAt, mmAt, pageAt } from '../../reducers/state.js';
@@ -40,12 +42,13 @@ import {
 import { NotModelledError } from '../lib/errors.js';
 import { forceReadAhead } from './filemap.js';
 import { madviseGuardInstall, madviseGuardRemove } from './guard.js';
+import { splitFolio } from './folio-split.js';
 import { faultinPageRange } from './gup.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { madviseCollapse } from './khugepaged.js';
 import { ksmEnter, unmergeKsmPages } from './ksm.js';
 import { EINVAL, ENOMEM, EPERM, PAGE_SIZE, currentTask, isPageAligned, pageAlignWrapped } from './kernel.js';
-import { maybeMappedShared } from './large-folio.js';
+import { folioPteBatch, maybeMappedShared } from './large-folio.js';
 import { append4, flushGather, updateHiwaterRss, zapPageRange } from './memory/zap.js';
 import { canMadviseModify } from './mseal.js';
 import { PAGEVEC_SIZE, drainLruLazyfree, lruAddDrainIfMlock } from './swap.js';
@@ -147,7 +150,7 @@ export function* doMadvise(
     const error =
       advice === MADV.COLLAPSE
         ? yield* madviseCollapse(k, { tid, mm, cpu: currentTask(k, tid).cpu }, vma, from, to)
-        : madviseVma(k, tid, mm, vma, from, to, advice);
+        : yield* madviseVma(k, tid, mm, vma, from, to, advice);
     if (error !== 0) return error;
     next = to;
   }
@@ -155,7 +158,7 @@ export function* doMadvise(
 }
 
 /** `madvise_vma_behavior()` on [from, to) inside one VMA. */
-function madviseVma(
+function* madviseVma(
   k: Kernel,
   tid: number,
   mm: number,
@@ -163,7 +166,7 @@ function madviseVma(
   from: number,
   to: number,
   advice: number,
-): number {
+): KernelThread<number> {
   const { flags } = vma;
   if (DISCARDS.has(advice) && !canMadviseModify(k, vma)) return -EPERM;
   switch (advice) {
@@ -178,12 +181,12 @@ function madviseVma(
     case MADV.COLD:
     case MADV.PAGEOUT:
       if ((flags & (VM_LOCKED | VM_PFNMAP)) !== 0) return -EINVAL;
-      if (advice === MADV.COLD) madviseCold(k, mm, from, to, currentTask(k, tid).cpu);
-      else madvisePageout(k, mm, from, to, currentTask(k, tid).cpu);
+      if (advice === MADV.COLD) yield* madviseCold(k, mm, from, to, currentTask(k, tid).cpu);
+      else yield* madvisePageout(k, mm, from, to, currentTask(k, tid).cpu);
       return 0;
     case MADV.FREE:
       if (!vmaIsAnonymous(vma) || (flags & (VM_LOCKED | VM_PFNMAP)) !== 0) return -EINVAL;
-      madviseFree(k, mm, from, to, currentTask(k, tid).cpu);
+      yield* madviseFree(k, mm, from, to, currentTask(k, tid).cpu);
       return 0;
     case MADV.GUARD_INSTALL:
       return madviseGuardInstall(k, mm, vma, from, to, currentTask(k, tid).cpu);
@@ -254,17 +257,62 @@ function reclaimPageTables(k: Kernel, mm: number, start: number, end: number): v
  * notwithstanding: their entries stay dirty and keep it. Pages that are dirty themselves (not just by an entry) are skipped if anybody
  * else maps them; pages not on the LRU only get the clean entry.
  */
-function madviseFree(k: Kernel, mm: number, start: number, end: number, cpu: number): void {
+function* madviseFree(k: Kernel, mm: number, start: number, end: number, cpu: number): KernelThread {
   lruAddDrainIfMlock(k, cpu);
   const last = end / PAGE_SIZE;
   for (let vpn = nextTable(mmAt(k.view, mm), start / PAGE_SIZE, last); vpn >= 0;) {
     const stop = Math.min(tableEnd(vpn), last);
-    const leaf = leafAt(mmAt(k.view, mm), vpn);
-    if (leaf !== 0 && !pteSpecial(leaf) && !maybeMappedShared(k, ptePfn(leaf)))
-      throw new NotModelledError('MADV_FREE of a huge page');
-    if (leaf === 0) for (; vpn < stop; vpn++) freeOne(k, mm, vpn, cpu);
+    yield* freeBelowTable(k, mm, vpn, stop, cpu);
     vpn = nextTable(mmAt(k.view, mm), stop, last);
   }
+}
+
+/** [from, to) vpns of one table. Large folios of which a part lies there are split, unless others map them. */
+function* freeBelowTable(k: Kernel, mm: number, from: number, to: number, cpu: number): KernelThread {
+  const leaf = leafAt(mmAt(k.view, mm), from);
+  if (leaf !== 0) {
+    const pfn = ptePfn(leaf);
+    if (pteSpecial(leaf) || maybeMappedShared(k, pfn)) return;
+    if (to - from === PTRS_PER_PTE) return freeLarge(k, mm, from, pfn, cpu);
+    if ((yield* splitFolio(k, pfn)) !== 0) return;
+  }
+  for (let vpn = from; vpn < to;) {
+    const entry = pteAt(mmAt(k.view, mm), vpn);
+    const pfn = ptePfn(entry);
+    const order = ptePresent(entry) && !pteSpecial(entry) ? pageAt(k.view, pfn).order : 0;
+    if (order === 0) {
+      freeOne(k, mm, vpn++, cpu);
+      continue;
+    }
+    const n = folioPteBatch(k, mm, vpn, to);
+    const part = n < 2 ** order;
+    if (part && !maybeMappedShared(k, pfn) && (yield* splitFolio(k, pfn)) === 0) continue;
+    if (!part) freeLarge(k, mm, vpn, pfn, cpu);
+    vpn += n;
+  }
+}
+
+/** The large folio that begins at `pfn` lies whole from `vpn` on: `madvise_free_huge_pmd()`, or `madvise_free_pte_range()` of all its entries. */
+function freeLarge(k: Kernel, mm: number, vpn: number, pfn: number, cpu: number): void {
+  const now = mmAt(k.view, mm);
+  const { flags, order } = pageAt(k.view, pfn);
+  const leaf = leafAt(now, vpn);
+  const others = k.view.largeFolios[pfn]?.largeMapcount !== 2 ** order;
+  if (leaf === 0 && (flags & PG_DIRTY) !== 0 && others && k.behaviours['madv-free-skips-shared']) return;
+  const runs: number[] = [];
+  let clean = (leaf & PTE_DIRTY) === 0 && (flags & PG_DIRTY) === 0;
+  const entries = leaf === 0 ? 2 ** order : 0;
+  for (let i = 0; i < entries; i++) {
+    const entry = pteAt(now, vpn + i);
+    clean &&= (entry & PTE_DIRTY) === 0;
+    append4(runs, vpn + i, pfn + i, pteFlags(entry) & ~PTE_DIRTY, 1);
+  }
+  // folio_mark_lazyfree(): a large folio waits in no batch, and takes along those that do.
+  const givenUp = (flags & (PG_LRU | PG_SWAPBACKED | PG_UNEVICTABLE)) === (PG_LRU | PG_SWAPBACKED);
+  if (clean && !givenUp) return;
+  const entry = leaf === 0 ? 0 : withFlags(leaf, 0, PTE_DIRTY);
+  k.emit({ type: 'LargeFolioLazyfreed', mm, vpn, pfn, entry, runs, swapbacked: givenUp ? 0 : -1 });
+  if (givenUp) drainLruLazyfree(k, cpu);
 }
 
 function freeOne(k: Kernel, mm: number, vpn: number, cpu: number): void {
@@ -275,7 +323,6 @@ function freeOne(k: Kernel, mm: number, vpn: number, cpu: number): void {
   const pfn = ptePfn(entry);
   const page = pageAt(k.view, pfn);
   if ((page.flags & PG_ANON) === 0) return;
-  if (page.order !== 0) throw new NotModelledError('MADV_FREE of pages of a large folio');
   const keepsBytes = (page.flags & PG_DIRTY) !== 0 || inSwapCache(page);
   if (keepsBytes && page.mapcount !== 1 && k.behaviours['madv-free-skips-shared']) return;
   if (inSwapCache(page) && !folioFreeSwap(k, pfn)) return;

@@ -33,6 +33,7 @@ import {
   PG_SWAPBACKED,
   PG_SWAPCACHE,
   PG_UNEVICTABLE,
+  folioHead,
   isKsm,
   mmAt,
   pageAt,
@@ -272,5 +273,5 @@ function removeMigrationPte(k: Kernel, { mm, vpn, start }: Place, old: number, t
  * anew. Where one operation runs after the other no fault ever does.
  */
 export function* migrationEntryWait(k: Kernel, entry: number): KernelThread {
-  if (k.interleaved) yield { op: 'acquire', lock: `folio(${ptePfn(entry)})` };
+  if (k.interleaved) yield { op: 'acquire', lock: `folio(${folioHead(k.view, ptePfn(entry))})` };
 }

@@ -1,5 +1,5 @@
 // Reclaim as madvise asks for it: mm/vmscan.c, try_to_unmap_one() of mm/rmap.c, and madvise_cold_or_pageout_pte_range() of mm/madvise.c.
-// Pages that one entry maps.
+// Pages that one entry maps, and large folios that one address space maps.
 import {
   PTE_DIRTY,
   PTE_SWAP,
@@ -16,7 +16,6 @@ import {
   ptePresent,
   pteSoftDirty,
   pteSpecial,
-  pteTable,
   tableEnd,
 } from '../../reducers/pte.js';
 import type { InodeView } from '../../reducers/state.js';
@@ -35,10 +34,12 @@ import {
 } from '../../reducers/state.js';
 import { NotModelledError } from '../lib/errors.js';
 import { isAsRead } from './filemap.js';
-import type { Kernel } from './kernel.js';
+import { splitFolio } from './folio-split.js';
+import type { Kernel, KernelThread } from './kernel.js';
 import { GUP_PIN_COUNTING_BIAS, PAGE_SIZE } from './kernel.js';
-import { maybeMappedShared } from './large-folio.js';
-import { updateHiwaterRss } from './memory/zap.js';
+import { folioPteBatch, maybeMappedShared, maybePinned } from './large-folio.js';
+import { splitHugePmd } from './memory/huge.js';
+import { append4, updateHiwaterRss } from './memory/zap.js';
 import { lruAddDrainCpu } from './swap.js';
 import { folioAllocSwap, inSwapCache, slotOf } from './swapfile.js';
 
@@ -50,84 +51,79 @@ interface Place {
 }
 
 /**
- * `madvise_cold()`: pages that one entry maps move to the end of the LRU's inactive list, whose order is not modelled: only the CPU's batches are
- * emptied.
+ * `madvise_cold()` on [start, end) bytes of one VMA: the CPU's batches are emptied, and large folios of which a part lies there are split.
+ * Pages move to the end of the LRU's inactive list, whose order is not modelled.
  */
-export function madviseCold(k: Kernel, mm: number, start: number, end: number, cpu: number): void {
+export function* madviseCold(k: Kernel, mm: number, start: number, end: number, cpu: number): KernelThread {
   lruAddDrainCpu(k, cpu);
   const last = end / PAGE_SIZE;
   for (let vpn = nextTable(mmAt(k.view, mm), start / PAGE_SIZE, last); vpn >= 0;) {
     const stop = Math.min(tableEnd(vpn), last);
-    coldLargeFolios(k, mm, vpn, stop);
+    yield* placesIn(k, mm, vpn, stop);
     vpn = nextTable(mmAt(k.view, mm), stop, last);
   }
 }
-
-/**
- * What MADV_COLD does to large folios in [from, to) vpns of one table: those that may be shared are left alone, those that are covered as a
- * whole only move on the LRU.
- * @throws NotModelledError where a part of one would have the folio split.
- */
-function coldLargeFolios(k: Kernel, mm: number, from: number, to: number): void {
-  const now = mmAt(k.view, mm);
-  const leaf = leafAt(now, from);
-  if (leaf !== 0) {
-    const whole = to - from === PTRS_PER_PTE;
-    if (!whole && !pteSpecial(leaf) && !maybeMappedShared(k, ptePfn(leaf))) throw new NotModelledError(PART_OF_LARGE);
-    return;
-  }
-  const table = pteTable(now, from) as readonly number[];
-  for (let vpn = from; vpn < to; vpn++) {
-    const entry = table[vpn % PTRS_PER_PTE] as number;
-    if (!ptePresent(entry) || pteSpecial(entry)) continue;
-    const pfn = ptePfn(entry);
-    const { order } = pageAt(k.view, pfn);
-    // folio_pte_batch() shorter than the folio would split it; whether all of it lies here is not looked at.
-    if (order !== 0 && !maybeMappedShared(k, pfn)) throw new NotModelledError(PART_OF_LARGE);
-  }
-}
-const PART_OF_LARGE = 'MADV_COLD of a part of a large folio';
 
 /**
  * `madvise_pageout()` on [start, end) bytes of one VMA: pages on the LRU that nothing else maps are reclaimed at once. The caller is taken to be
  * one who may write to the files it maps (`can_do_file_pageout()`).
  * @throws NotModelledError where that would swap shared memory, or meets what shrinkCached() names.
  */
-export function madvisePageout(k: Kernel, mm: number, start: number, end: number, cpu: number): void {
+export function* madvisePageout(k: Kernel, mm: number, start: number, end: number, cpu: number): KernelThread {
   lruAddDrainCpu(k, cpu);
   const last = end / PAGE_SIZE;
   for (let vpn = nextTable(mmAt(k.view, mm), start / PAGE_SIZE, last); vpn >= 0;) {
     const stop = Math.min(tableEnd(vpn), last);
     // All of a table are isolated before the first is reclaimed.
-    reclaimPages(k, isolated(k, mm, vpn, stop));
+    const places = yield* placesIn(k, mm, vpn, stop);
+    if (places.some(({ pfn }) => isKsm(pageAt(k.view, pfn)))) throw new NotModelledError('MADV_PAGEOUT of KSM pages');
+    yield* reclaimPages(k, places);
     vpn = nextTable(mmAt(k.view, mm), stop, last);
   }
 }
 
-/** `folio_isolate_lru()` of what may be reclaimed in [from, to) vpns of one table. */
-function isolated(k: Kernel, mm: number, from: number, to: number): Place[] {
+/**
+ * `madvise_cold_or_pageout_pte_range()`: what may be reclaimed in [from, to) vpns of one table, large folios that lie there whole among it.
+ * Large folios that others map are left alone; those of which only a part lies there are split.
+ */
+function* placesIn(k: Kernel, mm: number, from: number, to: number): KernelThread<Place[]> {
+  const leaf = leafAt(mmAt(k.view, mm), from);
+  if (leaf !== 0) {
+    const pfn = ptePfn(leaf);
+    if (pteSpecial(leaf) || maybeMappedShared(k, pfn)) return [];
+    if (to - from === PTRS_PER_PTE) return onLru(k, pfn) ? [{ mm, vpn: from, pfn }] : [];
+    if ((yield* splitFolio(k, pfn)) !== 0) return [];
+  }
   const places: Place[] = [];
-  for (let vpn = from; vpn < to; vpn++) {
+  for (let vpn = from; vpn < to;) {
     const entry = pteAt(mmAt(k.view, mm), vpn);
-    if (!ptePresent(entry) || pteSpecial(entry)) continue;
     const pfn = ptePfn(entry);
-    const { flags, mapcount, order } = pageAt(k.view, pfn);
-    if (order !== 0) {
-      if (maybeMappedShared(k, pfn)) continue;
-      throw new NotModelledError('MADV_PAGEOUT of a large folio');
+    if (!ptePresent(entry) || pteSpecial(entry)) vpn++;
+    else if (pageAt(k.view, pfn).order !== 0) {
+      const n = folioPteBatch(k, mm, vpn, to);
+      const pages = 2 ** pageAt(k.view, pfn).order;
+      if (n < pages && !maybeMappedShared(k, pfn) && (yield* splitFolio(k, pfn)) === 0) continue;
+      // A folio that lies here whole and has no more mappings is nobody else's.
+      if (n === pages && onLru(k, pfn) && k.view.largeFolios[pfn]?.largeMapcount === pages)
+        places.push({ mm, vpn, pfn });
+      vpn += n;
+    } else {
+      if (onLru(k, pfn) && pageAt(k.view, pfn).mapcount === 1) places.push({ mm, vpn, pfn });
+      vpn++;
     }
-    if ((flags & PG_LRU) === 0 || (flags & PG_UNEVICTABLE) !== 0 || mapcount !== 1) continue;
-    if (isKsm(pageAt(k.view, pfn))) throw new NotModelledError('MADV_PAGEOUT of KSM pages');
-    places.push({ mm, vpn, pfn });
   }
   return places;
 }
 
+/** `folio_isolate_lru()` would have it, and it is not unevictable. */
+const onLru = (k: Kernel, pfn: number): boolean => (pageAt(k.view, pfn).flags & (PG_LRU | PG_UNEVICTABLE)) === PG_LRU;
+
 /** `reclaim_pages()`, `shrink_folio_list()`. */
-function reclaimPages(k: Kernel, places: readonly Place[]): void {
+function* reclaimPages(k: Kernel, places: readonly Place[]): KernelThread {
   for (const place of places) {
-    const { flags } = pageAt(k.view, place.pfn);
+    const { flags, order } = pageAt(k.view, place.pfn);
     if ((flags & PG_ANON) === 0) shrinkCached(k, place);
+    else if (order !== 0) yield* shrinkLargeFolio(k, place);
     else if ((flags & PG_SWAPBACKED) !== 0) shrinkFolio(k, place);
     else discardLazyfree(k, place);
   }
@@ -168,6 +164,52 @@ function shrinkCached(k: Kernel, { mm, vpn, pfn }: Place): void {
   if (isDirty) k.emit({ type: 'FolioReclaimSet', pfn, reclaim: 1 });
   if (goes)
     k.emit({ type: 'PageCacheReclaimed', inode: inode.id, runs: [page.index, pfn, 1], ref: -1, freed: [pfn, 1] });
+}
+
+/**
+ * A large folio, all of which one address space maps. The swap area is a file, where there is no room for more than a page at a time
+ * (`folio_alloc_swap()` without SWP_BLKDEV): the folio is split, and its pages go one by one, the first first, then from the last on. Those
+ * that were mapped nowhere are free with the split.
+ */
+function* shrinkLargeFolio(k: Kernel, place: Place): KernelThread {
+  const { mm, vpn, pfn } = place;
+  const { flags, order } = pageAt(k.view, pfn);
+  if ((flags & PG_SWAPBACKED) === 0) return discardLargeLazyfree(k, place);
+  if (maybePinned(k, pfn) || (yield* splitFolio(k, pfn)) !== 0) return;
+  const pages = 2 ** order;
+  for (let n = 0; n < pages; n++) {
+    const i = n === 0 ? 0 : pages - n;
+    const entry = pteAt(mmAt(k.view, mm), vpn + i);
+    if (ptePresent(entry) && !pteSpecial(entry)) shrinkFolio(k, { mm, vpn: vpn + i, pfn: pfn + i });
+  }
+}
+
+/**
+ * `try_to_unmap_one()` of all entries at once: a large folio that MADV_FREE gave up is dropped whole, unless it was written to or somebody
+ * else has it. A huge entry is split before (measured on 6.18.44; its table stays).
+ * @throws NotModelledError where somebody has it and reclaim does not look (until 5.17).
+ */
+function discardLargeLazyfree(k: Kernel, { mm, vpn, pfn }: Place): void {
+  if (leafAt(mmAt(k.view, mm), vpn) !== 0) splitHugePmd(k, mm, vpn);
+  const { order, flags, ref } = pageAt(k.view, pfn);
+  const runs: number[] = [];
+  let dirty = (flags & PG_DIRTY) !== 0;
+  for (let i = 0; i < 2 ** order; i++) {
+    const entry = pteAt(mmAt(k.view, mm), vpn + i);
+    dirty ||= (entry & PTE_DIRTY) !== 0;
+    append4(runs, vpn + i, pfn + i, pteFlags(entry), 1);
+  }
+  if (dirty) {
+    k.emit({ type: 'LazyfreeRevoked', pfn });
+    return;
+  }
+  if (ref !== k.view.largeFolios[pfn]?.largeMapcount) {
+    if (!k.behaviours['lazyfree-checks-refs'])
+      throw new NotModelledError('large folios that reclaim takes from a holder');
+    return;
+  }
+  updateHiwaterRss(k, mm);
+  k.emit({ type: 'LargeFolioDiscarded', mm, pfn, runs, rssAnon: -(2 ** order) });
 }
 
 /** One page: a slot, the entry, the bytes; and the page is free if nobody else has it and it needed no writing. */

@@ -142,6 +142,17 @@ const BUGS: readonly Bug[] = [
     decides: 'swapin-reuse-by-refcount',
   },
   {
+    file: 'cow-vmsplice-thp',
+    kernel: '5.17',
+    broken: ['17 reuse-has-no-foreign-reference', '17 leak-oracle'],
+    without: 'thp-cow-reuse-by-refcount',
+    brokenWithout: ['17 reuse-has-no-foreign-reference', '17 leak-oracle'],
+    invariant: 'reuse-has-no-foreign-reference',
+    from: '5.17',
+    to: '6.18',
+    decides: 'thp-cow-reuse-by-refcount',
+  },
+  {
     file: 'madv-free-cow-shared',
     kernel: '4.4',
     broken: ['15 clean-page-equals-backing'],

@@ -29,6 +29,7 @@ describe('a kernel version', () => {
       'wp-reuse-drains-lru',
       'lazyfree-checks-refs',
       'swapin-reuse-by-refcount',
+      'thp-cow-reuse-by-refcount',
     ]);
     expect(on('6.18')).toEqual(
       BEHAVIOUR_NAMES.filter((name) => BEHAVIOURS[name].until === undefined && BEHAVIOURS[name].since !== null),

@@ -59,3 +59,33 @@ describe('GUP-fast against fork', () => {
     expect(Object.values(run.view.writeProtectSeq)).toEqual([2]);
   });
 });
+
+const SPLIT_RACE = readFileSync('examples/races/split-failing-unmap.fsw', 'utf8');
+const SPLIT = ['b', 'c', 'e0', 'e1', 'e2', 'e3', 'e4', 'e5', 'r'];
+
+describe('a pin against the split of its folio', () => {
+  const split = (raced: ReturnType<typeof raceWorkload>): boolean =>
+    Object.keys(raced.run.view.largeFolios).length === 0;
+
+  it('has the split undone when it comes half-way, and nothing is lost', () => {
+    const raced = raceWorkload(SPLIT_RACE);
+    expect({ broken: raced.broken, failed: raced.failed, missed: raced.missed }).toEqual({
+      broken: [],
+      failed: [],
+      missed: [],
+    });
+    expect(split(raced)).toBe(false);
+  });
+  it('has pages come back as shared without an entry for what is exclusive and not writable', () => {
+    const { broken, failed } = raceWorkload(SPLIT_RACE, { without: ['migration-entry-exclusive'] });
+    expect(new Set(broken)).toEqual(new Set(['migration-keeps-exclusive']));
+    expect(failed.length).toBeGreaterThan(0);
+  });
+  it('is right in every order; the folio is split if the pin comes once its entry is converted, and waits', () => {
+    for (const order of orders(SPLIT, ['p'])) {
+      const raced = raceWorkload(SPLIT_RACE, {}, order);
+      expect({ order, broken: raced.broken, failed: raced.failed }).toEqual({ order, broken: [], failed: [] });
+      expect(split(raced), order.join(' ')).toBe(order.indexOf('p') > order.indexOf('e5'));
+    }
+  });
+});

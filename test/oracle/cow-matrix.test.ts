@@ -30,7 +30,9 @@ describe('the matrix', () => {
     expect(new Set(CASES.map(({ group, name }) => `${group} ${name}`)).size).toBe(CASES.length);
   });
   it('fails on kernels that had the bugs', () => {
-    const failing = (kernel: string): number => CASES.filter(({ text }) => !passes(text, kernel)).length;
+    // On base pages: kernels before 5.8 copy huge pages whole, which is not modelled.
+    const base = CASES.filter(({ group }) => !group.includes('THP'));
+    const failing = (kernel: string): number => base.filter(({ text }) => !passes(text, kernel)).length;
     expect(failing('5.7')).toBeGreaterThan(failing('5.18'));
     expect(failing('5.18')).toBeGreaterThan(failing('6.1'));
     expect(failing('6.1')).toBeGreaterThan(0);

@@ -13,6 +13,11 @@ const orderOf = (events: readonly KernelEvent[]): Uint8Array =>
 const throughBytes = (events: readonly KernelEvent[]): KernelEvent[] =>
   decoder.decode(unpack(pack(encoder.encode(events, orderOf(events)))), orderOf(events));
 
+it('no two types of events share an opcode', () => {
+  const opcodes = Object.values(CODECS).map(({ opcode }) => opcode);
+  expect(new Set(opcodes).size).toBe(opcodes.length);
+});
+
 describe('the columns of a chunk', () => {
   it('give back every event, whatever numbers it holds', () => {
     fc.assert(

@@ -1,6 +1,6 @@
 // One parallel block of a workload, done in the order that its schedule gives: kernel threads stand at their points in turn.
 //
-// A thread that waits for mmap_lock is passed over until nobody has it; locks of page tables are free, since no schedule here stops inside of one.
+// A thread that waits for mmap_lock, or for the lock of a folio, is passed over until nobody has it; locks of page tables are free, since no schedule here stops inside of one.
 import { invariantsFor } from '../../projections/invariants/catalogue.js';
 import { Checker } from '../../projections/invariants/checker.js';
 import { check } from '../../projections/query/check.js';
@@ -31,14 +31,14 @@ const words = ({ args }: Operation): string[] => (args[0] as { text: string }).t
 class Racer {
   readonly operation: Operation;
   /** Names of steps, and before which point each begins. */
-  readonly points: ReadonlyMap<string, string>;
+  readonly points: ReadonlyMap<string, string | undefined>;
   got: Got = null;
   done = false;
   readonly #thread: KernelThread<Got>;
   /** What it waits to be granted. */
   #step: Step | null = null;
 
-  constructor(k: Kernel, operation: Operation, points: ReadonlyMap<string, string>) {
+  constructor(k: Kernel, operation: Operation, points: ReadonlyMap<string, string | undefined>) {
     this.operation = operation;
     this.points = points;
     const { pid, name, args } = operation;
@@ -48,7 +48,7 @@ class Racer {
     return this.#step?.op === 'preempt' ? this.#step.at : '';
   }
   get wants(): string {
-    return this.#step?.op === 'acquire' && this.#step.lock.startsWith('mmap_lock') ? this.#step.lock : '';
+    return this.#step?.op === 'acquire' && /^(mmap_lock|folio)\b/.test(this.#step.lock) ? this.#step.lock : '';
   }
   /** One step on. */
   advance(): void {
@@ -92,7 +92,9 @@ export function raceWorkload(text: string, options: WorkloadOptions = {}, order?
   for (const operation of operations.slice(begin + 1, end)) {
     if (operation.name === 'steps') named = operation;
     else {
-      const points = (named === null ? [] : words(named)).map((word) => word.split('=') as [string, string]);
+      const points = (named === null ? [] : words(named)).map(
+        (word) => word.split('=') as [string, string | undefined],
+      );
       racers.push(new Racer(k, { ...operation, args: operation.args.map(resolved) }, new Map(points)));
       named = null;
     }
@@ -107,16 +109,23 @@ export function raceWorkload(text: string, options: WorkloadOptions = {}, order?
   return { run, broken: checker.violations.map(({ invariant }) => invariant), failed, missed };
 }
 
-/** Who has mmap_lock is a thread that asked for it and was let on; nobody gives it back before the end. */
+/** Can `b` not be had while somebody has `a`? Locks of folios are exclusive, mmap_lock where one of the two writes. */
+function excludes(a: string, b: string): boolean {
+  const [name, mode = ''] = a.split(/:(?=\w+$)/);
+  const [other, wanted = ''] = b.split(/:(?=\w+$)/);
+  return name === other && (a.startsWith('folio') || mode === 'write' || wanted === 'write');
+}
+
+/** Who has mmap_lock, or a folio's, is a thread that asked for it and was let on; nobody gives it back before the end. */
 function race(racers: readonly Racer[], schedule: readonly string[]): string[] {
-  const holders = new Map<Racer, string>();
+  const holders = new Map<Racer, string[]>();
   const mayGoOn = (racer: Racer): boolean => {
     if (racer.done) return false;
-    const [lock = '', mode = ''] = racer.wants.split(/:(?=\w+$)/);
+    const { wants } = racer;
+    if (wants === '') return true;
     for (const [other, held] of holders)
-      if (!other.done && other !== racer && lock !== '' && held.startsWith(lock) && `${mode}${held}`.includes('write'))
-        return false;
-    if (lock !== '') holders.set(racer, racer.wants);
+      if (!other.done && other !== racer && held.some((lock) => excludes(lock, wants))) return false;
+    holders.set(racer, [...(holders.get(racer) ?? []), wants]);
     return true;
   };
   /** Goes on to `point`, or to the end, or to where it must wait. */
@@ -130,15 +139,15 @@ function race(racers: readonly Racer[], schedule: readonly string[]): string[] {
   const missed: string[] = [];
   for (const name of schedule) {
     const racer = racers.find(({ points }) => points.has(name)) as Racer;
-    const point = racer.points.get(name) as string;
-    if (!goTo(racer, point)) {
+    // A step without a point begins where its thread stands.
+    const point = racer.points.get(name);
+    if (point !== undefined && !goTo(racer, point)) {
       missed.push(name);
       continue;
     }
     racer.advance();
-    const points = [...racer.points.values()];
-    const next = points[points.indexOf(point) + 1] ?? null;
-    goTo(racer, next);
+    const names = [...racer.points.keys()];
+    goTo(racer, racer.points.get(names[names.indexOf(name) + 1] as string) ?? null);
   }
   for (let left = -1; left !== racers.filter(({ done }) => !done).length;) {
     left = racers.filter(({ done }) => !done).length;

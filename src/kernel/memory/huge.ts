@@ -141,7 +141,7 @@ function* doHugePmdWpPage(k: Kernel, fault: Fault, seen: number): KernelThread<F
   const { flags, ref } = pageAt(k.view, pfn);
   const known = (flags & PG_ANON_EXCLUSIVE) !== 0;
   // Until 5.17 mappings were counted here, not references.
-  const alone = k.behaviours['wp-reuse-drains-lru'] ? ref === 1 : everyPageMappedOnce(k, pfn);
+  const alone = k.behaviours['thp-cow-reuse-by-refcount'] ? ref === 1 : everyPageMappedOnce(k, pfn);
   if (!known && !alone) {
     if (!k.behaviours['huge-cow-splits']) return yield* copyHugePage(k, fault, seen);
     return splitAndFallBack(k, mm, vpn);

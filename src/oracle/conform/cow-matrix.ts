@@ -1,4 +1,4 @@
-// The kernel's own COW self-test (tools/testing/selftests/mm/cow.c), base pages, resident and swapped out, as workloads: who may see whose bytes
+// The kernel's own COW self-test (tools/testing/selftests/mm/cow.c), base and huge pages, resident and swapped out: who may see whose bytes
 // after fork, through mappings, pipes and pins. docs/cow-matrix.md is the table of how model and running kernel answer.
 
 /** One case. Its loads say what must be read. */
@@ -290,12 +290,78 @@ function collapses(): CowCase[] {
   ];
 }
 
+const HUGE_SIZE = 2 * 1024 * 1024;
+const HALF = HUGE_SIZE / 2;
+const REST = HUGE_SIZE - 4096;
+
+/** A huge page, filled: mapped by one huge entry. */
+const HUGE = [
+  `1 mmap(0x100000200000, ${HUGE_SIZE}, ${RW}, MAP_PRIVATE|MAP_ANONYMOUS|MAP_FIXED, -1, 0) = A`,
+  `1 mmap(0x100000a00000, 4096, ${RW}, MAP_PRIVATE|MAP_ANONYMOUS|MAP_FIXED, -1, 0) = BUF`,
+  `1 madvise(A, ${HUGE_SIZE}, MADV_HUGEPAGE) = 0`,
+  `1 store(A, 0x01, ${HUGE_SIZE})`,
+];
+/** The same mapped by 512 entries: one page was read-only for a moment. */
+const HUGE_BY_PAGES = [...HUGE, '1 mprotect(A+0x1000, 4096, PROT_READ) = 0', `1 mprotect(A+0x1000, 4096, ${RW}) = 0`];
+
+/** What may become of a huge page before a case begins, and how many bytes of it the case is about: THP_RUN_* of the self-test. */
+const HUGE_PAGES: readonly (readonly [name: string, size: number, lines: readonly string[]])[] = [
+  ['THP', HUGE_SIZE, HUGE],
+  ['PTE-mapped THP', HUGE_SIZE, HUGE_BY_PAGES],
+  ['single PTE of THP', 4096, [...HUGE_BY_PAGES, `1 madvise(A+0x1000, ${REST}, MADV_DONTNEED) = 0`]],
+  [
+    'partially mremapped THP',
+    HALF,
+    [...HUGE_BY_PAGES, `1 mremap(A+${HALF}, ${HALF}, ${HALF}, MREMAP_MAYMOVE|MREMAP_FIXED, 0x100000600000) = M`],
+  ],
+  [
+    'partially shared THP',
+    HUGE_SIZE,
+    [
+      ...[...HUGE_BY_PAGES, `1 madvise(A+0x1000, ${REST}, MADV_DONTFORK) = 0`, '1 fork() = 9', '9 exit_group(0)'],
+      `1 madvise(A+0x1000, ${REST}, MADV_DOFORK) = 0`,
+    ],
+  ],
+];
+
+/** The case about `size` bytes of a huge page instead of one page; what goes through pipes and buffers stays one page. */
+const widened = (each: CowCase, group: string, size: number): CowCase => ({
+  ...each,
+  group: `${each.group}, ${group}`,
+  text: each.text
+    .replaceAll('(A, 4096', `(A, ${size}`)
+    .replaceAll(/ (store|load)\(A, (0x\w+, )?4096/g, ` $1(A, $2${size}`),
+});
+
+/**
+ * The cases on huge pages, resident and swapped out (which splits them). Buffers of io_uring in pages of large folios are not modelled.
+ */
+function huge(): CowCase[] {
+  return HUGE_PAGES.flatMap(([name, size, lines]) => {
+    const pageout = `1 madvise(A, ${size}, MADV_PAGEOUT) = 0`;
+    return [
+      [name, lines],
+      [`swapped-out ${name}`, [...lines, pageout]],
+    ].flatMap(([group, anon]) => {
+      const begin = anon as readonly string[];
+      const cases = [...basic(begin), ...splices(begin), ...shortPins(begin)];
+      // What made the memory what it is has its sizes already.
+      const prefix = begin.join('\n');
+      return cases.map((each) => {
+        const rest = widened({ ...each, text: each.text.slice(prefix.length) }, group as string, size);
+        return { ...rest, text: prefix + rest.text };
+      });
+    });
+  });
+}
+
 /** Every case, in the order of the table. */
 export const cowMatrix = (): readonly CowCase[] => [
   ...anonymous(RESIDENT),
   ...anonymous(SWAPPED_OUT).map((each) => ({ ...each, group: `${each.group}, swapped out` })),
   ...nonAnonymous(),
   ...collapses(),
+  ...huge(),
 ];
 
 /** How one case came out. */
@@ -322,7 +388,7 @@ export function cowMatrixText(rows: readonly CowRow[], release: string): string 
   return [
     '# COW matrix',
     '',
-    'The cases of the kernel’s own COW self-test (`tools/testing/selftests/mm/cow.c`) on base pages, resident and swapped out, and those of collapse, as workloads',
+    'The cases of the kernel’s own COW self-test (`tools/testing/selftests/mm/cow.c`) on base and huge pages, resident and swapped out, and those of collapse, as workloads',
     '(`src/oracle/conform/cow-matrix.ts`). “Model” says whether every load of the case reads what it must; “kernel” whether the running',
     'kernel showed the same as the model after every operation: bytes, sharing, PG_anon_exclusive, references, counters.',
     '`node scripts/cow-matrix.mjs` writes this page.',

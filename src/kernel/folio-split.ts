@@ -1,0 +1,259 @@
+// Splitting a large folio to pages of its own: split_folio(), __folio_split() of mm/huge_memory.c, and the half of try_to_migrate_one() and
+// remove_migration_pte() that large folios need. Anonymous memory only.
+//
+// All entries become migration entries, which keep what is to be restored; then the references must be those of who splits and of nobody
+// else; then the pages part, and the entries lead to them again. Whoever has the folio pinned is noticed first by the count of references,
+// and, if the pin came later, by the flag of exclusivity that cannot be taken back, or by the references when they are frozen. Then the
+// entries are restored as they were, and the folio stays large.
+import {
+  PTE_DIRTY,
+  PTE_SWP_EXCLUSIVE,
+  PTE_UFFD_WP,
+  PTE_WRITE,
+  PTE_ZERO,
+  PTE_SPECIAL,
+  isMigrationPte,
+  leafAt,
+  migrationPte,
+  pteAt,
+  pteFlags,
+  ptePfn,
+  ptePresent,
+  pteSpecial,
+  pteWrite,
+  tableEnd,
+} from '../../reducers/pte.js';
+import type { LargeFolioView, VmaView } from '../../reducers/state.js';
+import {
+  PG_ANON,
+  PG_ANON_EXCLUSIVE,
+  PG_DIRTY,
+  PG_LRU,
+  PG_MLOCKED,
+  PG_SWAPBACKED,
+  PG_SWAPCACHE,
+  PG_UNEVICTABLE,
+  folioHead,
+  mmAt,
+  pageAt,
+} from '../../reducers/state.js';
+import { VM_LOCKED, vmaPages } from '../../reducers/vma.js';
+import { NotModelledError } from '../lib/errors.js';
+import type { Kernel, KernelThread } from './kernel.js';
+import { EAGAIN, PAGE_SIZE } from './kernel.js';
+import { folioMappingsChanged, maybePinned } from './large-folio.js';
+import { markDirty, vmPageProt } from './memory/file.js';
+import { blockStart, splitHugePmd } from './memory/huge.js';
+import { append4, updateHiwaterRss } from './memory/zap.js';
+import { appendRun } from './page-alloc.js';
+
+/** Flags that the pages of a folio get from its first. */
+const SHARED_FLAGS = PG_ANON | PG_SWAPBACKED | PG_DIRTY | PG_LRU | PG_MLOCKED | PG_UNEVICTABLE;
+
+/** Part of a VMA in which pages of a folio may be mapped, all below one table: [vpn, vpn + n), beginning with page `pfn`. */
+interface Stretch {
+  readonly mm: number;
+  readonly vma: VmaView;
+  readonly vpn: number;
+  readonly pfn: number;
+  readonly n: number;
+}
+
+/** The VMAs of the folio's anon_vma that have places for its pages, cut at the ends of tables: `rmap_walk_anon()`, in order of address spaces. */
+function stretches(k: Kernel, head: number, pages: number): Stretch[] {
+  const { mapping, index } = pageAt(k.view, head);
+  const found: Stretch[] = [];
+  for (const space of k.view.mms)
+    for (const vma of space?.vmas ?? []) {
+      if (!vma.chain.includes(mapping)) continue;
+      const from = Math.max(index, vma.pgoff);
+      const to = Math.min(index + pages, vma.pgoff + vmaPages(vma));
+      for (let at = from; at < to;) {
+        const vpn = vma.start / PAGE_SIZE + at - vma.pgoff;
+        const n = Math.min(to - at, tableEnd(vpn) - vpn);
+        found.push({ mm: space!.id, vma, vpn, pfn: head + at - index, n });
+        at += n;
+      }
+    }
+  return found;
+}
+
+/**
+ * `split_folio()`: the large folio that page `pfn` belongs to becomes pages of their own. Its lock is taken here; the caller has no VMA lock to
+ * give, only the mmap_lock or another hold on the folio.
+ * @returns 0, or -EAGAIN if others hold references: then everything is as it was, except that a huge entry may have become 512 entries.
+ * @throws NotModelledError for a large folio in the swap cache, which the model never makes, and of locked memory.
+ */
+export function* splitFolio(k: Kernel, pfn: number): KernelThread<number> {
+  const head = folioHead(k.view, pfn);
+  const { order, flags } = pageAt(k.view, head);
+  if ((flags & PG_SWAPCACHE) !== 0) throw new NotModelledError('large folios in the swap cache');
+  if (k.interleaved) yield { op: 'acquire', lock: `folio(${head})` };
+  if (!canSplitFolio(k, head)) return -EAGAIN;
+  // Linux holds a reference of its own while the last mapping is unlocked, which the state does not count.
+  const places = stretches(k, head, 2 ** order);
+  if (places.some(({ vma }) => (vma.flags & VM_LOCKED) !== 0))
+    throw new NotModelledError('splitting large folios of locked memory');
+  if (k.interleaved) yield { op: 'preempt', at: 'folio-split:t2' };
+  yield* unmapFolio(k, head);
+  if (k.interleaved) yield { op: 'preempt', at: 'folio-split:t4' };
+  const done = largeAt(k, head).largeMapcount === 0 && pageAt(k.view, head).ref === 0;
+  if (done) {
+    const first = pageAt(k.view, head);
+    const shared = first.flags & SHARED_FLAGS;
+    k.emit({ type: 'FolioSplit', pfn: head, order, flags: shared, anonVma: first.mapping, ref: 1 });
+  }
+  yield* remapPage(k, head, 2 ** order, done);
+  if (!done) return -EAGAIN;
+  const runs = [head, 2 ** order];
+  const freed: number[] = [];
+  for (let i = 0; i < 2 ** order; i++) if (pageAt(k.view, head + i).ref === 1) appendRun(freed, head + i);
+  k.emit({ type: 'FoliosReleased', runs, ref: -1, freed });
+  return 0;
+}
+
+const largeAt = (k: Kernel, head: number): LargeFolioView => k.view.largeFolios[head] as LargeFolioView;
+
+/** `can_split_folio()`: every reference is a mapping's, but for the caller's. */
+function canSplitFolio(k: Kernel, head: number): boolean {
+  return largeAt(k, head).largeMapcount === pageAt(k.view, head).ref;
+}
+
+/** `unmap_folio()`: migration entries in the place of all entries; ends at the first that must stay, so that the folio is still mapped. */
+function* unmapFolio(k: Kernel, head: number): KernelThread {
+  const pages = 2 ** pageAt(k.view, head).order;
+  for (const stretch of stretches(k, head, pages)) {
+    if (largeAt(k, head).largeMapcount === 0) return;
+    if (k.interleaved) yield { op: 'acquire', lock: `ptl(${stretch.mm},${stretch.vpn})` };
+    const leaf = leafAt(mmAt(k.view, stretch.mm), stretch.vpn);
+    if (leaf !== 0) {
+      if (pteSpecial(leaf) || ptePfn(leaf) !== head) continue;
+      if (splitHugePmdFreezing(k, stretch)) continue;
+    }
+    if (!(yield* tryToMigrate(k, head, stretch))) return;
+  }
+}
+
+/**
+ * `__split_huge_pmd()` with freezing. False if the page is exclusive and may be pinned: then the entry is split without it, and the
+ * entries that come of it will not be taken away either.
+ */
+function splitHugePmdFreezing(k: Kernel, { mm, vpn: at }: Stretch): boolean {
+  const vpn = blockStart(at);
+  const leaf = leafAt(mmAt(k.view, mm), vpn);
+  const pfn = ptePfn(leaf);
+  const { flags } = pageAt(k.view, pfn);
+  const exclusive = (flags & PG_ANON_EXCLUSIVE) !== 0;
+  updateHiwaterRss(k, mm);
+  if (exclusive && maybePinned(k, pfn)) {
+    splitHugePmd(k, mm, vpn);
+    return false;
+  }
+  const kind = migrationKind(leaf, exclusive);
+  k.emit({
+    type: 'PmdSplitFrozen',
+    mm,
+    vpn,
+    pfn,
+    entry: migrationPte(pfn, kind | (pteFlags(leaf) & (PTE_DIRTY | PTE_UFFD_WP))),
+    ref: -1,
+    entireMapcount: -1,
+    exclusive: exclusive ? 0 : -1,
+    dirty: (leaf & PTE_DIRTY) !== 0 && (flags & PG_DIRTY) === 0 ? 1 : 0,
+  });
+  folioMappingsChanged(k, mm, [[pfn, -1]]);
+  return true;
+}
+
+/** `make_writable_migration_entry()`, `make_readable_exclusive_migration_entry()`, or neither. */
+const migrationKind = (entry: number, exclusive: boolean): number =>
+  pteWrite(entry) ? PTE_WRITE : exclusive ? PTE_SWP_EXCLUSIVE : 0;
+
+/**
+ * `try_to_migrate_one()` below one table. False at a page that is exclusive and may be pinned (`folio_try_share_anon_rmap_pte()`): its entry stays,
+ * and those behind it. Where others run in between, each entry is a step of its own.
+ */
+function* tryToMigrate(k: Kernel, head: number, stretch: Stretch): KernelThread<boolean> {
+  const { mm, vpn: from, pfn: first, n } = stretch;
+  let runs: number[] = [];
+  let dirty = false;
+  const commit = (): void => {
+    if (runs.length > 0) commitMigration(k, head, mm, runs, dirty);
+    runs = [];
+    dirty = false;
+  };
+  updateHiwaterRss(k, mm);
+  for (let i = 0; i < n; i++) {
+    if (k.interleaved) yield { op: 'preempt', at: 'folio-split:t3' };
+    const entry = pteAt(mmAt(k.view, mm), from + i);
+    if (!ptePresent(entry) || pteSpecial(entry) || ptePfn(entry) !== first + i) continue;
+    const exclusive = (pageAt(k.view, first + i).flags & PG_ANON_EXCLUSIVE) !== 0;
+    if (exclusive && maybePinned(k, head)) {
+      commit();
+      // The entry was taken away before that is asked, and what it knew went to the folio.
+      if ((entry & PTE_DIRTY) !== 0) markDirty(k, head);
+      return false;
+    }
+    dirty ||= (entry & PTE_DIRTY) !== 0;
+    const kept = pteFlags(entry) & (PTE_DIRTY | PTE_UFFD_WP);
+    append4(runs, from + i, first + i, pteFlags(migrationPte(0, migrationKind(entry, exclusive) | kept)), 1);
+    if (k.interleaved) commit();
+  }
+  commit();
+  return true;
+}
+
+function commitMigration(k: Kernel, head: number, mm: number, runs: readonly number[], dirty: boolean): void {
+  let entries = 0;
+  for (let i = 2; i < runs.length; i += 4) entries += runs[i] as number;
+  const clean = (pageAt(k.view, head).flags & PG_DIRTY) === 0;
+  const exclusive = k.behaviours['anon-exclusive'] ? 0 : -1;
+  const event = { type: 'MigrationPtesSet', mm, pfn: head, runs, ref: -1, mapcount: -1, exclusive } as const;
+  k.emit({ ...event, dirty: dirty && clean ? 1 : 0 });
+  folioMappingsChanged(k, mm, [[head, -entries]]);
+}
+
+/**
+ * `remap_page()`: all migration entries to pages of the folio, or, if it was split, of what it was, lead there again. Then pages that
+ * hold nothing but zeros give way to the zero page (6.12), unless they are mlocked.
+ */
+function* remapPage(k: Kernel, head: number, pages: number, split: boolean): KernelThread {
+  for (const stretch of stretches(k, head, pages)) {
+    if (k.interleaved) yield { op: 'acquire', lock: `ptl(${stretch.mm},${stretch.vpn})` };
+    removeMigrationPtes(k, head, stretch, split);
+  }
+}
+
+/** `remove_migration_pte()` below one table. Rights are those that the VMA gives, but for writing, which the entry remembers. */
+function removeMigrationPtes(k: Kernel, head: number, stretch: Stretch, split: boolean): void {
+  const { mm, vma, vpn: from, pfn: first, n } = stretch;
+  const protection = vmPageProt(k, vma);
+  // Before 5.19 there was no entry of an exclusive page that is not writable.
+  const kinds = k.behaviours['migration-entry-exclusive'] ? PTE_WRITE | PTE_SWP_EXCLUSIVE : PTE_WRITE;
+  const runs: number[] = [];
+  const special: number[] = [];
+  const exclusivePages: number[] = [];
+  const mapped: number[] = [];
+  let zeros = 0;
+  for (let i = 0; i < n; i++) {
+    const old = pteAt(mmAt(k.view, mm), from + i);
+    const pfn = first + i;
+    if (!isMigrationPte(old) || ptePfn(old) !== pfn) continue;
+    const { flags, content } = pageAt(k.view, pfn);
+    const uffd = pteFlags(old) & PTE_UFFD_WP;
+    const locked = (flags & PG_MLOCKED) !== 0;
+    if (split && k.behaviours['split-maps-zero-pages'] && content === null && !locked) {
+      append4(special, from + i, 0, protection | PTE_SPECIAL | PTE_ZERO | uffd, 0);
+      zeros++;
+      continue;
+    }
+    const dirty = (pageAt(k.view, folioHead(k.view, pfn)).flags & PG_DIRTY) !== 0 ? pteFlags(old) & PTE_DIRTY : 0;
+    append4(runs, from + i, pfn, protection | dirty | ((old & PTE_WRITE) !== 0 ? PTE_WRITE : uffd), 1);
+    mapped.push(pfn);
+    if (k.behaviours['anon-exclusive'] && (old & kinds) !== 0) appendRun(exclusivePages, pfn);
+  }
+  if (mapped.length + zeros === 0) return;
+  const counts = { ref: 1, mapcount: 1, rssAnon: -zeros };
+  k.emit({ type: 'MigrationPtesRemoved', mm, pfn: head, runs, special, exclusivePages, ...counts });
+  if (!split && mapped.length > 0) folioMappingsChanged(k, mm, [[head, mapped.length]]);
+}
