@@ -30,8 +30,10 @@ const BLOCKS: ReadonlySet<EventType> = new Set<EventType>([
   'PmdFlagsSet',
   'PmdMoved',
   'PmdReused',
+  'CowHugePageMapped',
   'HugePageCollapsed',
   'PmdCollapsedInPlace',
+  'PmdSplitFrozen',
 ]);
 /** Pages that the `vpn` of an event stands for. */
 const pagesAt = (type: EventType): number => (BLOCKS.has(type) ? HPAGE_PMD_NR : 1);

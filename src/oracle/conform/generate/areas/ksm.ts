@@ -2,9 +2,10 @@
 import { advise, exitProcess, fork, load, mapPrivate, store } from '../access.js';
 import type { Area, Step } from '../area.js';
 import { MADV, MAP, READ, RW, isPrivateAnonymous, isReadable, isUnlocked, isWritable } from '../calls.js';
-import { MREMAP, madvise, mapFixed, mlock, mprotect, mremap, munmap } from '../calls.js';
+import { madvise, mapFixed } from '../calls.js';
 import { scanMeetsFiles } from '../merging.js';
 import { unlock } from '../mapping-steps.js';
+import { lockPages, movePages, protectPages, unmapPages } from '../page-steps.js';
 import type { Draft } from '../picture.js';
 import { PAGE, anyPage } from '../places.js';
 
@@ -58,40 +59,6 @@ const useZeroPages: Step = (draft) => {
   return true;
 };
 
-const protect: Step = (draft) => {
-  const task = draft.anyTask();
-  const range = draft.pages(task, isPrivateAnonymous);
-  if (range === null) return false;
-  mprotect(draft, task, range, draft.random.pick([RW, RW, READ, 0]));
-  return true;
-};
-
-const lock: Step = (draft) => {
-  const task = draft.anyTask();
-  const range = draft.pages(task, (each) => isReadable(each) && isUnlocked(each));
-  if (range === null) return false;
-  mlock(draft, task, range, true, ...(draft.random.chance(30) ? [1] : []));
-  return true;
-};
-
-const unmap: Step = (draft) => {
-  const task = draft.anyTask();
-  const range = draft.pages(task);
-  if (range === null) return false;
-  munmap(draft, task, range);
-  return true;
-};
-
-const move: Step = (draft) => {
-  const task = draft.anyTask();
-  const range = draft.pages(task, isPrivateAnonymous);
-  if (range === null) return false;
-  const flags = MREMAP.MAYMOVE | MREMAP.FIXED | (draft.random.chance(25) ? MREMAP.DONTUNMAP : 0);
-  const { start: from, length } = range;
-  mremap(draft, task, { from, oldLength: length, newLength: length, flags, to: anyPage(draft.random) });
-  return true;
-};
-
 export const KSM: Area = {
   name: 'ksm',
   prologue: [],
@@ -113,10 +80,10 @@ export const KSM: Area = {
     populateRead: [2, advise([MADV.POPULATE_READ], isReadable)],
     populateWrite: [2, advise([MADV.POPULATE_WRITE], isWritable)],
     wipeonfork: [1, advise([MADV.WIPEONFORK, MADV.KEEPONFORK, MADV.DONTFORK, MADV.DOFORK], isPrivateAnonymous)],
-    protect: [4, protect],
-    lock: [2, lock],
+    protect: [4, protectPages(isPrivateAnonymous, [RW, RW, READ, 0])],
+    lock: [2, lockPages],
     unlock: [1, unlock],
-    unmap: [3, unmap],
-    move: [3, move],
+    unmap: [3, unmapPages],
+    move: [3, movePages],
   },
 };

@@ -2,12 +2,13 @@
 import type { Value } from '../../../../workload/operation.js';
 import { advise, exitProcess, fork, load, mapPrivate, store, unlockedAnonymous } from '../access.js';
 import type { Area, Step } from '../area.js';
-import { MADV, MAP, READ, RW, isPrivate, isPrivateAnonymous, isReadable, isUnlocked, mapFixed } from '../calls.js';
-import { MREMAP, mlock, mprotect, mremap } from '../calls.js';
+import { MADV, MAP, READ, RW, isPrivate, isReadable, isUnlocked, mapFixed } from '../calls.js';
+import { mprotect } from '../calls.js';
 import { mayBeMerged } from '../merging.js';
 import { ARENA_END, ARENA_START, PAGE, anyPage } from '../places.js';
 import { openData, openMemory } from '../prologue.js';
 import { mapFileShared, unlock, unmap } from '../mapping-steps.js';
+import { lockPages, movePages as movePagesElsewhere, protectPages } from '../page-steps.js';
 import { openPipe, openRing, pipeRead, register, unregister, vmsplice } from './gup.js';
 
 const MPOL = { DEFAULT: 0 } as const;
@@ -77,33 +78,6 @@ const storeAndMigrate: Step = (draft) => {
   return true;
 };
 
-const protect: Step = (draft) => {
-  const task = draft.anyTask();
-  const range = draft.pages(task, isPrivate);
-  if (range === null) return false;
-  mprotect(draft, task, range, draft.random.pick([RW, RW, READ, READ, 0]));
-  return true;
-};
-
-const lock: Step = (draft) => {
-  const task = draft.anyTask();
-  const range = draft.pages(task, (each) => isReadable(each) && isUnlocked(each));
-  if (range === null) return false;
-  if (draft.random.chance(30)) mlock(draft, task, range, true, 1);
-  else mlock(draft, task, range, true);
-  return true;
-};
-
-const move: Step = (draft) => {
-  const task = draft.anyTask();
-  const range = draft.pages(task, isPrivateAnonymous);
-  if (range === null) return false;
-  const flags = MREMAP.MAYMOVE | MREMAP.FIXED | (draft.random.chance(25) ? MREMAP.DONTUNMAP : 0);
-  const { start: from, length } = range;
-  mremap(draft, task, { from, oldLength: length, newLength: length, flags, to: anyPage(draft.random) });
-  return true;
-};
-
 export const MIGRATE: Area = {
   name: 'migrate',
   prologue: [openData, openMemory, openPipe, openRing],
@@ -122,13 +96,13 @@ export const MIGRATE: Area = {
     pipeRead: [3, pipeRead],
     register: [4, register],
     unregister: [2, unregister],
-    protect: [6, protect],
-    lock: [4, lock],
+    protect: [6, protectPages(isPrivate, [RW, RW, READ, READ, 0])],
+    lock: [4, lockPages],
     unlock: [3, unlock],
     dontneed: [3, advise([MADV.DONTNEED], isUnlocked)],
     free: [3, advise([MADV.FREE], unlockedAnonymous)],
     populateRead: [2, advise([MADV.POPULATE_READ], isReadable)],
     unmap: [3, unmap],
-    move: [3, move],
+    move: [3, movePagesElsewhere],
   },
 };

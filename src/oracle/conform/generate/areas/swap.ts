@@ -3,13 +3,14 @@
 import { advise, exitProcess, fork, load, mapPrivate, store, unlockedAnonymous } from '../access.js';
 import type { Area, Step } from '../area.js';
 import { MADV, MAP, READ, RW, isPrivateAnonymous, isReadable, isUnlocked, isWritable } from '../calls.js';
-import { MREMAP, madvise, mapFixed, mlock, mmap, mprotect, mremap, munmap } from '../calls.js';
+import { madvise, mapFixed, mmap } from '../calls.js';
 import type { Draft, Range } from '../picture.js';
 import { PAGE, REGIONS, REGION_PAGES, anyPage } from '../places.js';
 import type { Operation } from '../../../../workload/operation.js';
 import type { Mapped } from '../space.js';
 import { mayBeMerged } from '../merging.js';
 import { mapFileShared, unlock } from '../mapping-steps.js';
+import { lockPages, movePages, protectPages, unmapPages } from '../page-steps.js';
 import { openData, openReadOnly } from '../prologue.js';
 
 const anonymousOnly = (each: Mapped): boolean => isPrivateAnonymous(each) && isUnlocked(each);
@@ -123,41 +124,6 @@ const inAndOut: Step = (draft) => {
   return true;
 };
 
-const protect: Step = (draft) => {
-  const task = draft.anyTask();
-  const range = draft.pages(task, isPrivateAnonymous);
-  if (range === null) return false;
-  mprotect(draft, task, range, draft.random.pick([RW, RW, READ, 0]));
-  return true;
-};
-
-const lock: Step = (draft) => {
-  const task = draft.anyTask();
-  const range = draft.pages(task, (each) => isReadable(each) && isUnlocked(each));
-  if (range === null) return false;
-  if (draft.random.chance(30)) mlock(draft, task, range, true, 1);
-  else mlock(draft, task, range, true);
-  return true;
-};
-
-const unmap: Step = (draft) => {
-  const task = draft.anyTask();
-  const range = draft.pages(task);
-  if (range === null) return false;
-  munmap(draft, task, range);
-  return true;
-};
-
-const move: Step = (draft) => {
-  const task = draft.anyTask();
-  const range = draft.pages(task, isPrivateAnonymous);
-  if (range === null) return false;
-  const flags = MREMAP.MAYMOVE | MREMAP.FIXED | (draft.random.chance(25) ? MREMAP.DONTUNMAP : 0);
-  const { start: from, length } = range;
-  mremap(draft, task, { from, oldLength: length, newLength: length, flags, to: anyPage(draft.random) });
-  return true;
-};
-
 export const SWAP: Area = {
   name: 'swap',
   prologue: [openData, openReadOnly],
@@ -179,10 +145,10 @@ export const SWAP: Area = {
     populateRead: [2, advise([MADV.POPULATE_READ], isReadable)],
     populateWrite: [2, advise([MADV.POPULATE_WRITE], isWritable)],
     wipeonfork: [1, advise([MADV.WIPEONFORK, MADV.KEEPONFORK], unlockedAnonymous)],
-    protect: [5, protect],
-    lock: [3, lock],
+    protect: [5, protectPages(isPrivateAnonymous, [RW, RW, READ, 0])],
+    lock: [3, lockPages],
     unlock: [2, unlock],
-    unmap: [3, unmap],
-    move: [3, move],
+    unmap: [3, unmapPages],
+    move: [3, movePages],
   },
 };
