@@ -150,34 +150,51 @@ export function* writeMem(k: Kernel, call: Call, file: OpenFile): KernelThread<G
     if (pieces === null) return -EFAULT;
     const access = { tid: call.tid, mm, write: true };
     return yield* accessRemoteVm(k, access, addr, bytes, (held, at) => {
-      fillFrom(k, held, pieces, at);
+      fillFrom(k, call.tid, held, pieces, at);
       if (held.pfn >= 0) markDirty(k, held.pfn);
     });
   });
 }
 
+/** Bytes of the caller's buffer: in which page they stood when they were read, and at which address. */
+interface BufferPiece extends Piece {
+  readonly addr: number;
+}
+
 /** `copy_from_user()`: where the bytes of the buffer stand; null if not all can be read. */
-function* readBuffer(k: Kernel, tid: number, addr: number, length: number): KernelThread<readonly Piece[] | null> {
-  const pieces: Piece[] = [];
+function* readBuffer(
+  k: Kernel,
+  tid: number,
+  addr: number,
+  length: number,
+): KernelThread<readonly BufferPiece[] | null> {
+  const pieces: BufferPiece[] = [];
   for (let at = addr; at < addr + length;) {
     const stop = Math.min(addr + length, (Math.floor(at / PAGE_SIZE) + 1) * PAGE_SIZE);
     const result = yield* touch(k, tid, at, 'read', false);
     if (result.kind === 'signal') return null;
     const entry = pteAt(currentMm(k, tid), Math.floor(at / PAGE_SIZE));
-    pieces.push({ pfn: pteSpecial(entry) ? -1 : ptePfn(entry), offset: at % PAGE_SIZE, length: stop - at });
+    pieces.push({ addr: at, pfn: pteSpecial(entry) ? -1 : ptePfn(entry), offset: at % PAGE_SIZE, length: stop - at });
     at = stop;
   }
   return pieces;
 }
 
+/** The page with the bytes of `piece`: a write fault on the way may have put a copy in its place, and the page itself be gone. */
+function sourceOf(k: Kernel, tid: number, { addr, pfn }: BufferPiece): number {
+  const entry = pteAt(currentMm(k, tid), Math.floor(addr / PAGE_SIZE));
+  return ptePresent(entry) && !pteSpecial(entry) ? ptePfn(entry) : pfn;
+}
+
 /** Bytes from `at` on of what stands in `pieces` come to the held page. */
-function fillFrom(k: Kernel, held: Piece, pieces: readonly Piece[], at: number): void {
+function fillFrom(k: Kernel, tid: number, held: Piece, pieces: readonly BufferPiece[], at: number): void {
   let start = 0;
-  for (const { pfn, offset, length } of pieces) {
+  for (const piece of pieces) {
+    const { offset, length } = piece;
     const from = Math.max(at, start);
     const to = Math.min(at + held.length, start + length);
     if (from < to && held.pfn >= 0)
-      emitCopy(k, held.pfn, held.offset + from - at, pfn, offset + from - start, to - from);
+      emitCopy(k, held.pfn, held.offset + from - at, sourceOf(k, tid, piece), offset + from - start, to - from);
     start += length;
   }
 }
