@@ -1,7 +1,7 @@
 // The page cache: mm/filemap.c, and shmem_get_folio() of mm/shmem.c as far as faults need it.
 import type { InodeView, PageView, VmaView } from '../../reducers/state.js';
 import { InodeKind, PG_NOT_UPTODATE, PG_RECLAIM, cachedPfn, nextFreePfn, pageAt } from '../../reducers/state.js';
-import { VM_EXEC, VM_RAND_READ, VM_SEQ_READ, vmaPages } from '../../reducers/vma.js';
+import { VM_EXEC, VM_HUGEPAGE, VM_RAND_READ, VM_SEQ_READ, vmaPages } from '../../reducers/vma.js';
 import { NotModelledError } from '../lib/errors.js';
 import type { Kernel } from './kernel.js';
 import { PAGE_SIZE } from './kernel.js';
@@ -198,10 +198,13 @@ export function markUptodate(k: Kernel, pfn: number): void {
 /**
  * `do_sync_mmap_readahead()`: the pages around an absent one come in with it, as far as the file goes; of a program's code those that
  * follow, as far as the mapping goes; where reads are said to be sequential those that follow, where they are said to be random none.
+ * @throws NotModelledError for a mapping with MADV_HUGEPAGE, which reads large folios.
  */
 function readAround(k: Kernel, vma: VmaView, index: number, cpu: number): void {
   const id = vma.inode;
   const inode = k.view.inodes[id] as InodeView;
+  if (inode.size >= 0 && (vma.flags & VM_HUGEPAGE) !== 0)
+    throw new NotModelledError('reading a file through a mapping with MADV_HUGEPAGE, which makes a large folio');
   const alone = inode.size < 0 || (vma.flags & VM_RAND_READ) !== 0;
   const sequential = !alone && (vma.flags & VM_SEQ_READ) !== 0;
   const forward = alone || sequential || (vma.flags & VM_EXEC) !== 0;
