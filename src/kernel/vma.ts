@@ -178,7 +178,8 @@ export function mergeWithFollowing(k: Kernel, mm: number, start: number): void {
   const at = findVmaIndex(now, start);
   const vma = now.vmas[at] as VmaView;
   const next = now.vmas[at + 1];
-  if (next !== undefined && sameMapping(vma, next) && anonVmasMerge(k, next, vma))
+  // What joins is the range that was added, which has the VMA's anon_vma but is no VMA that could have come by fork.
+  if (next !== undefined && sameMapping(vma, next) && anonVmasMerge(k, next, { ...vma, chain: [] }))
     mergeWithNext(k, mm, start, next.start);
 }
 
