@@ -1,5 +1,6 @@
 // What happened to address spaces and their VMAs. Mirrors kernel/fork.c, mm/mmap.c, mm/vma.c, mm/rmap.c (anon_vma).
 // Addresses are bytes, page aligned; VM_* flags are those of reducers/vma.ts.
+import type { ShapesOf } from './shapes.js';
 
 /** `mm_init()`: an empty address space. */
 export interface MmCreated {
@@ -165,3 +166,72 @@ export type AddressSpaceEvent =
   | AnonVmaCreated
   | AnonVmaLinked
   | AnonVmaFreed;
+
+/** Opcodes and kinds of fields. */
+export const ADDRESS_SPACE_SHAPES: ShapesOf<AddressSpaceEvent> = {
+  MmCreated: {
+    opcode: 8,
+    fields: {
+      mm: 'mm',
+      parent: 'mm',
+      mmapBase: 'addr',
+      startBrk: 'addr',
+      brk: 'addr',
+      defFlags: 'int',
+      foreignLayout: 'int',
+    },
+  },
+  MmUsersChanged: { opcode: 9, fields: { mm: 'mm', users: 'int' } },
+  MmFreed: { opcode: 10, fields: { mm: 'mm' } },
+  BrkSet: { opcode: 11, fields: { mm: 'mm', startBrk: 'addr', brk: 'addr' } },
+  DefFlagsSet: { opcode: 12, fields: { mm: 'mm', defFlags: 'int' } },
+  HiwaterRssRaised: { opcode: 13, fields: { mm: 'mm', pages: 'int' } },
+  ArgPagesAccounted: { opcode: 14, fields: { mm: 'mm', rssAnon: 'int' } },
+  VmAccounted: {
+    opcode: 15,
+    fields: {
+      mm: 'mm',
+      total: 'int',
+      data: 'int',
+      stack: 'int',
+      exec: 'int',
+      locked: 'int',
+      committed: 'int',
+    },
+  },
+  VmaInserted: {
+    opcode: 16,
+    fields: {
+      mm: 'mm',
+      start: 'addr',
+      end: 'addr',
+      flags: 'int',
+      pgoff: 'int',
+      inode: 'inode',
+      file: 'int',
+      anonVma: 'anonVma',
+      chain: 'ints',
+    },
+  },
+  VmaRemoved: { opcode: 17, fields: { mm: 'mm', start: 'addr' } },
+  VmaSplit: { opcode: 18, fields: { mm: 'mm', start: 'addr', at: 'addr' } },
+  VmaResized: {
+    opcode: 19,
+    fields: { mm: 'mm', start: 'addr', newStart: 'addr', newEnd: 'addr', newPgoff: 'int' },
+  },
+  VmaMerged: {
+    opcode: 20,
+    fields: { mm: 'mm', start: 'addr', absorbed: 'addr', anonVma: 'anonVma', chain: 'ints' },
+  },
+  VmaFlagsChanged: { opcode: 21, fields: { mm: 'mm', start: 'addr', flags: 'int' } },
+  VmaAnonVmaSet: {
+    opcode: 22,
+    fields: { mm: 'mm', start: 'addr', anonVma: 'anonVma', chain: 'ints' },
+  },
+  AnonVmaCreated: { opcode: 23, fields: { anonVma: 'anonVma', root: 'anonVma', parent: 'anonVma' } },
+  AnonVmaLinked: {
+    opcode: 24,
+    fields: { anonVma: 'anonVma', activeVmas: 'int', children: 'int', links: 'int' },
+  },
+  AnonVmaFreed: { opcode: 25, fields: { anonVma: 'anonVma' } },
+};

@@ -1,5 +1,6 @@
 // What happened to 512 entries that gave way to one huge entry. Mirrors mm/khugepaged.c. `vpn` is that of the first of the 512 pages, `entry` the
 // huge entry; `ref`, `mapcount`, `entireMapcount` and `rss*` are differences.
+import type { ShapesOf } from './shapes.js';
 
 /**
  * `collapse_huge_page()`: the 512 entries from `vpn` on gave way to a huge one that maps a fresh huge page, its bytes copied from theirs and
@@ -52,7 +53,7 @@ export interface FoliosPutBack {
 export type CollapseEvent = HugePageCollapsed | PmdCollapsedInPlace | FoliosPutBack;
 
 /** Their shapes in the catalogue (events/index.ts). */
-export const COLLAPSE_SHAPES = {
+export const COLLAPSE_SHAPES: ShapesOf<CollapseEvent> = {
   HugePageCollapsed: {
     opcode: 190,
     fields: {
@@ -86,4 +87,4 @@ export const COLLAPSE_SHAPES = {
     },
   },
   FoliosPutBack: { opcode: 192, fields: { cpu: 'cpu', runs: 'pfnRuns', ref: 'int' } },
-} as const;
+};

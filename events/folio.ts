@@ -1,4 +1,5 @@
 // What happened to page frames, their bytes, the page cache and the LRU batches. Mirrors mm/page_alloc.c, mm/filemap.c, mm/swap.c.
+import type { ShapesOf } from './shapes.js';
 
 /** A frame left the free list with one reference: `folio_alloc()`. Its bytes are zero. */
 export interface FolioAllocated {
@@ -207,3 +208,48 @@ export type FolioEvent =
   | PageCacheHolesForgotten
   | PageCacheAdded
   | PageCacheRemoved;
+
+/** Opcodes and kinds of fields. */
+export const FOLIO_SHAPES: ShapesOf<FolioEvent> = {
+  FolioAllocated: { opcode: 41, fields: { pfn: 'pfn' } },
+  PageCopied: { opcode: 42, fields: { pfn: 'pfn', from: 'pfn' } },
+  FolioReleased: { opcode: 43, fields: { pfn: 'pfn', ref: 'int', freed: 'int' } },
+  PageWritten: {
+    opcode: 44,
+    fields: { pfn: 'pfn', offset: 'int', length: 'int', byte: 'int' },
+  },
+  FolioDirtied: { opcode: 45, fields: { pfn: 'pfn' } },
+  FolioCleaned: { opcode: 58, fields: { pfn: 'pfn' } },
+  MlockBatched: { opcode: 64, fields: { cpu: 'cpu', kind: 'int', runs: 'pfnRuns', set: 'int', ref: 'int' } },
+  MlockBatchDrained: { opcode: 65, fields: { cpu: 'cpu', ref: 'int', pages: 'ints', freed: 'pfnRuns' } },
+  FoliosUnevictable: { opcode: 66, fields: { runs: 'pfnRuns' } },
+  LruAddDrained: { opcode: 46, fields: { cpu: 'cpu', ref: 'int', freed: 'pfnRuns' } },
+  LruLazyfreeDrained: { opcode: 47, fields: { cpu: 'cpu', ref: 'int', freed: 'pfnRuns' } },
+  InodeCreated: {
+    opcode: 48,
+    fields: { inode: 'inode', name: 'text', kind: 'int', size: 'int', resident: 'int' },
+  },
+  InodeResized: { opcode: 49, fields: { inode: 'inode', size: 'int', data: 'int' } },
+  PageCacheHolesNoted: { opcode: 50, fields: { inode: 'inode', runs: 'ints' } },
+  PageCacheAdded: {
+    opcode: 51,
+    fields: { inode: 'inode', runs: 'cacheRuns', swapbacked: 'int', ref: 'int', lruCpu: 'cpu' },
+  },
+  PageCacheRemoved: {
+    opcode: 52,
+    fields: { inode: 'inode', runs: 'cacheRuns', ref: 'int', freed: 'pfnRuns' },
+  },
+  FdInstalled: {
+    opcode: 53,
+    fields: { tgid: 'tid', fd: 'int', inode: 'inode', flags: 'int', file: 'int' },
+  },
+  FdClosed: { opcode: 54, fields: { tgid: 'tid', fd: 'int' } },
+  PageCacheHolesForgotten: { opcode: 57, fields: { inode: 'inode', runs: 'ints' } },
+  BytesCopied: {
+    opcode: 59,
+    fields: { pfn: 'pfn', offset: 'int', from: 'pfn', fromOffset: 'int', length: 'int' },
+  },
+  FolioUptodateSet: { opcode: 60, fields: { pfn: 'pfn', uptodate: 'int' } },
+  FilePositionSet: { opcode: 61, fields: { file: 'int', position: 'int' } },
+  FdTableCopied: { opcode: 55, fields: { tgid: 'tid', from: 'tid' } },
+};

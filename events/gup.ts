@@ -1,5 +1,6 @@
 // What happened to references that user pages are held by: get_user_pages() and pin_user_pages() of mm/gup.c, and those who keep what
 // they got: drivers, pipes (fs/splice.c, fs/pipe.c), registered buffers (io_uring/rsrc.c).
+import type { ShapesOf } from './shapes.js';
 
 /** Somebody who will hold pages came into being. Ids count up from 1 and are never used again. */
 export interface HolderCreated {
@@ -74,3 +75,29 @@ export type GupEvent =
   | HeldPageReleased
   | MmHasPinnedSet
   | WriteProtectSeqRaised;
+
+/** Opcodes and kinds of fields. */
+export const GUP_SHAPES: ShapesOf<GupEvent> = {
+  HolderCreated: { opcode: 70, fields: { holder: 'int', kind: 'int', owner: 'int', flags: 'int' } },
+  HolderRemoved: { opcode: 71, fields: { holder: 'int' } },
+  PageGrabbed: {
+    opcode: 72,
+    fields: {
+      holder: 'int',
+      pfn: 'pfn',
+      mm: 'mm',
+      vpn: 'vpn',
+      offset: 'int',
+      length: 'int',
+      ref: 'int',
+      bias: 'int',
+    },
+  },
+  HeldBytesChanged: { opcode: 73, fields: { holder: 'int', at: 'int', offset: 'int', length: 'int' } },
+  HeldPageReleased: {
+    opcode: 74,
+    fields: { holder: 'int', at: 'int', pfn: 'pfn', ref: 'int', bias: 'int', freed: 'int' },
+  },
+  MmHasPinnedSet: { opcode: 75, fields: { mm: 'mm' } },
+  WriteProtectSeqRaised: { opcode: 76, fields: { mm: 'mm', seq: 'int' } },
+};

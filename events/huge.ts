@@ -1,6 +1,7 @@
 // What happened to large folios and to the huge entries that map 2 MiB at once. Mirrors mm/huge_memory.c and the large half of mm/rmap.c.
 // `vpn` is that of the first of the 512 pages, `entry` a huge entry (PTE_HUGE) as it stands one level above those of pages.
 // `ref`, `mapcount`, `entireMapcount` and `rss*` are differences; `bytes` are those of the table that lies ready for a split.
+import type { ShapesOf } from './shapes.js';
 
 /** 2^order frames from `pfn` on, which divides by as much, left the free lists as one folio with one reference: `folio_alloc()`. */
 export interface LargeFolioAllocated {
@@ -135,3 +136,86 @@ export type HugeEvent =
   | PmdMoved
   | PmdReused
   | SettingWritten;
+
+/** Types that write a huge entry, or put a table in its place: their `vpn` is the first of its 512 pages. */
+export const HUGE_ENTRY_EVENTS = [
+  'HugePageMapped',
+  'HugeZeroMapped',
+  'PmdSplit',
+  'PmdZapped',
+  'PmdCopied',
+  'PmdProtected',
+  'PmdFlagsSet',
+  'PmdMoved',
+  'PmdReused',
+  'CowHugePageMapped',
+  'HugePageCollapsed',
+  'PmdCollapsedInPlace',
+  'PmdSplitFrozen',
+] as const;
+
+/** Opcodes and kinds of fields. */
+export const HUGE_SHAPES: ShapesOf<HugeEvent> = {
+  LargeFolioAllocated: { opcode: 170, fields: { pfn: 'pfn', order: 'int' } },
+  LargeFoliosCounted: { opcode: 171, fields: { folios: 'ints' } },
+  HugePageMapped: {
+    opcode: 172,
+    fields: {
+      mm: 'mm',
+      vpn: 'vpn',
+      pfn: 'pfn',
+      entry: 'int',
+      anonVma: 'anonVma',
+      index: 'int',
+      ref: 'int',
+      entireMapcount: 'int',
+      exclusive: 'int',
+      rssAnon: 'int',
+      bytes: 'int',
+      lru: 'int',
+    },
+  },
+  HugeZeroMapped: { opcode: 173, fields: { mm: 'mm', vpn: 'vpn', entry: 'int', bytes: 'int' } },
+  PmdSplit: {
+    opcode: 174,
+    fields: {
+      mm: 'mm',
+      vpn: 'vpn',
+      pfn: 'pfn',
+      entry: 'int',
+      ref: 'int',
+      mapcount: 'int',
+      entireMapcount: 'int',
+      exclusive: 'int',
+      dirty: 'int',
+    },
+  },
+  PmdZapped: {
+    opcode: 175,
+    fields: { mm: 'mm', vpn: 'vpn', pfn: 'pfn', entireMapcount: 'int', rssAnon: 'int', bytes: 'int' },
+  },
+  PmdCopied: {
+    opcode: 176,
+    fields: {
+      mm: 'mm',
+      child: 'mm',
+      vpn: 'vpn',
+      pfn: 'pfn',
+      entry: 'int',
+      childEntry: 'int',
+      ref: 'int',
+      entireMapcount: 'int',
+      exclusive: 'int',
+      rssAnon: 'int',
+      bytes: 'int',
+    },
+  },
+  PmdProtected: { opcode: 177, fields: { mm: 'mm', vpn: 'vpn', entry: 'int' } },
+  PmdFlagsSet: { opcode: 178, fields: { mm: 'mm', vpn: 'vpn', entry: 'int' } },
+  PmdMoved: { opcode: 179, fields: { mm: 'mm', vpn: 'vpn', newVpn: 'vpn', entry: 'int' } },
+  PmdReused: {
+    opcode: 180,
+    fields: { mm: 'mm', vpn: 'vpn', pfn: 'pfn', entry: 'int', exclusive: 'int', anonVma: 'anonVma' },
+  },
+  SettingWritten: { opcode: 181, fields: { name: 'text', value: 'text' } },
+};

@@ -1,6 +1,7 @@
 // What KSM did: mm/ksm.c. Processes on its list, what it knows of their pages (rmap items), merged pages and the nodes of the stable tree
 // that stand for them. `merging`, `items`, `zeroPages` are differences of a process's ksm_merging_pages, ksm_rmap_items, ksm_zero_pages;
 // `shared`, `sharing`, `unshared`, `allZeroPages` those of pages_shared, pages_sharing, pages_unshared and ksm_zero_pages of the machine.
+import type { ShapesOf } from './shapes.js';
 
 /** `__ksm_enter()`: the process has mergeable memory (MMF_VM_MERGEABLE) and will be scanned, after all others. */
 export interface KsmMmEntered {
@@ -154,3 +155,50 @@ export type KsmEvent =
   | KsmZeroPagesChanged
   | KsmScanEnded
   | KsmUseZeroPagesSet;
+
+/** Opcodes and kinds of fields. */
+export const KSM_SHAPES: ShapesOf<KsmEvent> = {
+  KsmMmEntered: { opcode: 140, fields: { mm: 'mm' } },
+  KsmMmExited: { opcode: 141, fields: { mm: 'mm' } },
+  KsmMmLeft: { opcode: 142, fields: { mm: 'mm' } },
+  KsmCountersInherited: {
+    opcode: 143,
+    fields: { mm: 'mm', merging: 'int', items: 'int', zeroPages: 'int', allZeroPages: 'int' },
+  },
+  KsmItemAdded: { opcode: 144, fields: { mm: 'mm', vpn: 'vpn', items: 'int' } },
+  KsmItemRemoved: { opcode: 145, fields: { mm: 'mm', vpn: 'vpn', items: 'int' } },
+  KsmItemChecked: { opcode: 146, fields: { mm: 'mm', vpn: 'vpn', pfn: 'pfn' } },
+  KsmItemUnstable: { opcode: 147, fields: { mm: 'mm', vpn: 'vpn', unstable: 'int', unshared: 'int' } },
+  KsmItemLinked: {
+    opcode: 148,
+    fields: { mm: 'mm', vpn: 'vpn', node: 'int', merging: 'int', shared: 'int', sharing: 'int' },
+  },
+  KsmItemUnlinked: {
+    opcode: 149,
+    fields: { mm: 'mm', vpn: 'vpn', node: 'int', merging: 'int', shared: 'int', sharing: 'int' },
+  },
+  KsmNodeInserted: { opcode: 150, fields: { node: 'int', pfn: 'pfn' } },
+  KsmNodeRemoved: { opcode: 151, fields: { node: 'int' } },
+  KsmPageProtected: {
+    opcode: 152,
+    fields: { mm: 'mm', vpn: 'vpn', pfn: 'pfn', entry: 'int', exclusive: 'int', dirty: 'int' },
+  },
+  KsmPageMade: { opcode: 153, fields: { pfn: 'pfn' } },
+  KsmPageReplaced: {
+    opcode: 154,
+    fields: {
+      mm: 'mm',
+      vpn: 'vpn',
+      pfn: 'pfn',
+      mapcount: 'int',
+      kpfn: 'pfn',
+      kref: 'int',
+      kmapcount: 'int',
+      entry: 'int',
+      rssAnon: 'int',
+    },
+  },
+  KsmZeroPagesChanged: { opcode: 155, fields: { mm: 'mm', zeroPages: 'int', allZeroPages: 'int' } },
+  KsmScanEnded: { opcode: 156, fields: { scans: 'int' } },
+  KsmUseZeroPagesSet: { opcode: 157, fields: { on: 'int' } },
+};

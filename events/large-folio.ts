@@ -1,5 +1,5 @@
 // Faults that settle several pages of a large folio at once: where they have entries of their own, and copies of whole huge pages.
-import type { FieldsOf } from './index.js';
+import type { ShapesOf } from './shapes.js';
 
 /**
  * `do_anonymous_page()` with a folio of more than one page: a fresh large folio, all of whose pages became visible at once, on the LRU
@@ -63,9 +63,7 @@ export interface CowHugePageMapped {
 export type LargeFolioEvent = AnonPagesMapped | PagesReused | CowPagesMapped | CowHugePageMapped;
 
 /** Their part of the catalogue. */
-export const LARGE_FOLIO_SHAPES: {
-  readonly [T in LargeFolioEvent['type']]: { readonly opcode: number; readonly fields: FieldsOf<T> };
-} = {
+export const LARGE_FOLIO_SHAPES: ShapesOf<LargeFolioEvent> = {
   AnonPagesMapped: {
     opcode: 200,
     fields: {

@@ -1,5 +1,6 @@
 // What happened to pages that were moved to other frames: mm/migrate.c, and the half of mm/rmap.c that it calls. While a page is moved
 // its entries are migration entries: they hold the frame's number and what is to be restored, and rss goes on counting them.
+import type { ShapesOf } from './shapes.js';
 
 /** `folio_isolate_lru()`: the page left the LRU, which forgets how many mlocks it counted; who isolated it has a reference (`ref`). */
 export interface FolioIsolated {
@@ -70,3 +71,42 @@ export interface MigrationPteRemoved {
 }
 
 export type MigrateEvent = FolioIsolated | MigrationPteSet | FolioMigrated | FolioLruAdded | MigrationPteRemoved;
+
+/** Opcodes and kinds of fields. */
+export const MIGRATE_SHAPES: ShapesOf<MigrateEvent> = {
+  FolioIsolated: { opcode: 120, fields: { pfn: 'pfn', ref: 'int' } },
+  MigrationPteSet: {
+    opcode: 121,
+    fields: {
+      mm: 'mm',
+      vpn: 'vpn',
+      pfn: 'pfn',
+      entry: 'int',
+      ref: 'int',
+      mapcount: 'int',
+      exclusive: 'int',
+      dirty: 'int',
+    },
+  },
+  FolioMigrated: {
+    opcode: 122,
+    fields: {
+      pfn: 'pfn',
+      from: 'pfn',
+      flags: 'int',
+      fromFlags: 'int',
+      anonVma: 'anonVma',
+      inode: 'inode',
+      index: 'int',
+      cache: 'cacheRuns',
+      slot: 'int',
+      ref: 'int',
+      fromRef: 'int',
+    },
+  },
+  FolioLruAdded: { opcode: 123, fields: { pfn: 'pfn', flags: 'int', ref: 'int', lruCpu: 'cpu' } },
+  MigrationPteRemoved: {
+    opcode: 124,
+    fields: { mm: 'mm', vpn: 'vpn', pfn: 'pfn', entry: 'int', ref: 'int', mapcount: 'int', exclusive: 'int' },
+  },
+};

@@ -1,6 +1,7 @@
 // What happened to page-table entries, with everything that changed under the same lock hold.
 // `vpn` is address / 4096, `pfn` the model's frame number. Entries are numbers, see reducers/pte.ts; flags are their low bits.
 // `ref`, `mapcount` and `rss*` are differences that apply to every page the event names; `rss*` are totals of the event.
+import type { ShapesOf } from './shapes.js';
 
 /** `__pte_alloc()` and the levels above it: page tables that a walk to `vpn` had to add (`bytes` of tables). */
 export interface PageTableAllocated {
@@ -211,3 +212,99 @@ export type PageTableEvent =
   | PagesLazyfreed
   | GuardMarkersInstalled
   | GuardMarkersRemoved;
+
+/** Opcodes and kinds of fields. */
+export const PAGE_TABLE_SHAPES: ShapesOf<PageTableEvent> = {
+  PageTableAllocated: { opcode: 26, fields: { mm: 'mm', vpn: 'vpn', bytes: 'int' } },
+  PageTablesFreed: { opcode: 27, fields: { mm: 'mm', vpn: 'vpn', vpnEnd: 'vpn', bytes: 'int' } },
+  ZeroPageMapped: { opcode: 28, fields: { mm: 'mm', vpn: 'vpn', entry: 'int' } },
+  SpecialPfnMapped: { opcode: 29, fields: { mm: 'mm', vpn: 'vpn', entry: 'int' } },
+  AnonPageMapped: {
+    opcode: 30,
+    fields: {
+      mm: 'mm',
+      vpn: 'vpn',
+      pfn: 'pfn',
+      entry: 'int',
+      anonVma: 'anonVma',
+      index: 'int',
+      ref: 'int',
+      mapcount: 'int',
+      exclusive: 'int',
+      rssAnon: 'int',
+      lruCpu: 'cpu',
+    },
+  },
+  CowPageMapped: {
+    opcode: 31,
+    fields: {
+      mm: 'mm',
+      vpn: 'vpn',
+      oldPfn: 'pfn',
+      oldMapcount: 'int',
+      pfn: 'pfn',
+      entry: 'int',
+      anonVma: 'anonVma',
+      index: 'int',
+      ref: 'int',
+      mapcount: 'int',
+      exclusive: 'int',
+      rssFile: 'int',
+      rssAnon: 'int',
+      rssShmem: 'int',
+      lruCpu: 'cpu',
+    },
+  },
+  PageReused: {
+    opcode: 32,
+    fields: { mm: 'mm', vpn: 'vpn', pfn: 'pfn', entry: 'int', exclusive: 'int', anonVma: 'anonVma' },
+  },
+  PteFlagsSet: { opcode: 33, fields: { mm: 'mm', vpn: 'vpn', entry: 'int' } },
+  FilePagesMapped: {
+    opcode: 34,
+    fields: {
+      mm: 'mm',
+      runs: 'pteRuns3',
+      flags: 'int',
+      ref: 'int',
+      mapcount: 'int',
+      rssFile: 'int',
+      rssShmem: 'int',
+    },
+  },
+  PtesCopied: {
+    opcode: 35,
+    fields: {
+      mm: 'mm',
+      child: 'mm',
+      anon: 'pteRuns5',
+      file: 'pteRuns5',
+      special: 'pteRuns5',
+      ref: 'int',
+      mapcount: 'int',
+      exclusive: 'int',
+      rssFile: 'int',
+      rssAnon: 'int',
+      rssShmem: 'int',
+    },
+  },
+  PtesProtected: { opcode: 36, fields: { mm: 'mm', runs: 'pteRuns4' } },
+  PtesZapped: {
+    opcode: 37,
+    fields: {
+      mm: 'mm',
+      runs: 'pteRuns4',
+      special: 'pteRuns4',
+      mapcount: 'int',
+      rssFile: 'int',
+      rssAnon: 'int',
+      rssShmem: 'int',
+    },
+  },
+  GatherFlushed: { opcode: 38, fields: { mm: 'mm', ref: 'int', runs: 'pfnRuns', freed: 'pfnRuns' } },
+  PtesMoved: { opcode: 39, fields: { mm: 'mm', vpn: 'vpn', newVpn: 'vpn', runs: 'ints' } },
+  PagesLazyfreed: { opcode: 40, fields: { mm: 'mm', runs: 'pteRuns4', ref: 'int', lruCpu: 'cpu' } },
+  GuardMarkersInstalled: { opcode: 110, fields: { mm: 'mm', runs: 'vpnRuns', entry: 'int' } },
+  GuardMarkersRemoved: { opcode: 111, fields: { mm: 'mm', runs: 'vpnRuns' } },
+  SoftDirtyChanged: { opcode: 195, fields: { mm: 'mm', runs: 'pteRuns4' } },
+};

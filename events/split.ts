@@ -1,5 +1,6 @@
 // What happened when large folios were split to pages of their own, or given up whole: __folio_split() of mm/huge_memory.c and the half of
 // mm/rmap.c that it calls. While a folio is split all its entries are migration entries. `ref`, `mapcount` and `rss*` are differences.
+import type { ShapesOf } from './shapes.js';
 
 /**
  * `__split_huge_pmd_locked()` with freezing: the huge entry became 512 migration entries, `entry` the first of them, and the folio has one
@@ -100,7 +101,7 @@ export type SplitEvent =
   | LargeFolioDiscarded;
 
 /** Their part of the catalogue. */
-export const SPLIT_SHAPES = {
+export const SPLIT_SHAPES: ShapesOf<SplitEvent> = {
   PmdSplitFrozen: {
     opcode: 210,
     fields: {
@@ -144,4 +145,4 @@ export const SPLIT_SHAPES = {
     opcode: 216,
     fields: { mm: 'mm', pfn: 'pfn', runs: 'pteRuns4', rssAnon: 'int' },
   },
-} as const;
+};

@@ -1,5 +1,6 @@
 // What happened to swapped memory: slots of the swap area, the swap cache, and the entries that lead to slots. Mirrors mm/swapfile.c,
 // mm/swap_state.c, and where mm/rmap.c, mm/vmscan.c and mm/memory.c call them. `count` is the difference of a slot's count of entries.
+import type { ShapesOf } from './shapes.js';
 
 /** `folio_alloc_swap()`: anonymous page `pfn` got the free slot and is in the swap cache, with a reference (`ref`), and dirty: not written yet. */
 export interface FolioSwapAllocated {
@@ -159,3 +160,81 @@ export type SwapEvent =
   | FolioReclaimSet
   | FilePageUnmapped
   | PageCacheReclaimed;
+
+/** Opcodes and kinds of fields. */
+export const SWAP_SHAPES: ShapesOf<SwapEvent> = {
+  FolioSwapAllocated: { opcode: 80, fields: { slot: 'int', pfn: 'pfn', ref: 'int' } },
+  PageSwappedOut: {
+    opcode: 81,
+    fields: {
+      mm: 'mm',
+      vpn: 'vpn',
+      pfn: 'pfn',
+      slot: 'int',
+      entry: 'int',
+      count: 'int',
+      ref: 'int',
+      mapcount: 'int',
+      exclusive: 'int',
+      dirty: 'int',
+      rssAnon: 'int',
+      rssSwap: 'int',
+    },
+  },
+  SwapWritten: { opcode: 82, fields: { slot: 'int', pfn: 'pfn' } },
+  SwapRead: { opcode: 83, fields: { slot: 'int', pfn: 'pfn', ref: 'int', lruCpu: 'cpu' } },
+  SwapCacheRemoved: {
+    opcode: 84,
+    fields: { slot: 'int', pfn: 'pfn', ref: 'int', dirty: 'int', freed: 'int', slotFreed: 'int' },
+  },
+  PageSwappedIn: {
+    opcode: 85,
+    fields: {
+      mm: 'mm',
+      vpn: 'vpn',
+      pfn: 'pfn',
+      slot: 'int',
+      entry: 'int',
+      count: 'int',
+      uncached: 'int',
+      ref: 'int',
+      mapcount: 'int',
+      exclusive: 'int',
+      anonVma: 'anonVma',
+      index: 'int',
+      rssAnon: 'int',
+      rssSwap: 'int',
+    },
+  },
+  SwapEntryCopied: {
+    opcode: 86,
+    fields: { mm: 'mm', child: 'mm', vpn: 'vpn', slot: 'int', entry: 'int', count: 'int', rssSwap: 'int' },
+  },
+  SwapEntryFreed: {
+    opcode: 87,
+    fields: { mm: 'mm', vpn: 'vpn', slot: 'int', count: 'int', rssSwap: 'int', slotFreed: 'int' },
+  },
+  LazyfreeDiscarded: {
+    opcode: 88,
+    fields: { mm: 'mm', vpn: 'vpn', pfn: 'pfn', ref: 'int', mapcount: 'int', rssAnon: 'int', freed: 'int' },
+  },
+  LazyfreeRevoked: { opcode: 89, fields: { pfn: 'pfn' } },
+  FilePageUnmapped: {
+    opcode: 160,
+    fields: {
+      mm: 'mm',
+      vpn: 'vpn',
+      pfn: 'pfn',
+      ref: 'int',
+      mapcount: 'int',
+      dirty: 'int',
+      rssFile: 'int',
+      rssShmem: 'int',
+    },
+  },
+  FolioReclaimSet: { opcode: 162, fields: { pfn: 'pfn', reclaim: 'int' } },
+  PageCacheReclaimed: {
+    opcode: 161,
+    fields: { inode: 'inode', runs: 'cacheRuns', ref: 'int', freed: 'pfnRuns' },
+  },
+};

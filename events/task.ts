@@ -1,4 +1,5 @@
 // What happened to tasks: creation, execve, faults, signals, exit. Mirrors kernel/fork.c, fs/exec.c, kernel/exit.c.
+import type { ShapesOf } from './shapes.js';
 
 /** A task came into being: `copy_process()`. `mm` is its address space, shared with the parent under CLONE_VM. */
 export interface TaskCreated {
@@ -63,3 +64,18 @@ export type TaskEvent =
   | SignalSent
   | TaskExited
   | TaskReaped;
+
+/** Opcodes and kinds of fields. */
+export const TASK_SHAPES: ShapesOf<TaskEvent> = {
+  TaskCreated: {
+    opcode: 1,
+    fields: { tid: 'tid', tgid: 'tid', parent: 'tid', mm: 'mm', cpu: 'cpu' },
+  },
+  TaskMoved: { opcode: 2, fields: { tid: 'tid', cpu: 'cpu' } },
+  TaskMmSwitched: { opcode: 3, fields: { tid: 'tid', mm: 'mm' } },
+  FaultAccounted: { opcode: 4, fields: { tid: 'tid', major: 'int' } },
+  SignalSent: { opcode: 5, fields: { tid: 'tid', signal: 'int', code: 'int', addr: 'addr' } },
+  TaskExited: { opcode: 6, fields: { tid: 'tid', mm: 'mm' } },
+  TaskReaped: { opcode: 7, fields: { tid: 'tid' } },
+  ExecMmPrepared: { opcode: 56, fields: { tid: 'tid', mm: 'mm' } },
+};

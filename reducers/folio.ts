@@ -25,12 +25,8 @@ export function freePage(state: KernelState, pfn: number): void {
   const page = pageOf(state, pfn);
   if (!page) return;
   if (page.order !== 0) return freeLargeFolio(state, pfn, page.order);
+  clearPage(page);
   page.flags = PG_FREE;
-  page.ref = 0;
-  page.mapcount = 0;
-  page.mapping = 0;
-  page.lruCpu = -1;
-  page.content = null;
   page.index = state.freeHead;
   state.freeHead = pfn;
 }
@@ -132,13 +128,8 @@ function drainReferences(state: KernelState, batch: readonly number[], ref: numb
 export const folioReducers: Reducers<FolioEvent['type']> = {
   FolioAllocated(state, { pfn }) {
     const page = takePage(state, pfn);
-    page.flags = 0;
+    clearPage(page);
     page.ref = 1;
-    page.mapcount = 0;
-    page.mapping = 0;
-    page.index = 0;
-    page.lruCpu = -1;
-    page.content = null;
   },
   PageCopied(state, { pfn, from }) {
     const page = pageOf(state, pfn);

@@ -1,5 +1,6 @@
 // Counters of address spaces and of the machine against what entries, tables and VMAs add up to.
 import type { EventType } from '../../events/index.js';
+import { HUGE_ENTRY_EVENTS } from '../../events/index.js';
 import type { MmView } from '../../reducers/state.js';
 import { MM_ANONPAGES, MM_FILEPAGES, MM_SHMEMPAGES, MM_SWAPENTS } from '../../reducers/state.js';
 import type { Facts } from '../facts/facts.js';
@@ -34,26 +35,14 @@ const MAPPING_EVENTS: readonly EventType[] = [
   'MigrationPteRemoved',
   'KsmPageReplaced',
   'FilePageUnmapped',
-  'HugePageMapped',
   'AnonPagesMapped',
   'PagesReused',
   'CowPagesMapped',
-  'CowHugePageMapped',
-  'HugeZeroMapped',
-  'PmdSplit',
-  'PmdZapped',
-  'PmdCopied',
-  'PmdProtected',
-  'PmdFlagsSet',
-  'PmdMoved',
-  'PmdReused',
-  'HugePageCollapsed',
-  'PmdCollapsedInPlace',
-  'PmdSplitFrozen',
   'MigrationPtesSet',
   'MigrationPtesRemoved',
   'LargeFolioLazyfreed',
   'LargeFolioDiscarded',
+  ...HUGE_ENTRY_EVENTS,
 ];
 const VMA_EVENTS: readonly EventType[] = [
   'VmaInserted',

@@ -1,6 +1,6 @@
 // Which page-table entries and frames an event speaks of, and which type and fields a person means.
 import type { EventType, FieldKind, KernelEvent } from '../../events/index.js';
-import { SHAPES } from '../../events/index.js';
+import { HUGE_ENTRY_EVENTS, SHAPES } from '../../events/index.js';
 import { HPAGE_PMD_NR } from '../../reducers/state.js';
 import { forEachNamedFrame } from '../../projections/invariants/named-frames.js';
 import { EXIT, UserError } from '../lib/errors.js';
@@ -20,21 +20,7 @@ const PAGE_RUNS: Partial<Record<FieldKind, readonly [number, number]>> = {
 const NO_ENTRY: ReadonlySet<EventType> = new Set<EventType>(['PageTableAllocated', 'PageTablesFreed']);
 
 /** Types whose `vpn` is the first of the 512 pages around a huge entry. */
-const BLOCKS: ReadonlySet<EventType> = new Set<EventType>([
-  'HugePageMapped',
-  'HugeZeroMapped',
-  'PmdSplit',
-  'PmdZapped',
-  'PmdCopied',
-  'PmdProtected',
-  'PmdFlagsSet',
-  'PmdMoved',
-  'PmdReused',
-  'CowHugePageMapped',
-  'HugePageCollapsed',
-  'PmdCollapsedInPlace',
-  'PmdSplitFrozen',
-]);
+const BLOCKS: ReadonlySet<EventType> = new Set(HUGE_ENTRY_EVENTS);
 /** Pages that the `vpn` of an event stands for. */
 const pagesAt = (type: EventType): number => (BLOCKS.has(type) ? HPAGE_PMD_NR : 1);
 
