@@ -1,0 +1,109 @@
+// Huge pages and large folios: faults, copies, splits, collapse.
+import type { BehaviourDefinition } from './definition.js';
+
+/** Switches, oldest first. */
+export const HUGE_BEHAVIOURS = {
+  'huge-cow-splits': {
+    description:
+      'A write to a shared huge page splits its huge entry and copies the one page; before, the huge page was copied whole.',
+    commit: '3917c80280c9',
+    since: '5.8',
+    requires: [],
+    aliases: ['T-10'],
+  },
+  'thp-cow-reuse-by-refcount': {
+    description:
+      'A write to a huge page that is not known to be exclusive keeps it only if nobody else holds a reference; before, no other mapping was enough.',
+    commit: '3bff7e3f1f16',
+    since: '5.18',
+    requires: [],
+    aliases: [],
+  },
+  'madv-collapse': {
+    description: 'MADV_COLLAPSE makes huge pages of a range at once, whatever the settings say.',
+    commit: '7d8faaf15545',
+    since: '6.1',
+    requires: [],
+    aliases: [],
+  },
+  'anon-large-folios': {
+    description:
+      'Page faults in anonymous memory may get folios of 4 to 256 pages, each size with a setting of its own; before, single pages or 2 MiB.',
+    commit: '19eaf44954df',
+    since: '6.8',
+    requires: [],
+    aliases: [],
+  },
+  'split-maps-zero-pages': {
+    description:
+      'When a large folio is split, pages that hold nothing but zeros give way to the zero page and are freed; before, they were kept.',
+    commit: 'b1f202060afe',
+    since: '6.12',
+    requires: [],
+    aliases: ['T-11'],
+  },
+  'huge-zero-write-allocates': {
+    description:
+      'A write to the huge zero page gets a huge page of its own; before (since huge-cow-splits), the zero page was split, and one page copied.',
+    commit: null,
+    since: '6.13',
+    requires: [],
+    aliases: ['T-09'],
+  },
+  'large-folio-owner-slots': {
+    description:
+      'A large folio knows up to two address spaces that map it: a write fault keeps its page if one maps the folio and nobody else holds it; before, single pages of a large folio were always copied.',
+    commit: null,
+    since: '6.15',
+    requires: ['anon-exclusive'],
+    aliases: ['T-07'],
+  },
+  'collapse-without-writable-pte': {
+    description:
+      'Collapse takes memory of which no page is writable through its entry; before, it was refused, and all that fork had just shared with it.',
+    commit: null,
+    since: '6.18',
+    requires: [],
+    aliases: ['T-08'],
+  },
+  'collapse-in-place': {
+    description:
+      'Where 512 entries map one huge page, collapse puts a huge entry in their place instead of copying, and says of the page what it says of a fresh one: its own. No kernel does.',
+    commit: null,
+    since: null,
+    requires: ['anon-exclusive'],
+    aliases: ['thp-inplace-collapse'],
+  },
+  'collapse-in-place-minds-exclusive': {
+    description:
+      'Collapse in place folds what the 512 pages know of being exclusive into one flag: all are, then only the first page says so; none is, then nothing does; some are, then it is refused. No kernel does.',
+    commit: null,
+    since: null,
+    requires: ['collapse-in-place'],
+    aliases: ['thp-inplace-collapse'],
+  },
+  'wp-reuse-range': {
+    description:
+      'A write fault that may keep a page of a large folio makes the whole row of pages around it that are the process’s own writable. No kernel does.',
+    commit: null,
+    since: null,
+    requires: ['anon-large-folios'],
+    aliases: [],
+  },
+  'wp-copy-range': {
+    description:
+      'A write fault that must copy a page of a large folio copies the aligned block around it that the folio still fills, whatever is known of the other pages. No kernel does.',
+    commit: null,
+    since: null,
+    requires: ['anon-large-folios'],
+    aliases: ['large-folio-wp-copy-exclusive'],
+  },
+  'wp-copy-range-minds-exclusive': {
+    description:
+      'Such a copy leaves pages alone that are exclusive: one of them may be pinned, and must not be replaced. No kernel does.',
+    commit: null,
+    since: null,
+    requires: ['wp-copy-range', 'anon-exclusive'],
+    aliases: ['large-folio-wp-copy-exclusive'],
+  },
+} as const satisfies Readonly<Record<string, BehaviourDefinition>>;
