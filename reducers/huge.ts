@@ -129,7 +129,8 @@ export const hugeReducers: Reducers<HugeEvent['type']> = {
     }
   },
   SettingWritten(state, { name, value }) {
-    state.settings[name] = value;
+    // Another object, so that what was worked out from the settings can be kept with them.
+    state.settings = { ...state.settings, [name]: value };
   },
 };
 

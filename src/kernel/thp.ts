@@ -54,35 +54,60 @@ export const settingOf = (k: Kernel, name: string): string =>
 /** The same of a file that holds a number, named below transparent_hugepage. */
 export const numberOf = (k: Kernel, name: string): number => Number(settingOf(k, FOLDER + name));
 
-/** Does the word of a setting ask for huge pages in a VMA with `flags`? */
-const wants = (word: string, flags: number): boolean =>
-  word === 'always' || (word === 'madvise' && (flags & VM_HUGEPAGE) !== 0);
+/** Orders as a set of bits: those wanted everywhere, and those wanted where advice asks for huge pages. */
+interface WantedOrders {
+  readonly always: number;
+  readonly advised: number;
+}
+
+const PMD_BIT = 1 << HPAGE_PMD_ORDER;
+/** Kept with the settings they were read from, as every fault asks: written settings are another object. */
+const WANTED = new WeakMap<Kernel['view']['settings'], WantedOrders>();
+
+function wantedOrders(k: Kernel): WantedOrders {
+  const known = WANTED.get(k.view.settings);
+  if (known !== undefined) return known;
+  const bits = (wanted: string): number =>
+    ANON_ORDERS.reduce((set, order) => {
+      const word = settingOf(k, sizeFile(order));
+      const says = word === 'inherit' ? settingOf(k, `${FOLDER}enabled`) : word;
+      return says === wanted ? set | (1 << order) : set;
+    }, 0);
+  const found = { always: bits('always'), advised: bits('madvise') };
+  WANTED.set(k.view.settings, found);
+  return found;
+}
 
 /**
- * `thp_vma_allowable_order()` of a page fault in anonymous memory with `flags`: do settings and advice want folios of `order`, 2 to 9?
- * Before 6.8 there was but one size, and one setting.
+ * `thp_vma_allowable_orders()` of a page fault in anonymous memory with `flags`: the orders from 2 to 9 that settings and advice want,
+ * as a set of bits. Before 6.8 there was but one size, and one setting.
  */
-function orderWanted(k: Kernel, flags: number, order: number): boolean {
-  if ((flags & VM_NOHUGEPAGE) !== 0) return false;
-  const several = k.behaviours['anon-large-folios'];
-  if (!several && order !== HPAGE_PMD_ORDER) return false;
-  const word = several ? settingOf(k, sizeFile(order)) : 'inherit';
-  return wants(word === 'inherit' ? settingOf(k, `${FOLDER}enabled`) : word, flags);
+function ordersWanted(k: Kernel, flags: number): number {
+  if ((flags & VM_NOHUGEPAGE) !== 0) return 0;
+  const advised = (flags & VM_HUGEPAGE) !== 0;
+  if (k.behaviours['anon-large-folios']) {
+    const wanted = wantedOrders(k);
+    return advised ? wanted.always | wanted.advised : wanted.always;
+  }
+  const word = settingOf(k, `${FOLDER}enabled`);
+  return word === 'always' || (word === 'madvise' && advised) ? PMD_BIT : 0;
 }
 
 /** Do settings and advice want huge entries in the VMA? */
-export const hugePageWanted = (k: Kernel, { flags }: VmaView): boolean => orderWanted(k, flags, HPAGE_PMD_ORDER);
+export const hugePageWanted = (k: Kernel, { flags }: VmaView): boolean => (ordersWanted(k, flags) & PMD_BIT) !== 0;
 
 /**
  * Orders below that of a huge entry, largest first, of which a fault at page `vpn` may take a folio: those that settings and advice
  * want and whose naturally aligned pages lie in the VMA (`thp_vma_allowable_orders()`, `thp_vma_suitable_orders()`).
  */
 export function anonOrders(k: Kernel, { flags, start, end }: VmaView, vpn: number): number[] {
+  const wanted = ordersWanted(k, flags);
   const orders: number[] = [];
+  if ((wanted & ~PMD_BIT) === 0) return orders;
   for (let order = HPAGE_PMD_ORDER - 1; order >= MIN_ANON_ORDER; order--) {
     const first = vpn - (vpn % 2 ** order);
     const fits = first * PAGE_SIZE >= start && (first + 2 ** order) * PAGE_SIZE <= end;
-    if (fits && orderWanted(k, flags, order)) orders.push(order);
+    if (fits && (wanted & (1 << order)) !== 0) orders.push(order);
   }
   return orders;
 }
