@@ -7,6 +7,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readFileSync,
+  readdirSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
@@ -33,7 +34,8 @@ beforeAll(async () => {
   if (!hasCompiler) return;
   const source = join(base, 'source');
   mkdirSync(source);
-  for (const name of ['guard.c', 'guard.h']) copyFileSync(join(sources, name), join(source, name));
+  for (const name of readdirSync(sources).filter((each) => each.startsWith('guard')))
+    copyFileSync(join(sources, name), join(source, name));
   writeFileSync(
     join(source, 'agent.c'),
     '#include "guard.h"\nint main(int argc, char **argv) { return guard_main(argc - 1, argv + 1); }\n',
