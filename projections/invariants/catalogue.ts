@@ -6,6 +6,7 @@ import { entryInvariants } from './entries.js';
 import { eventInvariants } from './events.js';
 import { frameInvariants } from './frames.js';
 import { gupInvariants } from './gup.js';
+import { largeEntryInvariants, largeEventInvariants } from './large.js';
 import { migrateCounterInvariants, migrateEventInvariants } from './migrate.js';
 import { ksmCounterInvariants, ksmFrameInvariants } from './ksm.js';
 import { swapEntryInvariants, swapEventInvariants, swapFrameInvariants } from './swap.js';
@@ -40,11 +41,13 @@ export const INVARIANTS: readonly Invariant[] = [
   ...byteInvariants,
   ...gupInvariants,
   ...entryInvariants,
+  ...largeEntryInvariants,
   ...frameInvariants,
   ...collapseFrameInvariants,
   REF_LOWER_BOUND,
   REFCOUNT_ACCOUNTED,
   ...eventInvariants,
+  ...largeEventInvariants,
   ...collapseEventInvariants,
   ...vmaInvariants,
   ...counterInvariants,

@@ -116,6 +116,18 @@ export const entryInvariants: readonly EntryInvariant[] = [
   },
   {
     ...rule,
+    name: 'rmap-complete',
+    formula: 'a VMA that maps an anonymous page is linked to the page’s anon_vma: reverse mapping finds it',
+    source: 'anon_vma_clone(), anon_vma_fork(); rmap_walk_anon()',
+    severity: 1,
+    of: 'anon',
+    check({ page, vma }) {
+      if (page === null || vma === null || isKsm(page) || vma.chain.includes(page.mapping)) return null;
+      return { expected: `anon_vma ${page.mapping} among those it is linked to`, found: vma.chain.join(', ') };
+    },
+  },
+  {
+    ...rule,
     name: 'index-address',
     formula: 'linear_page_index(vma, address) == index of the anonymous page',
     source: '__page_check_anon_rmap(): VM_BUG_ON',

@@ -3,8 +3,6 @@ import { PTE_WRITE, PTRS_PER_PTE, isGuardPteMarker, mkPte, pteFlags } from '../.
 import type { InodeView } from '../../reducers/state.js';
 import { PG_ANON, PG_ANON_EXCLUSIVE, pageAt, rssPages } from '../../reducers/state.js';
 import { VM_SHARED } from '../../reducers/vma.js';
-import { COUNTED } from '../../reducers/huge.js';
-import type { Facts } from '../facts/facts.js';
 import { FrameKind } from '../facts/frames.js';
 import type { Audited, EventInvariant, Report } from './invariant.js';
 
@@ -346,93 +344,4 @@ export const eventInvariants: readonly EventInvariant[] = [
       },
     },
   },
-  {
-    ...rule,
-    name: 'large-mapcount-sum',
-    formula: '_large_mapcount + 1 == entries that map the folio’s pages, a huge one counted once',
-    source: '__folio_rmap_sanity_checks(), folio_large_mapcount()',
-    severity: 2,
-    since: '6.10',
-    after: {
-      LargeFoliosCounted: ({ folios }, { facts }, report) =>
-        forEachCounted(folios, (pfn, [largeMapcount]) => {
-          const expected = facts.frames.largeMapcount(pfn);
-          if (largeMapcount !== expected) report({ kind: 'frame', pfn }, { expected, found: largeMapcount });
-        }),
-    },
-  },
-  {
-    ...rule,
-    name: 'mm-id-counts',
-    formula: 'an owner slot of a large folio counts no more mappings than the folio has; neither do both together',
-    source: '__folio_large_mapcount_sanity_checks()',
-    severity: 2,
-    since: '6.15',
-    needs: ['large-folio-owner-slots'],
-    after: {
-      LargeFoliosCounted: ({ folios }, _audited, report) =>
-        forEachCounted(folios, (pfn, [largeMapcount, mm0, count0, mm1, count1]) => {
-          const counted = (mm0 === 0 ? 0 : count0) + (mm1 === 0 ? 0 : count1);
-          if (counted > largeMapcount || (mm0 !== 0 && mm0 === mm1))
-            report(
-              { kind: 'frame', pfn },
-              {
-                expected: `two owners with ${largeMapcount} at most`,
-                found: `mm ${mm0} ${count0}, mm ${mm1} ${count1}`,
-              },
-            );
-        }),
-    },
-  },
-  {
-    ...rule,
-    name: 'not-shared-has-one-owner',
-    formula: 'a folio that is not said to be mapped by several is mapped by one address space at most',
-    source: 'folio_maybe_mapped_shared()',
-    severity: 1,
-    since: '6.15',
-    needs: ['large-folio-owner-slots'],
-    after: {
-      LargeFoliosCounted: ({ folios }, { facts }, report) =>
-        forEachCounted(folios, (pfn, [largeMapcount, , , , , mappedShared]) => {
-          if (mappedShared !== 0 || largeMapcount < 2) return;
-          const owners = new Set<number>();
-          const end = pfn + 2 ** (facts.frames.order[pfn] ?? 0);
-          for (let page = pfn; page < end; page++) facts.mappings.forEachMapper(page, (mm) => owners.add(mm));
-          if (owners.size > 1) report({ kind: 'frame', pfn }, { expected: '1 owner', found: `${owners.size} owners` });
-        }),
-    },
-  },
-  {
-    ...rule,
-    name: 'pincount-of-holders',
-    formula: '_pincount == FOLL_PINs of the folio’s pages that are not given back',
-    source: 'try_grab_folio(), gup_put_folio()',
-    severity: 2,
-    after: {
-      LargeFoliosCounted: ({ folios }, { facts }, report) =>
-        forEachCounted(folios, (pfn, [, , , , , , , pincount]) => {
-          const expected = pinsOf(facts, pfn);
-          if (pincount !== expected) report({ kind: 'frame', pfn }, { expected, found: pincount });
-        }),
-    },
-  },
 ];
-
-const FOLL_PIN = 0x80000;
-
-type Counted = readonly [number, number, number, number, number, number, number, number];
-
-/** Calls `visit` with each folio of LargeFoliosCounted: its first page, and what follows it there. */
-function forEachCounted(folios: readonly number[], visit: (pfn: number, counted: Counted) => void): void {
-  for (let i = 0; i + COUNTED <= folios.length; i += COUNTED)
-    visit(folios[i] as number, folios.slice(i + 1, i + COUNTED) as unknown as Counted);
-}
-
-/** Pins that are held of the pages of the folio that begins at `pfn`. */
-function pinsOf({ frames, holders }: Facts, pfn: number): number {
-  let pins = 0;
-  for (const { flags, pages } of holders.values())
-    if ((flags & FOLL_PIN) !== 0) for (const page of pages) if (frames.head(page.pfn) === pfn) pins += page.bias;
-  return pins;
-}

@@ -517,6 +517,37 @@ const CASES: readonly Case<EventType>[] = [
     { nth: 1 },
   ),
   wrong(
+    'rmap-complete',
+    TWO_FAMILIES,
+    'AnonPageMapped',
+    but<'AnonPageMapped'>(() => ({ anonVma: 1 })),
+    { nth: 1 },
+  ),
+  wrong(
+    'huge-entry-maps-whole-folio',
+    HUGE,
+    'LargeFolioAllocated',
+    but<'LargeFolioAllocated'>(() => ({ order: 8 })),
+    { cause: 'HugePageMapped' },
+  ),
+  wrong('large-reuse-has-one-owner', HUGE, 'CowPageMapped', ({ mm, vpn, oldPfn }) => [
+    {
+      type: 'PageReused',
+      mm,
+      vpn,
+      pfn: oldPfn,
+      entry: mkPte(oldPfn, PTE_PRESENT | PTE_WRITE),
+      exclusive: 1,
+      anonVma: 0,
+    },
+  ]),
+  wrong(
+    'large-mapcount-below-refcount',
+    HUGE,
+    'LargeFoliosCounted',
+    but<'LargeFoliosCounted'>(({ folios }) => ({ folios: folios.with(1, 9999) })),
+  ),
+  wrong(
     'index-address',
     FORK,
     'AnonPageMapped',
