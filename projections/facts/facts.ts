@@ -16,13 +16,20 @@ export interface InodeFacts {
   readonly pages: Map<number, number>;
 }
 
-/** A page that somebody holds: looked up at (`mm`, `vpn`), with `bias` references. `pfn` -1 is the zero page. */
+/**
+ * A page that somebody holds: looked up at (`mm`, `vpn`), with `bias` references. `pfn` -1 is the zero page. `pages` are had with these references:
+ * more than one where the holder's bytes go on into the pages behind it.
+ */
 export interface HeldPage {
   readonly pfn: number;
   readonly mm: number;
   readonly vpn: number;
   readonly bias: number;
+  readonly pages: number;
 }
+
+/** How many pages `length` bytes from `offset` of the first one on lie in. */
+export const heldPages = (offset: number, length: number): number => Math.max(1, Math.ceil((offset + length) / 4096));
 
 /** Who holds pages, in the order in which they came. */
 export interface HolderFacts {
@@ -124,11 +131,21 @@ export class Facts {
     if (page !== undefined && this.frames.has(page.pfn)) this.frames.held[page.pfn]! -= page.bias;
   }
 
-  /** Who holds frame `pfn`, and how. */
+  /** Page number `at` of the holder now stands for `pages` pages. */
+  widen(holder: number, at: number, pages: number): void {
+    const list = this.holders.get(holder)?.pages;
+    const page = list?.[at];
+    if (list !== undefined && page !== undefined) list[at] = { ...page, pages };
+  }
+
+  /** Who holds frame `pfn`, and how: with a reference for the page itself, or for one before it in the same folio. */
   *holdersOf(pfn: number): Generator<readonly [id: number, holder: HolderFacts, page: HeldPage]> {
-    if (!this.frames.has(pfn) || this.frames.held[pfn] === 0) return;
+    const { frames } = this;
+    if (!frames.has(pfn) || (frames.held[pfn] === 0 && frames.order[pfn] === 0)) return;
+    const head = frames.head(pfn);
     for (const [id, holder] of this.holders)
-      for (const page of holder.pages) if (page.pfn === pfn) yield [id, holder, page];
+      for (const page of holder.pages)
+        if (page.pfn <= pfn && pfn < page.pfn + page.pages && frames.head(page.pfn) === head) yield [id, holder, page];
   }
 
   cacheSwap(slot: number, pfn: number): void {

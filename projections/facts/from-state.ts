@@ -12,7 +12,7 @@ import {
   isKsm,
 } from '../../reducers/state.js';
 import type { InodeFacts } from './facts.js';
-import { Facts } from './facts.js';
+import { Facts, heldPages } from './facts.js';
 import { FRAME_DIRTY, FRAME_KSM, FRAME_SWAPBACKED, FrameKind } from './frames.js';
 import type { MmEntries } from './mappings.js';
 
@@ -35,11 +35,11 @@ export function factsOf(state: KernelView): Facts {
     if (holder === null) return;
     facts.holders.set(id, { kind: holder.kind, flags: holder.flags, pages: [] });
     for (let i = 0; i + 5 < holder.pages.length; i += 6) {
-      const [pfn, mm, vpn, , , bias] = holder.pages.slice(i, i + 6) as [
+      const [pfn, mm, vpn, offset, length, bias] = holder.pages.slice(i, i + 6) as [
         ...[number, number, number],
         ...[number, number, number],
       ];
-      facts.hold(id, { pfn, mm, vpn, bias });
+      facts.hold(id, { pfn, mm, vpn, bias, pages: heldPages(offset, length) });
     }
   });
   state.swap.forEach(({ count, pfn }, slot) => {

@@ -3,6 +3,7 @@ import { PTE_SWP_EXCLUSIVE, PTE_WRITE, TABLE_BYTES } from '../../reducers/pte.js
 import { HPAGE_PMD_NR, HPAGE_PMD_ORDER, InodeKind, PG_DIRTY, PG_SWAPBACKED } from '../../reducers/state.js';
 import type { Projection } from '../projection.js';
 import type { Facts } from './facts.js';
+import { heldPages } from './facts.js';
 import { vmaHandlers } from './vma-handlers.js';
 import { FRAME_DIRTY, FRAME_EXCLUSIVE, FRAME_KSM, FRAME_SWAPBACKED, FrameKind } from './frames.js';
 
@@ -295,7 +296,9 @@ export const factHandlers: Projection<Facts>['on'] = {
     facts.holders.set(holder, { kind, flags, pages: [] });
   },
   HolderRemoved: (facts, { holder }) => dropHolder(facts, holder),
-  PageGrabbed: (facts, { holder, pfn, mm, vpn, bias }) => facts.hold(holder, { pfn, mm, vpn, bias }),
+  PageGrabbed: (facts, { holder, pfn, mm, vpn, offset, length, bias }) =>
+    facts.hold(holder, { pfn, mm, vpn, bias, pages: heldPages(offset, length) }),
+  HeldBytesChanged: (facts, { holder, at, offset, length }) => facts.widen(holder, at, heldPages(offset, length)),
   HeldPageReleased(facts, { holder, at, pfn, freed }) {
     if (!facts.holders.has(holder) || at < 0) return;
     facts.release(holder, at);

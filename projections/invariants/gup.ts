@@ -47,12 +47,18 @@ function reusedAlone(
 const HELD = 6;
 const PAGE_SIZE = 4096;
 
+/** The bytes begin in page `pfn`, and may go on to the end of its folio. */
 function coversMore(
   { pfn, offset, length }: { readonly pfn: number; readonly offset: number; readonly length: number },
+  { frames }: Audited['facts'],
   report: Report,
 ): void {
-  if (offset + length <= PAGE_SIZE) return;
-  report({ kind: 'frame', pfn }, { expected: `bytes up to ${PAGE_SIZE}`, found: `bytes up to ${offset + length}` });
+  const pages = pfn < 0 ? 1 : frames.head(pfn) + 2 ** (frames.order[pfn] ?? 0) - pfn;
+  if (offset + length <= pages * PAGE_SIZE) return;
+  report(
+    { kind: 'frame', pfn },
+    { expected: `bytes up to ${pages * PAGE_SIZE}`, found: `bytes up to ${offset + length}` },
+  );
 }
 
 export const gupInvariants: readonly EventInvariant[] = [
@@ -126,13 +132,13 @@ export const gupInvariants: readonly EventInvariant[] = [
   {
     ...rule,
     name: 'pin-covers-pinned-frames-only',
-    formula: 'who holds a page has it for bytes of that page only',
+    formula: 'who holds a page has it for bytes of that page’s folio only',
     source: 'CVE-2023-2598; io_sqe_buffer_register()',
     after: {
-      PageGrabbed: (event, _, report) => coversMore(event, report),
-      HeldBytesChanged({ holder, at, offset, length }, { view }, report) {
+      PageGrabbed: (event, { facts }, report) => coversMore(event, facts, report),
+      HeldBytesChanged({ holder, at, offset, length }, { view, facts }, report) {
         const pfn = view.holders[holder]?.pages[at * HELD];
-        if (pfn !== undefined) coversMore({ pfn, offset, length }, report);
+        if (pfn !== undefined) coversMore({ pfn, offset, length }, facts, report);
       },
     },
   },

@@ -1,5 +1,5 @@
 // io_uring as far as it pins user pages: registered buffers, and reads and writes of pipes through them. io_uring/rsrc.c, rw.c.
-import { HolderKind, InodeKind, pageAt } from '../../reducers/state.js';
+import { HolderKind, InodeKind, folioAt, folioHead, pageAt } from '../../reducers/state.js';
 import { NotModelledError } from '../lib/errors.js';
 import type { Call, Got } from './call.js';
 import { cIntArg, fromKernel, intArg } from './call.js';
@@ -7,7 +7,6 @@ import { createInode, fileArg, installFd, isReadable, isWritable } from './files
 import { FOLL_LONGTERM, FOLL_PIN, FOLL_WRITE, getUserPagesFast, pagesIn } from './get-user-pages.js';
 import { createHolder, heldAt, heldCount, releaseAt, removeHolder } from './holders.js';
 import { iovecs } from './iovec.js';
-import { hasPincount } from './large-folio.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { EAGAIN, EBADF, EBUSY, EFAULT, EINVAL, ENXIO, EOPNOTSUPP, PAGE_SIZE, currentTask } from './kernel.js';
 import type { FillPage, TakePage } from './pipe.js';
@@ -82,13 +81,8 @@ function* registerBuffer(k: Kernel, tid: number, ring: number, base: number, len
   const holder = createHolder(k, HolderKind.buffer, ring, flags);
   const { mm } = currentTask(k, tid);
   const got = yield* getUserPagesFast(k, { tid, mm, flags, holder }, base, length);
-  for (let at = 0; at < heldCount(k, holder); at++) {
-    const { pfn } = heldAt(k, holder, at);
-    // Linux gives all pins of one folio but one back (io_coalesce_buffer()).
-    if (pfn >= 0 && hasPincount(k, pfn)) throw new NotModelledError('io_uring buffers of pages of a large folio');
-  }
   if (got === pagesIn(base, length)) {
-    coalesce(k, holder, length);
+    coalesceBuffer(k, holder);
     return 0;
   }
   removeHolder(k, holder);
@@ -96,17 +90,48 @@ function* registerBuffer(k: Kernel, tid: number, ring: number, base: number, len
 }
 
 /**
- * `io_sqe_buffer_register()`: pages of one folio become one segment of `length` bytes, with the pin of the first. A folio is one page here, so that only
- * who does not ask whether the pages follow each other finds several of one: the same page, mapped more than once.
+ * `io_coalesce_buffer()`: pages of one large folio that follow each other become one segment, with the pin of the first; the other pins are given back,
+ * since one keeps the folio. All segments must be of folios of one size, whole but for the first and the last.
  */
-function coalesce(k: Kernel, holder: number, length: number): void {
-  if (!k.behaviours['iouring-coalesces-buffers'] || k.behaviours['iouring-coalesce-needs-consecutive']) return;
-  const first = heldAt(k, holder, 0);
+function coalesceBuffer(k: Kernel, holder: number): void {
+  const segments = segmentsOf(k, holder);
+  for (const [at, pages] of segments.entries()) {
+    if (pages === 1) continue;
+    const first = heldAt(k, holder, at);
+    let { length } = first;
+    for (let i = 1; i < pages; i++) {
+      length += heldAt(k, holder, at + 1).length;
+      releaseAt(k, holder, at + 1);
+    }
+    k.emit({ type: 'HeldBytesChanged', holder, at, offset: first.offset, length });
+  }
+}
+
+/** `io_check_coalesce_buffer()`: how many pages each segment will have; nothing where all stay as they are. */
+function segmentsOf(k: Kernel, holder: number): number[] {
+  const { behaviours } = k;
   const count = heldCount(k, holder);
-  for (let i = 1; i < count; i++) if (heldAt(k, holder, i).pfn !== first.pfn) return;
-  if (count === 1) return;
-  while (heldCount(k, holder) > 1) releaseAt(k, holder, 1);
-  k.emit({ type: 'HeldBytesChanged', holder, at: 0, offset: first.offset, length });
+  if (!behaviours['iouring-coalesces-buffers'] || count === 1) return [];
+  const pfns = Array.from({ length: count }, (_, i) => heldAt(k, holder, i).pfn);
+  const heads = pfns.map((pfn) => folioHead(k.view, pfn));
+  const [head, first] = [heads[0] as number, pfns[0] as number];
+  if (!behaviours['iouring-coalesce-needs-consecutive'])
+    return heads.every((each) => each === head) ? [count] : [];
+  const { order } = pageAt(k.view, head);
+  const segments: number[] = [1];
+  for (let i = 1; i < count; i++) {
+    const pfn = pfns[i] as number;
+    const last = segments.length - 1;
+    if (heads[i] === heads[i - 1] && pfn === (pfns[i - 1] as number) + 1) {
+      segments[last]!++;
+      continue;
+    }
+    // The folio before must have been used up to its end, and this one from its beginning.
+    const whole = 2 ** order - (last === 0 ? first - head : 0);
+    if (segments[last] !== whole || pfn !== heads[i] || pageAt(k.view, pfn).order !== order) return [];
+    segments.push(1);
+  }
+  return segments.length === 1 || behaviours['iouring-coalesces-several-folios'] ? segments : [];
 }
 
 /** Where a byte of a buffer lies in physical memory, and how many of its page follow. */
@@ -134,7 +159,7 @@ function spotOf(k: Kernel, buffer: number, addr: number): Spot {
 }
 
 /** Does somebody have the frame? What a segment reaches beyond its page may be anything. */
-const isInUse = (k: Kernel, pfn: number): boolean => pfn < k.view.maxPfn && pageAt(k.view, pfn).ref > 0;
+const isInUse = (k: Kernel, pfn: number): boolean => pfn < k.view.maxPfn && folioAt(k.view, pfn).ref > 0;
 
 /** `io_import_fixed()`: is [addr, addr + length) inside of the buffer? */
 function inside(k: Kernel, buffer: number, addr: number, length: number): boolean {

@@ -66,4 +66,12 @@ export const GUP_BEHAVIOURS = {
     requires: [],
     aliases: [],
   },
+  'iouring-coalesces-several-folios': {
+    description:
+      'A registered buffer in several large folios of one size is kept as one segment for each; before, only one that lies in a single folio.',
+    commit: null,
+    since: '6.12',
+    requires: ['iouring-coalesce-needs-consecutive'],
+    aliases: [],
+  },
 } as const satisfies Readonly<Record<string, BehaviourDefinition>>;

@@ -55,6 +55,12 @@ export function registerRange(draft: Draft, task: Task, { start, length }: Range
   draft.add(task, 'io_uring_register', RING, 0, vector(start, length), 1);
 }
 
+/** Bytes go from the ring's buffer into the pipe, or the other way round. */
+export function fixedRange(draft: Draft, task: Task, start: number, length: number): void {
+  if (draft.random.chance(50)) draft.add(task, 'io_uring_write_fixed', RING, PIPE_WRITE, start, length, 0);
+  else draft.add(task, 'io_uring_read_fixed', RING, PIPE_READ, start, length, 0);
+}
+
 const vector = (base: number, length: number): Value => [{ fields: { iov_base: base, iov_len: length } }];
 
 /** A few bytes up to a few pages of something that fits, from anywhere in its page. */
@@ -122,8 +128,7 @@ const fixed: Step = (draft) => {
   const task = draft.anyTask();
   const found = bytesOf(draft, task, isWritable);
   if (found === null) return false;
-  if (draft.random.chance(50)) draft.add(task, 'io_uring_write_fixed', RING, PIPE_WRITE, ...found, 0);
-  else draft.add(task, 'io_uring_read_fixed', RING, PIPE_READ, ...found, 0);
+  fixedRange(draft, task, ...found);
   return true;
 };
 

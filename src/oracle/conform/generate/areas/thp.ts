@@ -19,7 +19,7 @@ import {
   munmap,
 } from '../calls.js';
 import type { Draft, Range, Task } from '../picture.js';
-import { openPipe, openRing, pipeRead, registerRange, spliceRange, unregister } from './gup.js';
+import { fixedRange, openPipe, openRing, pipeRead, registerRange, spliceRange, unregister } from './gup.js';
 import { ARENA_START, PAGE, TABLE } from '../places.js';
 import type { Mapped } from '../space.js';
 
@@ -129,6 +129,17 @@ const moveBlock = onBlock(60, isPrivate, (draft, task, { start, length }) => {
 
 const spliceBlock = onBlock(0, isReadable, spliceRange);
 
+/** A buffer of a whole block or of parts of folios, from anywhere in its first page, and bytes through it. */
+const registerBlock = onBlock(40, isWritable, (draft, task, { start, length }) => {
+  const { random } = draft;
+  const cut = random.pick([0, 0, 0, 16, PAGE]);
+  const range = length > cut ? { start: start + cut, length: length - cut } : { start, length };
+  registerRange(draft, task, range);
+  const at = range.start + PAGE * random.between(0, Math.ceil(range.length / PAGE) - 1);
+  if (random.chance(60)) fixedRange(draft, task, at, Math.min(PAGE, range.start + range.length - at));
+});
+const fixedBlock = onBlock(0, isWritable, (draft, task, { start }) => fixedRange(draft, task, start, PAGE));
+
 /** One block or several, whole or cut at their ends: MADV_COLLAPSE takes the whole ones. */
 const collapse: Step = (draft) => {
   const { random } = draft;
@@ -234,6 +245,8 @@ export const THP: Area = {
     khugepaged: [3, khugepaged],
     splice: [2, spliceBlock],
     pipeRead: [1, pipeRead],
+    register: [3, registerBlock],
+    fixed: [2, fixedBlock],
     unregister: [1, unregister],
   },
 };
