@@ -115,8 +115,7 @@ function segmentsOf(k: Kernel, holder: number): number[] {
   const pfns = Array.from({ length: count }, (_, i) => heldAt(k, holder, i).pfn);
   const heads = pfns.map((pfn) => folioHead(k.view, pfn));
   const [head, first] = [heads[0] as number, pfns[0] as number];
-  if (!behaviours['iouring-coalesce-needs-consecutive'])
-    return heads.every((each) => each === head) ? [count] : [];
+  if (!behaviours['iouring-coalesce-needs-consecutive']) return heads.every((each) => each === head) ? [count] : [];
   const { order } = pageAt(k.view, head);
   const segments: number[] = [1];
   for (let i = 1; i < count; i++) {

@@ -324,18 +324,17 @@ const HUGE_PAGES: readonly (readonly [name: string, size: number, lines: readonl
   ],
 ];
 
-/** The case about `size` bytes of a huge page instead of one page; what goes through pipes and buffers stays one page. */
+/** The case about `size` bytes of a huge page instead of one page; what goes through pipes stays one page. */
 const widened = (each: CowCase, group: string, size: number): CowCase => ({
   ...each,
   group: `${each.group}, ${group}`,
   text: each.text
     .replaceAll('(A, 4096', `(A, ${size}`)
+    .replaceAll('BUFFERS, [{iov_base=A, iov_len=4096', `BUFFERS, [{iov_base=A, iov_len=${size}`)
     .replaceAll(/ (store|load)\(A, (0x\w+, )?4096/g, ` $1(A, $2${size}`),
 });
 
-/**
- * The cases on huge pages, resident and swapped out (which splits them). Buffers of io_uring in pages of large folios are not modelled.
- */
+/** The cases on huge pages, resident and swapped out (which splits them). */
 function huge(): CowCase[] {
   return HUGE_PAGES.flatMap(([name, size, lines]) => {
     const pageout = `1 madvise(A, ${size}, MADV_PAGEOUT) = 0`;
@@ -344,7 +343,7 @@ function huge(): CowCase[] {
       [`swapped-out ${name}`, [...lines, pageout]],
     ].flatMap(([group, anon]) => {
       const begin = anon as readonly string[];
-      const cases = [...basic(begin), ...splices(begin), ...shortPins(begin)];
+      const cases = anonymous(begin);
       // What made the memory what it is has its sizes already.
       const prefix = begin.join('\n');
       return cases.map((each) => {
