@@ -140,6 +140,12 @@ const registerBlock = onBlock(40, isWritable, (draft, task, { start, length }) =
 });
 const fixedBlock = onBlock(0, isWritable, (draft, task, { start }) => fixedRange(draft, task, start, PAGE));
 
+/** Given up as a whole and reclaimed before anybody writes to it again. */
+const discardBlock = onBlock(80, isPrivateAnonymous, (draft, task, range) => {
+  madvise(draft, task, range, MADV.FREE);
+  madvise(draft, task, range, MADV.PAGEOUT);
+});
+
 /** One block or several, whole or cut at their ends: MADV_COLLAPSE takes the whole ones. */
 const collapse: Step = (draft) => {
   const { random } = draft;
@@ -230,6 +236,7 @@ export const THP: Area = {
     dontneed: [4, advise(35, [MADV.DONTNEED, MADV.DONTNEED, MADV.DONTNEED_LOCKED])],
     cold: [3, advise(25, [MADV.COLD])],
     lazyfree: [3, advise(40, [MADV.FREE])],
+    discard: [1, discardBlock],
     pageout: [4, advise(50, [MADV.PAGEOUT])],
     populateRead: [2, advise(40, [MADV.POPULATE_READ], isReadable)],
     populateWrite: [3, advise(40, [MADV.POPULATE_WRITE], isWritable)],
