@@ -56,12 +56,16 @@ export interface KsmItemUnstable {
   readonly unstable: number;
   readonly unshared: number;
 }
-/** `stable_tree_append()`: the process maps the page of `node` at `vpn`. */
+/**
+ * `stable_tree_append()`: the process maps the page of `node` at `vpn`. `anonVma` is that of the mapping (`try_to_merge_with_ksm_page()`): who has
+ * it by fork is found through it.
+ */
 export interface KsmItemLinked {
   readonly type: 'KsmItemLinked';
   readonly mm: number;
   readonly vpn: number;
   readonly node: number;
+  readonly anonVma: number;
   readonly merging: number;
   readonly shared: number;
   readonly sharing: number;
@@ -81,6 +85,13 @@ export interface KsmNodeInserted {
   readonly type: 'KsmNodeInserted';
   readonly node: number;
   readonly pfn: number;
+}
+/** `folio_migrate_ksm()`: frame `pfn` has become the page of `node` in the place of `from`, which is of none any more. */
+export interface KsmNodeMoved {
+  readonly type: 'KsmNodeMoved';
+  readonly node: number;
+  readonly pfn: number;
+  readonly from: number;
 }
 /** `remove_node_from_stable_tree()`: its page is gone, or nothing maps it any more. */
 export interface KsmNodeRemoved {
@@ -148,6 +159,7 @@ export type KsmEvent =
   | KsmItemLinked
   | KsmItemUnlinked
   | KsmNodeInserted
+  | KsmNodeMoved
   | KsmNodeRemoved
   | KsmPageProtected
   | KsmPageMade
@@ -171,7 +183,7 @@ export const KSM_SHAPES: ShapesOf<KsmEvent> = {
   KsmItemUnstable: { opcode: 147, fields: { mm: 'mm', vpn: 'vpn', unstable: 'int', unshared: 'int' } },
   KsmItemLinked: {
     opcode: 148,
-    fields: { mm: 'mm', vpn: 'vpn', node: 'int', merging: 'int', shared: 'int', sharing: 'int' },
+    fields: { mm: 'mm', vpn: 'vpn', node: 'int', anonVma: 'anonVma', merging: 'int', shared: 'int', sharing: 'int' },
   },
   KsmItemUnlinked: {
     opcode: 149,
@@ -201,4 +213,5 @@ export const KSM_SHAPES: ShapesOf<KsmEvent> = {
   KsmZeroPagesChanged: { opcode: 155, fields: { mm: 'mm', zeroPages: 'int', allZeroPages: 'int' } },
   KsmScanEnded: { opcode: 156, fields: { scans: 'int' } },
   KsmUseZeroPagesSet: { opcode: 157, fields: { on: 'int' } },
+  KsmNodeMoved: { opcode: 158, fields: { node: 'int', pfn: 'pfn', from: 'pfn' } },
 };

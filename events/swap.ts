@@ -58,6 +58,7 @@ export interface SwapCacheRemoved {
 /**
  * `do_swap_page()`, the commit: the entry leads to the page again. `exclusive` 1 sets PG_anon_exclusive; `anonVma` is 0 for a page that
  * was anonymous before, otherwise it becomes so at `index`. `uncached` 1: it left the swap cache at the same time, dirty, and the slot is free.
+ * A copy that ksm_might_need_to_copy() made was never there (`ref` 0: that of its allocation is the mapping's).
  */
 export interface PageSwappedIn {
   readonly type: 'PageSwappedIn';

@@ -130,6 +130,7 @@ export const EXTRA_STEPS: Partial<Record<EventType, readonly Step[]>> = {
   KsmItemLinked: [KSM, KSM_ITEM],
   KsmItemUnlinked: [KSM, KSM_ITEM],
   KsmNodeInserted: [KSM],
+  KsmNodeMoved: [KSM],
   KsmNodeRemoved: [KSM],
   KsmZeroPagesChanged: [KSM, { method: 'ksmItem', args: ['mm', -1] }],
   KsmScanEnded: [KSM],

@@ -301,7 +301,7 @@ export class SubjectHash {
     const item = slots[at]?.items.find((each) => each.vpn === vpn);
     if (!item) return this.hash.pair(ABSENT, 13);
     this.hash.pair(item.node, item.unstable);
-    this.hash.number(item.checked);
+    this.hash.pair(item.checked, item.anonVma);
     if (item.content === null) return;
     this.hash.pair(item.content.fill, item.content.inode);
     this.numbers(item.content.runs);

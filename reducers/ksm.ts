@@ -47,7 +47,14 @@ export const ksmReducers: Reducers<KsmEvent['type']> = {
     const list = slotOf(state, mm)?.items;
     if (list) {
       const at = list.findIndex((each) => each.vpn >= vpn);
-      list.splice(at < 0 ? list.length : at, 0, { vpn, node: 0, unstable: 0, checked: 0, content: null });
+      list.splice(at < 0 ? list.length : at, 0, {
+        vpn,
+        node: 0,
+        anonVma: 0,
+        unstable: 0,
+        checked: 0,
+        content: null,
+      });
     }
     count(state, mm, ITEMS, items);
   },
@@ -69,13 +76,21 @@ export const ksmReducers: Reducers<KsmEvent['type']> = {
     if (item) item.unstable = unstable;
     state.ksm.pagesUnshared += unshared;
   },
-  KsmItemLinked: (state, event) => link(state, event, event.node),
-  KsmItemUnlinked: (state, event) => link(state, event, 0),
+  KsmItemLinked: (state, event) => link(state, event, event.node, event.anonVma),
+  KsmItemUnlinked: (state, event) => link(state, event, 0, 0),
   KsmNodeInserted(state, { node, pfn }) {
     state.ksm.nodes.unshift({ id: node, pfn });
     state.ksm.lastNode = Math.max(state.ksm.lastNode, node);
     const page = pageOf(state, pfn);
     if (page) page.mapping = ksmMapping(node);
+  },
+  KsmNodeMoved(state, { node, pfn, from }) {
+    const found = state.ksm.nodes.find((each) => each.id === node);
+    if (found) found.pfn = pfn;
+    const page = pageOf(state, pfn);
+    if (page) page.mapping = ksmMapping(node);
+    const old = pageOf(state, from);
+    if (old) old.mapping = ksmMapping(0);
   },
   KsmNodeRemoved({ ksm }, { node }) {
     const at = ksm.nodes.findIndex((each) => each.id === node);
@@ -128,9 +143,13 @@ interface Linking {
   readonly sharing: number;
 }
 
-function link(state: KernelState, { mm, vpn, merging, shared, sharing }: Linking, node: number): void {
+function link(state: KernelState, event: Linking, node: number, anonVma: number): void {
+  const { mm, vpn, merging, shared, sharing } = event;
   const item = itemOf(state, mm, vpn);
-  if (item) item.node = node;
+  if (item) {
+    item.node = node;
+    item.anonVma = anonVma;
+  }
   count(state, mm, MERGING, merging);
   state.ksm.pagesShared += shared;
   state.ksm.pagesSharing += sharing;

@@ -155,8 +155,8 @@ function ksmInto(hash: Hash64, ksm: KsmView): void {
   numbersOf(hash, [...root, zeroPages], 20);
   for (const { mm, exited, items } of slots) {
     numbersOf(hash, [mm, exited, items.length], 21);
-    for (const { vpn, node, unstable, checked, content } of items) {
-      numbersOf(hash, [vpn, node, unstable, checked], 22);
+    for (const { vpn, node, anonVma, unstable, checked, content } of items) {
+      numbersOf(hash, [vpn, node, anonVma, unstable, checked], 22);
       if (content !== null) contentInto(hash, content);
     }
   }

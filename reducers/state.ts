@@ -229,6 +229,8 @@ export interface KsmItem {
   vpn: number;
   /** Node of the stable tree to which it is linked, 0 for none. */
   node: number;
+  /** anon_vma of its mapping when it was linked, 0 without a node. */
+  anonVma: number;
   /** 1: in the unstable tree, or left over from that of the last scan. */
   unstable: number;
   /** 1: `content` are the bytes at the last scan that looked (`oldchecksum`). */

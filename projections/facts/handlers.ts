@@ -354,6 +354,12 @@ export const factHandlers: Projection<Facts>['on'] = {
     facts.mappings.setAnonVma(pfn, 0);
     setFlags(facts, pfn, FRAME_KSM | FRAME_DIRTY, 0);
   },
+  KsmNodeMoved({ mappings, frames }, { pfn }) {
+    if (!frames.has(pfn)) return;
+    mappings.setKind(pfn, FrameKind.anon);
+    mappings.setAnonVma(pfn, 0);
+    frames.flags[pfn]! |= FRAME_KSM;
+  },
   KsmPageReplaced: writeOne,
   LazyfreeRevoked(facts, { pfn }) {
     setFlags(facts, pfn, FRAME_SWAPBACKED | FRAME_DIRTY, 0);

@@ -57,6 +57,10 @@ export class References {
       case 'SwapRead':
         this.#add(event.pfn, -1, number);
         break;
+      case 'PageSwappedIn':
+        // Of a copy the allocation's reference becomes the mapping's.
+        this.#add(event.pfn, event.ref + event.uncached - 1, number);
+        break;
       case 'FolioIsolated':
         this.#add(event.pfn, event.ref, number);
         break;

@@ -45,7 +45,7 @@ export const WIDTH = {
   held: 6,
   slot: 7,
   seq: 2,
-  ksmItem: 9,
+  ksmItem: 10,
   large: 11,
 } as const;
 /** Where the keyframe before stands, for one that holds the whole state. */
@@ -380,10 +380,10 @@ function ksmOf({ ksm }: KernelView): unknown {
   const runs = pool.numbers();
   for (const slot of slots) {
     slotRows.add(slot.mm, slot.exited, slot.items.length);
-    for (const { vpn, node, unstable, checked, content } of slot.items) {
+    for (const { vpn, node, anonVma, unstable, checked, content } of slot.items) {
       const { fill, inode, index } = content ?? { fill: 0, inode: 0, index: 0 };
       const length = content?.runs.length ?? 0;
-      items.add(vpn, node, unstable, checked, content === null ? 0 : 1, fill, inode, index, length);
+      items.add(vpn, node, anonVma, unstable, checked, content === null ? 0 : 1, fill, inode, index, length);
       for (const number of content?.runs ?? []) runs.push(number);
     }
   }

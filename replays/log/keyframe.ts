@@ -72,10 +72,10 @@ function ksmFrom(data: unknown): Ksm {
   const runs = new Stretches(runData, LIMIT.numbers, 'runs of checked pages');
   const items: KsmItem[] = [];
   eachRow(rowsOf(itemData, WIDTH.ksmItem, LIMIT.frames, 'rmap items', LIMIT.ids), (row) => {
-    const [vpn, node, unstable, checked] = row as [number, number, number, number];
-    const [has, fill, inode, index, length] = row.slice(4) as [number, number, number, number, number];
+    const [vpn, node, anonVma, unstable, checked] = row as [number, number, number, number, number];
+    const [has, fill, inode, index, length] = row.slice(5) as [number, number, number, number, number];
     const content = has === 1 ? { fill, inode, index, runs: runs.take(length, 'runs of checked pages') } : null;
-    items.push({ vpn, node, unstable, checked, content });
+    items.push({ vpn, node, anonVma, unstable, checked, content });
   });
   runs.end('runs of checked pages');
   let at = 0;

@@ -205,7 +205,8 @@ function itemsOfNode(k: Kernel, node: number): number {
 /** `stable_tree_append()`. */
 function stableTreeAppend(k: Kernel, place: Place, node: number): void {
   const first = itemsOfNode(k, node) === 0;
-  k.emit({ type: 'KsmItemLinked', ...place, node, merging: 1, shared: first ? 1 : 0, sharing: first ? 0 : 1 });
+  const { anonVma } = vmaLookup(mmAt(k.view, place.mm), place.vpn * PAGE_SIZE) as VmaView;
+  k.emit({ type: 'KsmItemLinked', ...place, node, anonVma, merging: 1, shared: first ? 1 : 0, sharing: first ? 0 : 1 });
 }
 
 /** `remove_rmap_item_from_tree()`: out of whichever tree the page is in. */

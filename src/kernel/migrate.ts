@@ -34,31 +34,25 @@ import {
   PG_SWAPCACHE,
   PG_UNEVICTABLE,
   folioHead,
-  isKsm,
   mmAt,
   pageAt,
+  stableNode,
 } from '../../reducers/state.js';
-import { VM_LOCKED, vmaLookup, vmaPages } from '../../reducers/vma.js';
+import { VM_LOCKED, vmaLookup } from '../../reducers/vma.js';
 import { NotModelledError } from '../lib/errors.js';
 import type { Kernel, KernelThread } from './kernel.js';
-import { GUP_PIN_COUNTING_BIAS, PAGE_SIZE } from './kernel.js';
+import { GUP_PIN_COUNTING_BIAS } from './kernel.js';
 import { markDirty, vmPageProt } from './memory/file.js';
 import { mlockVmaPages, munlockVmaPages } from './memory/mlocked.js';
 import { updateHiwaterRss } from './memory/zap.js';
 import { allocPage, putPage } from './page-alloc.js';
+import type { Place } from './rmap-walk.js';
+import { rmapWalk } from './rmap-walk.js';
 import { drainLruAdd, drainMlock } from './swap.js';
 import { inSwapCache, slotOf } from './swapfile.js';
 
 /** `NR_MAX_BATCHED_MIGRATION`: pages whose entries are all replaced before the first is copied. */
 const NR_MAX_BATCHED_MIGRATION = 512;
-
-/** Where a page is, or would be, mapped. */
-interface Place {
-  readonly mm: number;
-  readonly vpn: number;
-  /** The VMA begins there, bytes. */
-  readonly start: number;
-}
 
 /** A page all of whose entries are migration entries, and the frame made for it. */
 interface Unmapped {
@@ -88,7 +82,6 @@ export function folioMaybeMappedShared({ order, mapcount }: PageView): boolean {
  * @returns how many stayed.
  */
 export function* migratePages(k: Kernel, pfns: readonly number[], cpu: number): KernelThread<number> {
-  if (pfns.some((pfn) => isKsm(pageAt(k.view, pfn)))) throw new NotModelledError('migration of KSM pages');
   const stayed: number[] = [];
   for (let next = 0; next < pfns.length; next += NR_MAX_BATCHED_MIGRATION)
     stayed.push(...(yield* migratePagesBatch(k, pfns.slice(next, next + NR_MAX_BATCHED_MIGRATION), cpu)));
@@ -152,6 +145,7 @@ function moveToNewFolio(k: Kernel, from: number, to: number): boolean {
   const { flags, mapping, index } = page;
   const anon = (flags & PG_ANON) !== 0;
   const slot = inSwapCache(page) ? slotOf(k, from) : -1;
+  const node = stableNode(page);
   const cached = slot >= 0 || !anon;
   k.emit({
     type: 'FolioMigrated',
@@ -161,7 +155,7 @@ function moveToNewFolio(k: Kernel, from: number, to: number): boolean {
     flags: flags & (PG_ANON | PG_SWAPBACKED | PG_DIRTY | PG_SWAPCACHE | PG_NOT_UPTODATE | PG_RECLAIM),
     // A cache's page moves its dirtiness, others copy it.
     fromFlags: flags & ~(PG_SWAPCACHE | PG_UNEVICTABLE | (cached ? PG_DIRTY : 0)),
-    anonVma: anon ? mapping : 0,
+    anonVma: anon && node === 0 ? mapping : 0,
     inode: anon ? 0 : mapping,
     index,
     cache: anon ? [] : [index, to, 1],
@@ -169,6 +163,8 @@ function moveToNewFolio(k: Kernel, from: number, to: number): boolean {
     ref: cached ? 1 : 0,
     fromRef: cached ? -1 : 0,
   });
+  // `folio_migrate_ksm()`
+  if (node !== 0) k.emit({ type: 'KsmNodeMoved', node, pfn: to, from });
   return true;
 }
 
@@ -177,20 +173,6 @@ function folioPutbackLru(k: Kernel, pfn: number, cpu: number): void {
   const { flags } = pageAt(k.view, pfn);
   k.emit({ type: 'FolioLruAdded', pfn, flags: flags & ~PG_UNEVICTABLE, ref: 0, lruCpu: cpu });
   drainLruAdd(k, cpu);
-}
-
-/** `rmap_walk()`: where VMAs have the page of `page`'s index, in order of address spaces; what the entries there are the caller looks at. */
-function rmapWalk(k: Kernel, page: PageView): Place[] {
-  const anon = (page.flags & PG_ANON) !== 0;
-  const places: Place[] = [];
-  for (const mm of k.view.mms)
-    for (const vma of mm?.vmas ?? []) {
-      const offset = page.index - vma.pgoff;
-      const has = anon ? vma.chain.includes(page.mapping) : vma.inode === page.mapping;
-      if (has && offset >= 0 && offset < vmaPages(vma))
-        places.push({ mm: mm!.id, vpn: vma.start / PAGE_SIZE + offset, start: vma.start });
-    }
-  return places;
 }
 
 /** `try_to_migrate()`: ends at the first entry that must stay. */

@@ -40,6 +40,7 @@ import { GUP_PIN_COUNTING_BIAS, PAGE_SIZE } from './kernel.js';
 import { folioPteBatch, maybeMappedShared, maybePinned } from './large-folio.js';
 import { splitHugePmd } from './memory/huge.js';
 import { append4, updateHiwaterRss } from './memory/zap.js';
+import { rmapWalk } from './rmap-walk.js';
 import { lruAddDrainCpu } from './swap.js';
 import { folioAllocSwap, inSwapCache, slotOf } from './swapfile.js';
 
@@ -76,7 +77,6 @@ export function* madvisePageout(k: Kernel, mm: number, start: number, end: numbe
     const stop = Math.min(tableEnd(vpn), last);
     // All of a table are isolated before the first is reclaimed.
     const places = yield* placesIn(k, mm, vpn, stop);
-    if (places.some(({ pfn }) => isKsm(pageAt(k.view, pfn)))) throw new NotModelledError('MADV_PAGEOUT of KSM pages');
     yield* reclaimPages(k, places);
     vpn = nextTable(mmAt(k.view, mm), stop, last);
   }
@@ -218,6 +218,7 @@ function shrinkFolio(k: Kernel, place: Place): void {
   const pinned = pageAt(k.view, pfn).ref >= GUP_PIN_COUNTING_BIAS;
   // Pinned pages get no slot; one that has a slot already stays mapped by folio_try_share_anon_rmap_pte().
   if (!inSwapCache(pageAt(k.view, pfn)) && (pinned || !folioAllocSwap(k, pfn))) return;
+  if (!isReached(k, place)) return;
   const slot = slotOf(k, pfn);
   if (!tryToUnmap(k, place, slot)) return;
   // `is_page_cache_freeable()`: the cache's reference, nobody else's.
@@ -230,6 +231,10 @@ function shrinkFolio(k: Kernel, place: Place): void {
   }
   k.emit({ type: 'SwapCacheRemoved', slot, pfn, ref: -1, dirty: 0, freed: 1, slotFreed: 0 });
 }
+
+/** Does `rmap_walk()` come to the entry? That of a merged page which KSM does not know of stays as it is. */
+const isReached = (k: Kernel, { mm, vpn, pfn }: Place): boolean =>
+  !isKsm(pageAt(k.view, pfn)) || rmapWalk(k, pageAt(k.view, pfn)).some((each) => each.mm === mm && each.vpn === vpn);
 
 /** `try_to_unmap_one()` of a page with a slot. False if it is exclusive and may be pinned: it stays. */
 function tryToUnmap(k: Kernel, { mm, vpn, pfn }: Place, slot: number): boolean {
@@ -260,6 +265,7 @@ function tryToUnmap(k: Kernel, { mm, vpn, pfn }: Place, slot: number): boolean {
 
 /** `try_to_unmap_one()` of a page that MADV_FREE gave up: dropped, unless it was written to or somebody else has it. */
 function discardLazyfree(k: Kernel, { mm, vpn, pfn }: Place): void {
+  if (!isReached(k, { mm, vpn, pfn })) return;
   const page = pageAt(k.view, pfn);
   const dirty = (pteAt(mmAt(k.view, mm), vpn) & PTE_DIRTY) !== 0 || (page.flags & PG_DIRTY) !== 0;
   if (dirty) k.emit({ type: 'LazyfreeRevoked', pfn });

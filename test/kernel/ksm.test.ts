@@ -1,10 +1,13 @@
 // KSM on the model alone: what conform cannot ask of the running kernel, and what is refused.
 import { describe, expect, it } from 'vitest';
+import { pageAt, stableNode } from '../../reducers/state.js';
 import { check } from '../../projections/query/check.js';
 import { behavioursOf, withBehaviours } from '../../src/kernel/behaviours.js';
 import type { Behaviours } from '../../src/kernel/behaviours.js';
 import { DEFAULT_MACHINE } from '../../src/kernel/kernel.js';
 import { Run } from '../../src/sched/run.js';
+import { auditOf } from '../support/audited.js';
+import { runOperations } from '../support/projected.js';
 import { parseWorkload } from '../support/workload.js';
 
 const NOW = behavioursOf('6.18');
@@ -44,14 +47,40 @@ check page(1, A).backing == "anon"`;
     expect(() => ran(text, behavioursOf('5.8'))).toThrow('not modelled: writing to a KSM page');
   });
 
-  it('is neither swapped out nor migrated here: refused by name', () => {
-    const alone = `${MERGED}
-1 munmap(A+0x1000, P)
+  it('that was swapped out is nobody\u2019s own, and a copy of one is, in every version', () => {
+    const twice = `${MERGED}
+1 madvise(A, P, MADV_DONTNEED) = 0
+1 madvise(A+P, P, MADV_PAGEOUT) = 0
+1 store(A, 0x11, P)
+ksm_scan(1)
+check page(1, A).swapcache and page(1, A).mapcount == 1
+1 madvise(A, P, MADV_PAGEOUT) = 0
 `;
-    expect(() => ran(`${alone}1 madvise(A, P, MADV_PAGEOUT)`)).toThrow('not modelled: MADV_PAGEOUT of KSM pages');
-    expect(() => ran(`${alone}1 migrate(A, P)`)).toThrow('not modelled: migration of KSM pages');
-    // One that two entries map reclaim leaves alone.
-    ran(`${MERGED}1 madvise(A, 0x2000, MADV_PAGEOUT) = 0`);
+    for (const version of ['5.10', '5.17', '5.18', '6.18']) {
+      const behaviours = behavioursOf(version);
+      ran(`${twice}1 store(A, 0x22)\n1 load(A) = 0x22\n1 load(A+P) = 0x11`, behaviours);
+      // Both entries lead to one slot, and the page that is read is of the place that comes first.
+      const read = `${twice}1 load(A) = 0x11
+1 madvise(A, P, MADV_PAGEOUT) = 0
+1 store(A, 0x33)
+1 store(A+P, 0x44)
+check page(1, A+P).writable and page(1, A+P).dirty and not page(1, A+P).swapcache
+1 load(A, 1) = 0x33`;
+      ran(read, behaviours);
+      expect(auditOf(runOperations(parseWorkload(read), behaviours), behaviours)).toEqual([]);
+    }
+  });
+
+  it('that was moved is found at its new frame by the scan after', () => {
+    const { state } = ran(`${MERGED}1 migrate(A, 0x2000) = 0
+ksm_scan(1)
+1 migrate(A, 0x2000) = 0
+check mm(1).ksm_merging_pages == 2 and ksm.pages_sharing == 1`);
+    const [node] = state.ksm.nodes;
+    expect(stableNode(pageAt(state, node!.pfn))).toBe(node!.id);
+    // Of the frames that it had none is a merged page still.
+    const merged = state.memMap.flat().filter((page) => stableNode(page) !== 0);
+    expect(merged).toHaveLength(1);
   });
 });
 

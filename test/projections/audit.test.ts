@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { invariantNamed } from '../../projections/invariants/catalogue.js';
 import type { Violation } from '../../projections/invariants/invariant.js';
 import { behavioursOf } from '../../src/kernel/behaviours.js';
+import { generateWorkload } from '../../src/oracle/conform/generate/index.js';
 import { arbitrarySteps, operationsOf, prologue } from '../support/arbitrary-workload.js';
 import { auditOf } from '../support/audited.js';
 import type { RanOperations } from '../support/projected.js';
@@ -18,6 +19,9 @@ describe('the default kernel breaks no invariant', () => {
 });
 
 const MREMAP_DONTUNMAP = 4;
+
+/** Zero pages that a child is counted for without having them. */
+const BROKEN_BY_KSM: ReadonlySet<string> = new Set(['ksm-counters-equal-items', 'ksm-totals']);
 
 /** What Linux breaks itself (knownBroken). */
 function isExpected({ invariant, operation }: Violation, { operations }: RanOperations): boolean {
@@ -41,6 +45,24 @@ describe('no kernel breaks an invariant that speaks of it', () => {
       { numRuns: 60 },
     );
   });
+
+  it.each(['5.10', '5.17', '5.18', '6.18'])(
+    'in generated workloads on merged pages that are swapped and moved, on %s',
+    (kernel) => {
+      const behaviours = behavioursOf(kernel);
+      const seen = new Set<string>();
+      for (let number = 0; number < 60; number++) {
+        const operations = generateWorkload({ seed: 6, number, areas: ['ksm', 'swap', 'migrate'], length: 40 });
+        const ran = runOperations(operations, behaviours);
+        for (const { type } of ran.events) seen.add(type);
+        const broken = auditOf(ran, behaviours).filter(
+          ({ invariant, ...rest }) => !BROKEN_BY_KSM.has(invariant) && !isExpected({ invariant, ...rest }, ran),
+        );
+        expect(broken, `workload ${number}`).toEqual([]);
+      }
+      expect([...seen]).toEqual(expect.arrayContaining(['KsmNodeMoved', 'PageSwappedOut', 'KsmItemLinked']));
+    },
+  );
 });
 
 describe('a rule that Linux itself breaks', () => {

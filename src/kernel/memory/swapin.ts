@@ -15,15 +15,25 @@ import {
   pteSwpExclusive,
   swpOffset,
 } from '../../../reducers/pte.js';
-import type { VmaView } from '../../../reducers/state.js';
-import { PG_ANON, PG_LRU, PG_MLOCKED, mmAt, pageAt } from '../../../reducers/state.js';
+import type { PageView, VmaView } from '../../../reducers/state.js';
+import {
+  PG_ANON,
+  PG_LRU,
+  PG_MLOCKED,
+  PG_SWAPBACKED,
+  isKsm,
+  mmAt,
+  pageAt,
+  stableNode,
+} from '../../../reducers/state.js';
 import { VM_ACCESS, VM_LOCKED, VM_WRITE, linearPageIndex, vmaLookup } from '../../../reducers/vma.js';
 import type { Kernel, KernelThread } from '../kernel.js';
+import { allocPage, putPage } from '../page-alloc.js';
 import { dirtyFlags, pteNeedsSoftDirtyWp } from '../soft-dirty.js';
 import { lruAddDrainCpu } from '../swap.js';
 import { readSwapCache, slotAt, vmSwapFull } from '../swapfile.js';
 import type { Fault, FaultResult } from './fault.js';
-import { mlockVmaPages } from './mlocked.js';
+import { folioAddedLruVma, locksPages, mlockVmaPages } from './mlocked.js';
 import { doWpPage } from './wp.js';
 
 /**
@@ -36,14 +46,20 @@ export function* doSwapPage(k: Kernel, fault: Fault): KernelThread<FaultResult> 
   const seen = pteAt(mmAt(k.view, mmId), vpn);
   const slot = swpOffset(seen);
   if (k.interleaved) yield { op: 'preempt', at: 'swapin:I2' };
-  const { pfn, read } = readSwapCache(k, slot, cpu);
+  const { pfn: cached, read } = readSwapCache(k, slot, cpu);
+  const pfn = ksmMightNeedToCopy(k, fault, cached);
+  const copied = pfn !== cached;
   const write = fault.access === 'write';
-  if (write && k.behaviours['swapin-reuse-by-refcount'] && (pageAt(k.view, pfn).flags & PG_LRU) === 0)
-    lruAddDrainCpu(k, cpu);
+  const { flags } = pageAt(k.view, pfn);
+  const drains = write && !copied && !isKsm(pageAt(k.view, pfn)) && (flags & PG_LRU) === 0;
+  if (drains && k.behaviours['swapin-reuse-by-refcount']) lruAddDrainCpu(k, cpu);
   if (k.interleaved) yield { op: 'acquire', lock: `ptl(${mmId},${vpn})` };
-  if (pteAt(mmAt(k.view, mmId), vpn) !== seen) return 'done';
+  if (pteAt(mmAt(k.view, mmId), vpn) !== seen) {
+    if (copied) putPage(k, pfn);
+    return 'done';
+  }
   const vma = vmaLookup(mmAt(k.view, mmId), fault.addr) as VmaView;
-  const writable = mapSwapped(k, fault, vma, { pfn, slot, seen });
+  const writable = mapSwapped(k, fault, vma, { pfn, slot, seen, copied });
   if (write && !writable) {
     const result = yield* doWpPage(k, fault);
     if (result !== 'done') return result;
@@ -51,21 +67,46 @@ export function* doSwapPage(k: Kernel, fault: Fault): KernelThread<FaultResult> 
   return read ? 'major' : 'done';
 }
 
+/**
+ * `ksm_might_need_to_copy()`: what a page is to this VMA, as an anonymous page has one place in one family of address spaces. A merged page is
+ * mapped as it is while KSM knows it; one that was read back is an ordinary page of who asked first, and all others of those
+ * that once shared it get copies. Returns the page to map: `pfn`, or a copy that the caller owns.
+ */
+function ksmMightNeedToCopy(k: Kernel, fault: Fault, pfn: number): number {
+  const page = pageAt(k.view, pfn);
+  const vma = vmaLookup(mmAt(k.view, fault.mm), fault.addr) as VmaView;
+  if (isKsm(page)) {
+    if (stableNode(page) !== 0) return pfn;
+  } else if ((page.flags & PG_ANON) === 0 || isAtHome(k, page, vma, fault.addr)) return pfn;
+  const copy = allocPage(k);
+  k.emit({ type: 'PageCopied', pfn: copy, from: pfn });
+  return copy;
+}
+
+/** The page's index is that of the place, and its anon_vma of the same root. */
+const isAtHome = (k: Kernel, { index, mapping }: PageView, vma: VmaView, addr: number): boolean =>
+  index === linearPageIndex(vma, addr) && k.view.anonVmas[mapping]?.root === k.view.anonVmas[vma.anonVma]?.root;
+
 interface Swapped {
   readonly pfn: number;
+  /** The page is a copy of that of the slot. */
+  readonly copied: boolean;
   readonly slot: number;
   /** The swap entry. */
   readonly seen: number;
 }
 
 /** The commit, under the table's and the page's lock. Says whether a write needs nothing more. */
-function mapSwapped(k: Kernel, fault: Fault, vma: VmaView, { pfn, slot, seen }: Swapped): boolean {
+function mapSwapped(k: Kernel, fault: Fault, vma: VmaView, swapped: Swapped): boolean {
+  const { pfn, slot, seen, copied } = swapped;
   const page = pageAt(k.view, pfn);
   const lastEntry = slotAt(k, slot).count === 1;
-  const { own, uncached } = k.behaviours['swapin-reuse-by-refcount']
-    ? ownByReferences(k, fault, vma, pfn, seen, lastEntry)
-    : ownByCounts(k, fault, vma, pfn, lastEntry);
   const write = fault.access === 'write';
+  const { own, uncached } = copied
+    ? { own: write || k.behaviours['anon-exclusive'], uncached: false }
+    : k.behaviours['swapin-reuse-by-refcount']
+      ? ownByReferences(k, fault, vma, pfn, seen, lastEntry)
+      : ownByCounts(k, fault, vma, pfn, lastEntry);
   const softDirty = pteSoftDirty(seen) ? PTE_SOFT_DIRTY : 0;
   // What must not be written unseen goes on as a write-protect fault.
   const watched = (seen & PTE_UFFD_WP) !== 0 || pteNeedsSoftDirtyWp(k, vma.flags, seen);
@@ -88,7 +129,7 @@ function mapSwapped(k: Kernel, fault: Fault, vma: VmaView, { pfn, slot, seen }: 
     count: -1,
     uncached: uncached ? 1 : 0,
     // The cache's reference goes where the mapping's comes.
-    ref: uncached ? 0 : 1,
+    ref: uncached || copied ? 0 : 1,
     mapcount: 1,
     exclusive: own && k.behaviours['anon-exclusive'] ? 1 : 0,
     anonVma: wasAnon ? 0 : vma.anonVma,
@@ -96,9 +137,19 @@ function mapSwapped(k: Kernel, fault: Fault, vma: VmaView, { pfn, slot, seen }: 
     rssAnon: 1,
     rssSwap: -1,
   });
+  if (copied) addCopy(k, fault, vma, pfn);
   // A page new to its VMA was put on the LRU when it was read, locked or not.
-  if (wasAnon) mlockVmaPages(k, vma, [pfn], fault.cpu);
+  else if (wasAnon) mlockVmaPages(k, vma, [pfn], fault.cpu);
   return mayWrite;
+}
+
+/** `folio_add_lru_vma()` of a copy, which is dirty: no slot has its bytes. */
+function addCopy(k: Kernel, { cpu }: Fault, vma: VmaView, pfn: number): void {
+  const locked = locksPages(vma.flags);
+  k.emit({ type: 'FolioDirtied', pfn });
+  const flags = pageAt(k.view, pfn).flags | PG_SWAPBACKED;
+  k.emit({ type: 'FolioLruAdded', pfn, flags, ref: locked ? 0 : 1, lruCpu: locked ? -1 : cpu });
+  folioAddedLruVma(k, locked, pfn, cpu);
 }
 
 interface Ownership {
@@ -117,20 +168,22 @@ function ownByReferences(
   seen: number,
   lastEntry: boolean,
 ): Ownership {
-  const { ref, flags } = pageAt(k.view, pfn);
+  const { ref, flags, mapping } = pageAt(k.view, pfn);
+  // A merged page is nobody's own, whatever the entry says.
+  const merged = isKsm({ flags, mapping });
   const write = fault.access === 'write';
   const locked = (vma.flags & VM_LOCKED) !== 0 || (flags & PG_MLOCKED) !== 0;
-  const uncached = lastEntry && (locked || vmSwapFull(k) || (write && ref === 1));
+  const uncached = lastEntry && (locked || vmSwapFull(k) || (write && !merged && ref === 1));
   const alone = uncached && ref === 1;
   // Before the flag nothing was gained by a writable entry that nobody asked for.
-  const own = pteSwpExclusive(seen) || (alone && (write || k.behaviours['anon-exclusive']));
+  const own = !merged && (pteSwpExclusive(seen) || (alone && (write || k.behaviours['anon-exclusive'])));
   return { own, uncached };
 }
 
 /** Until 5.17: `reuse_swap_page()` of a write, by mappings and entries; a page that stays goes from the cache by try_to_free_swap(). */
 function ownByCounts(k: Kernel, fault: Fault, vma: VmaView, pfn: number, lastEntry: boolean): Ownership {
-  const { mapcount, flags } = pageAt(k.view, pfn);
-  const own = fault.access === 'write' && lastEntry && mapcount === 0;
+  const { mapcount, flags, mapping } = pageAt(k.view, pfn);
+  const own = fault.access === 'write' && lastEntry && mapcount === 0 && !isKsm({ flags, mapping });
   const locked = (vma.flags & VM_LOCKED) !== 0 || (flags & PG_MLOCKED) !== 0;
   return { own, uncached: lastEntry && (own || locked || vmSwapFull(k)) };
 }

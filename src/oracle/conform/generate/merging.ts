@@ -55,9 +55,3 @@ export function scanMeetsFiles(draft: Draft): boolean {
   const { mergeable, foreign } = memoryOf(draft);
   return mergeable.some((each) => foreign.some((other) => overlaps(each, other)));
 }
-
-/** Could KSM have merged pages of `range`? Reclaim of those is not modelled. */
-export function mayBeMerged(draft: Draft, range: Range): boolean {
-  if (!draft.operations.some(({ name }) => name === 'ksm_scan')) return false;
-  return memoryOf(draft).mergeable.some((each) => overlaps(each, range));
-}

@@ -7,6 +7,8 @@ import { scanMeetsFiles } from '../merging.js';
 import { unlock } from '../mapping-steps.js';
 import { lockPages, movePages, protectPages, unmapPages } from '../page-steps.js';
 import type { Draft } from '../picture.js';
+import { migrate } from './migrate.js';
+import { inAndOut, pageout } from './swap.js';
 import { PAGE, anyPage } from '../places.js';
 
 /** Few, so that pages are often the same. */
@@ -21,6 +23,40 @@ const mapMergeable: Step = (draft) => {
   madvise(draft, task, range, MADV.MERGEABLE);
   if (draft.random.chance(25)) fork(draft);
   if (draft.random.chance(50)) scan(draft);
+  return true;
+};
+
+/** Merged pages of which one mapping is left go to the swap area and come back; bytes that were merged once may be met again meanwhile. */
+const mergeAndPageout: Step = (draft) => {
+  const { random } = draft;
+  const task = draft.anyTask();
+  const pages = random.between(2, 4);
+  const range = { start: anyPage(random), length: PAGE * pages };
+  const byte = someByte(draft);
+  mapFixed(draft, task, range, RW, MAP.PRIVATE);
+  draft.add(task, 'store', range.start, byte, range.length);
+  madvise(draft, task, range, MADV.MERGEABLE);
+  if (scanMeetsFiles(draft)) return false;
+  draft.add(null, 'ksm_scan', 2);
+  const left = { start: range.start + PAGE * random.below(pages), length: PAGE };
+  const others = [
+    { start: range.start, length: left.start - range.start },
+    { start: left.start + PAGE, length: range.start + range.length - left.start - PAGE },
+  ].filter(({ length }) => length > 0);
+  for (const each of others) madvise(draft, task, each, MADV.DONTNEED);
+  if (random.chance(30)) fork(draft);
+  if (random.chance(20)) draft.add(task, 'migrate', left.start, left.length);
+  madvise(draft, task, left, MADV.PAGEOUT);
+  if (random.chance(40)) {
+    const again = random.pick(others);
+    draft.add(task, 'store', again.start, byte, PAGE);
+    draft.add(null, 'ksm_scan', 1);
+    madvise(draft, task, again, MADV.PAGEOUT);
+  }
+  if (random.chance(50)) {
+    draft.add(task, 'load', range.start, range.length);
+    madvise(draft, task, range, MADV.PAGEOUT);
+  }
   return true;
 };
 
@@ -68,6 +104,10 @@ export const KSM: Area = {
     mergeable: [5, advise([MADV.MERGEABLE], isPrivateAnonymous)],
     unmergeable: [4, advise([MADV.UNMERGEABLE], isPrivateAnonymous)],
     scan: [12, scan],
+    mergeAndPageout: [6, mergeAndPageout],
+    pageout: [5, pageout],
+    inAndOut: [3, inAndOut],
+    migrate: [5, migrate],
     zeroPagesAndFork: [2, zeroPagesAndFork],
     useZeroPages: [3, useZeroPages],
     storePages: [8, storePages],

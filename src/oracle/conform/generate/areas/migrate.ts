@@ -4,7 +4,6 @@ import { advise, exitProcess, fork, load, mapPrivate, store, unlockedAnonymous }
 import type { Area, Step } from '../area.js';
 import { MADV, MAP, READ, RW, isPrivate, isReadable, isUnlocked, mapFixed } from '../calls.js';
 import { mprotect } from '../calls.js';
-import { mayBeMerged } from '../merging.js';
 import { ARENA_END, ARENA_START, PAGE, anyPage } from '../places.js';
 import { openData, openMemory } from '../prologue.js';
 import { mapFileShared, unlock, unmap } from '../mapping-steps.js';
@@ -24,10 +23,10 @@ const SENSELESS: readonly (readonly [mode: number, flags: number])[] = [
   [0x2000, MPOL_MF.MOVE],
 ];
 
-const migrate: Step = (draft) => {
+export const migrate: Step = (draft) => {
   const task = draft.anyTask();
   const range = draft.range(task);
-  if (range === null || mayBeMerged(draft, range)) return false;
+  if (range === null) return false;
   draft.add(task, 'migrate', range.start, range.length);
   return true;
 };
@@ -37,7 +36,7 @@ const mbind: Step = (draft) => {
   const { random } = draft;
   const task = draft.anyTask();
   const range = draft.range(task);
-  if (range === null || mayBeMerged(draft, range)) return false;
+  if (range === null) return false;
   const flags = random.pick([MPOL_MF.MOVE, MPOL_MF.MOVE, MPOL_MF.MOVE | MPOL_MF.STRICT, MPOL_MF.MOVE_ALL]);
   const [mode, wrong] = random.chance(15) ? random.pick(SENSELESS) : [MPOL.DEFAULT, flags];
   const start = random.chance(3) ? range.start + 1 : range.start;
@@ -69,7 +68,6 @@ const storeAndMigrate: Step = (draft) => {
   const { random } = draft;
   const task = draft.anyTask();
   const range = { start: anyPage(random), length: PAGE * random.between(1, 6) };
-  if (mayBeMerged(draft, range)) return false;
   mapFixed(draft, task, range, RW, MAP.PRIVATE);
   draft.add(task, 'store', range.start, random.chance(20) ? 0 : random.between(1, 255), range.length);
   if (random.chance(30)) fork(draft);

@@ -8,7 +8,6 @@ import type { Draft, Range } from '../picture.js';
 import { PAGE, REGIONS, REGION_PAGES, anyPage } from '../places.js';
 import type { Operation } from '../../../../workload/operation.js';
 import type { Mapped } from '../space.js';
-import { mayBeMerged } from '../merging.js';
 import { mapFileShared, unlock } from '../mapping-steps.js';
 import { lockPages, movePages, protectPages, unmapPages } from '../page-steps.js';
 import { openData, openReadOnly } from '../prologue.js';
@@ -64,10 +63,10 @@ const mayBeCleaned = (draft: Draft): boolean =>
 /** After mseal(2) what is mapped may not be what was asked for. */
 const mayBeSealed = ({ operations }: Draft): boolean => operations.some(({ name }) => name === 'mseal');
 
-const pageout: Step = (draft) => {
+export const pageout: Step = (draft) => {
   const task = draft.anyTask();
   const range = draft.pages(task, anonymousOnly);
-  if (range === null || mayHoldCached(draft, range) || mayBeMerged(draft, range)) return false;
+  if (range === null || mayHoldCached(draft, range)) return false;
   madvise(draft, task, range, MADV.PAGEOUT);
   return true;
 };
@@ -105,7 +104,6 @@ const mapAndPageoutFile: Step = (draft) => {
 const storeAndPageout: Step = (draft) => {
   const task = draft.anyTask();
   const range = { start: anyPage(draft.random), length: PAGE * draft.random.between(1, 6) };
-  if (mayBeMerged(draft, range)) return false;
   mapFixed(draft, task, range, RW, MAP.PRIVATE);
   draft.add(task, 'store', range.start, draft.random.chance(20) ? 0 : draft.random.between(1, 255), range.length);
   if (draft.random.chance(40)) fork(draft);
@@ -114,10 +112,10 @@ const storeAndPageout: Step = (draft) => {
 };
 
 /** Back into memory unwritten, and out again: clean pages need no writing and are freed at once. */
-const inAndOut: Step = (draft) => {
+export const inAndOut: Step = (draft) => {
   const task = draft.anyTask();
   const range = draft.pages(task, (each) => anonymousOnly(each) && isReadable(each));
-  if (range === null || mayHoldCached(draft, range) || mayBeMerged(draft, range)) return false;
+  if (range === null || mayHoldCached(draft, range)) return false;
   madvise(draft, task, range, MADV.PAGEOUT);
   draft.add(task, 'load', range.start, range.length);
   madvise(draft, task, range, MADV.PAGEOUT);
