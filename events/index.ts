@@ -11,6 +11,8 @@ import type { GupEvent } from './gup.js';
 import { GUP_SHAPES } from './gup.js';
 import type { SwapEvent } from './swap.js';
 import { SWAP_SHAPES } from './swap.js';
+import type { LargeSwapEvent } from './large-swap.js';
+import { LARGE_SWAP_SHAPES } from './large-swap.js';
 import type { MigrateEvent } from './migrate.js';
 import { MIGRATE_SHAPES } from './migrate.js';
 import type { KsmEvent } from './ksm.js';
@@ -31,6 +33,7 @@ export type * from './page-table.js';
 export type * from './folio.js';
 export type * from './gup.js';
 export type * from './swap.js';
+export type * from './large-swap.js';
 export type * from './migrate.js';
 export type * from './ksm.js';
 export type * from './huge.js';
@@ -48,6 +51,7 @@ export type KernelEvent =
   | FolioEvent
   | GupEvent
   | SwapEvent
+  | LargeSwapEvent
   | MigrateEvent
   | KsmEvent
   | CollapseEvent
@@ -72,6 +76,7 @@ export const CATALOGUE: ShapesOf<KernelEvent> = {
   ...FOLIO_SHAPES,
   ...GUP_SHAPES,
   ...SWAP_SHAPES,
+  ...LARGE_SWAP_SHAPES,
   ...MIGRATE_SHAPES,
   ...KSM_SHAPES,
   ...HUGE_SHAPES,

@@ -35,7 +35,8 @@ export interface MigrationPtesSet {
 }
 /**
  * `__split_unmapped_folio()`: the folio that begins at `pfn` became 2^order pages, each of which whoever split it has a reference to (`ref`).
- * All but the first have `flags` now, and belong to `anonVma` as the first does.
+ * All but the first have `flags` now, and belong to `anonVma` as the first does. `cacheRef` 1: the folio was in the swap cache, and each page is,
+ * with a reference; 0: it was not.
  */
 export interface FolioSplit {
   readonly type: 'FolioSplit';
@@ -44,6 +45,7 @@ export interface FolioSplit {
   readonly flags: number;
   readonly anonVma: number;
   readonly ref: number;
+  readonly cacheRef: number;
 }
 /**
  * `remove_migration_ptes()` over entries of one table: `runs` are [vpn, pfn, n, flags]* that lead to pages of the folio again, or, if it
@@ -121,7 +123,7 @@ export const SPLIT_SHAPES: ShapesOf<SplitEvent> = {
   },
   FolioSplit: {
     opcode: 212,
-    fields: { pfn: 'pfn', order: 'int', flags: 'int', anonVma: 'anonVma', ref: 'int' },
+    fields: { pfn: 'pfn', order: 'int', flags: 'int', anonVma: 'anonVma', ref: 'int', cacheRef: 'int' },
   },
   MigrationPtesRemoved: {
     opcode: 213,

@@ -70,7 +70,7 @@ export function frameCounts(state: KernelView): Map<number, FrameCounts> {
     });
     for (const pfn of mm.gather) of(head(pfn)).ref++;
   }
-  for (const { count, pfn } of state.swap) if (count !== FREE_SLOT && pfn >= 0) of(pfn).ref++;
+  for (const { count, pfn } of state.swap) if (count !== FREE_SLOT && pfn >= 0) of(head(pfn)).ref++;
   for (const { lruAdd, lruLazyfree, mlock } of state.cpus)
     for (const pfn of [...lruAdd, ...lruLazyfree, ...mlock.filter((_, i) => i % 2 === 0)]) of(pfn).ref++;
   for (const holder of state.holders)

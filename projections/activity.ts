@@ -77,6 +77,7 @@ export const activity: Projection<Activity> = {
     MlockBatchDrained: (view, { freed }) => void (view.framesFreed += pagesOf(freed, 2, 1)),
     HeldPageReleased: (view, { freed }) => void (view.framesFreed += freed),
     SwapCacheRemoved: (view, { freed }) => void (view.framesFreed += freed),
+    LargeSwapCacheRemoved: (view, { order, freed }) => void (view.framesFreed += freed * 2 ** order),
     LazyfreeDiscarded: (view, { freed }) => void (view.framesFreed += freed),
     PageCacheReclaimed: (view, { freed }) => void (view.framesFreed += pagesOf(freed, 2, 1)),
     PageCacheRemoved: (view, { freed }) => void (view.framesFreed += pagesOf(freed, 2, 1)),

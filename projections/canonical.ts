@@ -255,6 +255,6 @@ export function canonicalPage(
   printed.mapcount = mapcount;
   printed.refcount = folio.ref;
   printed.content = contentText(page.content);
-  if ((page.flags & PG_SWAPCACHE) !== 0) printed.swapcache = true;
+  if ((folio.flags & PG_SWAPCACHE) !== 0) printed.swapcache = true;
   return printed;
 }

@@ -56,6 +56,14 @@ export const EXTRA_STEPS: Partial<Record<EventType, readonly Step[]>> = {
     { method: 'slot', args: ['slot'] },
     { method: 'cachedAt', args: ['pfn'] },
   ],
+  LargeFolioSwapAllocated: [{ method: 'slotRow', args: ['slot', 'pfn', 'order'] }],
+  PagesSwappedOut: [{ method: 'slotsOfPages', args: ['slot', 'pfn', 'runs'] }],
+  LargeSwapWritten: [{ method: 'slotRow', args: ['slot', 'pfn', 'order'] }],
+  LargeSwapCacheRemoved: [
+    { method: 'slotRow', args: ['slot', 'pfn', 'order'] },
+    { method: 'splitPages', args: ['pfn', 'order'] },
+  ],
+  PagesSwappedIn: [{ method: 'slotsOfPages', args: ['slot', 'pfn', 'runs'] }],
   LargeFolioAllocated: [{ method: 'freshFolio', args: ['pfn', 'order'] }],
   LargeFoliosCounted: [{ method: 'counted', args: ['folios'] }],
   HugePageMapped: [

@@ -328,6 +328,21 @@ export class SubjectHash {
     this.hash.pair(mm, this.#state.writeProtectSeq[mm] ?? ABSENT);
   }
 
+  /** The 2^order slots from `slot` on, and where the folio from `pfn` on is in the swap cache. */
+  slotRow(slot: number, pfn: number, order: number): void {
+    if (!(order >= 0 && order <= HPAGE_PMD_ORDER)) return;
+    for (let i = 0; i < 2 ** order; i++) {
+      this.slot(slot + i);
+      this.cachedAt(pfn + i);
+    }
+  }
+
+  /** The slots of pages [vpn, pfn, n, flags]* of the folio that begins at `head` and has those from `slot` on. */
+  slotsOfPages(slot: number, head: number, runs: readonly number[]): void {
+    for (let i = 0; i + 3 < runs.length; i += 4)
+      for (let j = 0; j < (runs[i + 2] as number); j++) this.slot(slot + (runs[i + 1] as number) + j - head);
+  }
+
   /** A slot of the swap area, and which is the next free one. */
   slot(slot: number): void {
     const { swap, swapFree } = this.#state;

@@ -8,6 +8,7 @@ import { migrateReducers } from './migrate.js';
 import { ksmReducers } from './ksm.js';
 import { collapseReducers } from './collapse.js';
 import { hugeReducers } from './huge.js';
+import { largeSwapReducers } from './large-swap.js';
 import { largeFolioReducers } from './large-folio.js';
 import { pageTableReducers } from './page-table.js';
 import { splitReducers } from './split.js';
@@ -25,6 +26,7 @@ const reducers: Reducers<EventType> = {
   ...folioReducers,
   ...gupReducers,
   ...swapReducers,
+  ...largeSwapReducers,
   ...migrateReducers,
   ...ksmReducers,
   ...collapseReducers,

@@ -60,16 +60,18 @@ export const splitReducers: Reducers<SplitEvent['type']> = {
       if (exclusive === 0 && (flags & (PTE_WRITE | PTE_SWP_EXCLUSIVE)) !== 0) page.flags &= ~PG_ANON_EXCLUSIVE;
     });
   },
-  FolioSplit(state, { pfn, order, flags, anonVma, ref }) {
+  FolioSplit(state, { pfn, order, flags, anonVma, ref, cacheRef }) {
     const head = pageOf(state, pfn);
     if (!head || !(order >= 1 && order <= HPAGE_PMD_ORDER)) return;
     delete state.largeFolios[pfn];
     const { index } = head;
+    // What the cache had of the whole folio.
+    head.ref -= cacheRef * 2 ** order;
     for (let i = 0; i < 2 ** order; i++) {
       const page = pageOf(state, pfn + i);
       if (!page) continue;
       page.order = 0;
-      page.ref += ref;
+      page.ref += ref + cacheRef;
       if (i === 0) continue;
       page.flags = flags;
       page.mapping = anonVma;

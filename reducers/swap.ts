@@ -21,7 +21,7 @@ import {
   setCacheSlot,
 } from './state.js';
 
-const mmOf = (state: KernelState, id: number): Mm | null => state.mms[id] ?? null;
+export const mmOf = (state: KernelState, id: number): Mm | null => state.mms[id] ?? null;
 
 /** The slot, made if it never was used; undefined for a number that none has. */
 function takeSlot(state: KernelState, slot: number): SwapSlot | undefined {
@@ -32,7 +32,7 @@ function takeSlot(state: KernelState, slot: number): SwapSlot | undefined {
   return found;
 }
 
-function freeSlot(state: KernelState, slot: number): void {
+export function freeSlot(state: KernelState, slot: number): void {
   const found = state.swap[slot];
   if (!found) return;
   found.count = FREE_SLOT;
@@ -41,12 +41,12 @@ function freeSlot(state: KernelState, slot: number): void {
   state.swapFree = slot;
 }
 
-function addCount(state: KernelState, slot: number, count: number): void {
+export function addCount(state: KernelState, slot: number, count: number): void {
   const found = state.swap[slot];
   if (found) found.count += count;
 }
 
-function addRss(mm: Mm, anon: number, swap: number): void {
+export function addRss(mm: Mm, anon: number, swap: number): void {
   mm.rss[MM_ANONPAGES]! += anon;
   mm.rss[MM_SWAPENTS]! += swap;
 }

@@ -308,6 +308,34 @@ export const factHandlers: Projection<Facts>['on'] = {
     facts.cacheSwap(slot, pfn);
     setFlags(facts, pfn, FRAME_DIRTY, 0);
   },
+  LargeFolioSwapAllocated(facts, { slot, pfn, order }) {
+    if (!(order >= 1 && order <= HPAGE_PMD_ORDER)) return;
+    for (let i = 0; i < 2 ** order; i++) facts.cacheSwap(slot + i, pfn + i);
+    setFlags(facts, pfn, FRAME_DIRTY, 0);
+  },
+  PagesSwappedOut(facts, { mm, pfn, slot, runs, exclusive, dirty }) {
+    if (dirty === 1) setFlags(facts, pfn, FRAME_DIRTY, 0);
+    const space = facts.mappings.of(mm);
+    for (let i = 0; i + 3 < runs.length; i += 4) {
+      const [vpn, first, n, flags] = [runs[i]!, runs[i + 1]!, runs[i + 2]!, runs[i + 3]!];
+      if (exclusive === 0) for (let j = 0; j < n; j++) setFlags(facts, first + j, 0, FRAME_EXCLUSIVE);
+      if (space) facts.writeRun(space, vpn, slot + first - pfn, n, flags, 1);
+    }
+  },
+  LargeSwapWritten: (facts, { pfn }) => setFlags(facts, pfn, 0, FRAME_DIRTY),
+  LargeSwapCacheRemoved(facts, { slot, pfn, order, dirty, freed }) {
+    if (!(order >= 1 && order <= HPAGE_PMD_ORDER)) return;
+    for (let i = 0; i < 2 ** order; i++) facts.uncacheSwap(slot + i);
+    if (freed === 1) facts.free(pfn);
+    else if (dirty === 1) setFlags(facts, pfn, FRAME_DIRTY, 0);
+  },
+  PagesSwappedIn(facts, { mm, runs, exclusive }) {
+    const space = facts.mappings.of(mm);
+    for (let i = 0; i + 3 < runs.length; i += 4) {
+      if (exclusive === 1) for (let j = 0; j < runs[i + 2]!; j++) setFlags(facts, runs[i + 1]! + j, FRAME_EXCLUSIVE, 0);
+      if (space) facts.writeRun(space, runs[i]!, runs[i + 1]!, runs[i + 2]!, runs[i + 3]!, 1);
+    }
+  },
   PageSwappedOut(facts, event) {
     const { pfn, exclusive, dirty } = event;
     setFlags(facts, pfn, dirty === 1 ? FRAME_DIRTY : 0, exclusive === 0 ? FRAME_EXCLUSIVE : 0);

@@ -28,6 +28,8 @@ const MAPPING_EVENTS: readonly EventType[] = [
   'ArgPagesAccounted',
   'PageSwappedOut',
   'PageSwappedIn',
+  'PagesSwappedOut',
+  'PagesSwappedIn',
   'SwapEntryCopied',
   'SwapEntryFreed',
   'LazyfreeDiscarded',

@@ -1,7 +1,7 @@
 // Running the rules on frames: each frame that an event concerns is looked at once, after it.
 import type { KernelEvent } from '../../events/index.js';
 import type { PageView } from '../../reducers/state.js';
-import { PG_ANON_EXCLUSIVE, PG_FREE, PG_SWAPCACHE, isKsm } from '../../reducers/state.js';
+import { PG_ANON, PG_ANON_EXCLUSIVE, PG_FREE, isKsm } from '../../reducers/state.js';
 import { REFCOUNT_ACCOUNTED, REF_LOWER_BOUND } from './catalogue.js';
 import type { Findings } from './findings.js';
 import type { Audited, FrameInvariant, Invariant } from './invariant.js';
@@ -82,7 +82,12 @@ export class FrameChecks {
   #remarkable(pfn: number, page: PageView): boolean {
     const { frames } = this.#audited.facts;
     const mappers = frames.mappers[pfn] as number;
-    if (page.mapcount !== mappers || frames.batched[pfn]! > 1 || (page.flags & PG_SWAPCACHE) !== 0) return true;
+    if (
+      page.mapcount !== mappers ||
+      frames.batched[pfn]! > 1 ||
+      (frames.cached[pfn] !== 0 && (page.flags & PG_ANON) !== 0)
+    )
+      return true;
     if (isKsm(page)) return true;
     if (page.order !== 0 && (page.flags & PG_ANON_EXCLUSIVE) !== 0 && frames.leaves[pfn] !== 0) return true;
     return mappers > 1 && ((page.flags & PG_ANON_EXCLUSIVE) !== 0 || frames.writers[pfn] !== 0);

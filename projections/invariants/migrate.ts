@@ -1,6 +1,7 @@
 // Rules on pages that are moved to other frames: migration entries, and what they must bring back.
 import { PTE_SWP_EXCLUSIVE, PTE_WRITE, isMigrationPte, ptePfn } from '../../reducers/pte.js';
 import { PG_LRU } from '../../reducers/state.js';
+import type { FrameTable } from '../facts/frames.js';
 import { FRAME_EXCLUSIVE, FrameKind } from '../facts/frames.js';
 import { mappedPfn } from '../facts/mappings.js';
 import type { Audited, CounterInvariant, EventInvariant } from './invariant.js';
@@ -22,6 +23,13 @@ function forEachOfRuns(runs: readonly number[], visit: (vpn: number, pfn: number
   for (let i = 0; i + 3 < runs.length; i += 4)
     for (let j = 0; j < (runs[i + 2] as number); j++)
       visit((runs[i] as number) + j, (runs[i + 1] as number) + j, runs[i + 3] as number);
+}
+
+/** Pages of the folio that begins at `pfn` which a cache has. */
+function cachedPages(frames: FrameTable, pfn: number): number {
+  let cached = 0;
+  for (let i = 0; i < 2 ** (frames.order[pfn] ?? 0); i++) cached += frames.cached[pfn + i] ?? 0;
+  return cached;
 }
 
 /** Frames of runs of [pfn, n]. */
@@ -154,15 +162,15 @@ export const migrateEventInvariants: readonly EventInvariant[] = [
     ...rule,
     about: 'event',
     name: 'split-folio-has-no-holder',
-    formula: 'a large folio is split only when no entry, batch, gather, pin or pipe has any page of it',
+    formula: 'a large folio is split only when nothing but the swap cache has any page of it',
     source: '__folio_split(): folio_ref_freeze()',
     severity: 1,
     at: 'event',
     before: {
       FolioSplit({ pfn }, { facts }, report) {
         const { frames } = facts;
-        if (pfn < frames.size && frames.holders(pfn) !== 0)
-          report({ kind: 'frame', pfn }, { expected: 'nobody', found: holdersText(frames, pfn) });
+        if (pfn < frames.size && frames.holders(pfn) !== cachedPages(frames, pfn))
+          report({ kind: 'frame', pfn }, { expected: 'nobody but the swap cache', found: holdersText(frames, pfn) });
       },
     },
   },

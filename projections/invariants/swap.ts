@@ -1,6 +1,6 @@
 // Rules on swapped memory: slots, the swap cache, swap entries.
 import { PTE_DIRTY, pteSwpExclusive, swpOffset } from '../../reducers/pte.js';
-import { FREE_SLOT, PG_ANON_EXCLUSIVE, PG_SWAPCACHE } from '../../reducers/state.js';
+import { FREE_SLOT, HPAGE_PMD_ORDER, PG_ANON_EXCLUSIVE } from '../../reducers/state.js';
 import { VM_LOCKED } from '../../reducers/vma.js';
 import { FRAME_DIRTY, FRAME_EXCLUSIVE, FRAME_SWAPBACKED } from '../facts/frames.js';
 import type { Audited, EntryInvariant, EventInvariant, FrameInvariant, Report } from './invariant.js';
@@ -32,13 +32,16 @@ export const swapFrameInvariants: readonly FrameInvariant[] = [
     ...rule,
     about: 'frame',
     name: 'no-AE-in-swap',
-    formula: 'a page in the swap cache that nothing maps has no PG_anon_exclusive',
+    formula:
+      'a page in the swap cache that nothing maps has no PG_anon_exclusive; one of a large folio, where a swap entry leads to its slot',
     source: 'do_swap_page(): BUG_ON',
     severity: 1,
     since: '5.19',
     needs: ['anon-exclusive'],
     check(pfn, page, _free, { facts }) {
-      if ((page.flags & (PG_SWAPCACHE | PG_ANON_EXCLUSIVE)) !== (PG_SWAPCACHE | PG_ANON_EXCLUSIVE)) return null;
+      if ((page.flags & PG_ANON_EXCLUSIVE) === 0 || !facts.slotOfFrame.has(pfn)) return null;
+      // What was given up of a large folio keeps its flags until the folio is freed.
+      if (page.order !== 0 && facts.mappings.slotUse(facts.slotOfFrame.get(pfn)!).entries === 0) return null;
       return facts.frames.mappers[pfn]! > 0 ? null : { expected: 'no PG_anon_exclusive', found: 'PG_anon_exclusive' };
     },
   },
@@ -49,14 +52,29 @@ export const swapFrameInvariants: readonly FrameInvariant[] = [
     formula: 'no swap entry leads to the slot of an anonymous page with a writable mapping',
     source: 'the COW contract; do_swap_page()',
     severity: 1,
-    check(pfn, page, _free, { facts }) {
-      if ((page.flags & PG_SWAPCACHE) === 0 || facts.frames.writers[pfn] === 0) return null;
+    check(pfn, _page, _free, { facts }) {
+      if (facts.frames.writers[pfn] === 0) return null;
       const slot = facts.slotOfFrame.get(pfn);
       const entries = slot === undefined ? 0 : facts.mappings.slotUse(slot).entries;
       return entries === 0 ? null : { expected: '0 swap entries', found: entries };
     },
   },
 ];
+
+/** The counts of the slots of pages in `runs`. */
+function slotsCounted(
+  { slot, pfn, runs }: { readonly slot: number; readonly pfn: number; readonly runs: readonly number[] },
+  audited: Audited,
+  report: Report,
+): void {
+  for (const [, page] of eachPage(runs)) slotCounted({ slot: slot + page - pfn }, audited, report);
+}
+
+/** [vpn, pfn, flags] of each page of [vpn, pfn, n, flags]*. */
+function* eachPage(runs: readonly number[]): Generator<readonly [vpn: number, pfn: number, flags: number]> {
+  for (let i = 0; i + 3 < runs.length; i += 4)
+    for (let j = 0; j < runs[i + 2]!; j++) yield [runs[i]! + j, runs[i + 1]! + j, runs[i + 3]!];
+}
 
 /** The count of `slot` against the entries that lead there. */
 function slotCounted({ slot }: { readonly slot: number }, { view, facts }: Audited, report: Report): void {
@@ -84,6 +102,12 @@ export const swapEventInvariants: readonly EventInvariant[] = [
       SwapEntryCopied: slotCounted,
       SwapEntryFreed: slotCounted,
       SwapCacheRemoved: slotCounted,
+      PagesSwappedOut: slotsCounted,
+      PagesSwappedIn: slotsCounted,
+      LargeSwapCacheRemoved({ slot, order }, audited, report) {
+        for (let i = 0; i < 2 ** Math.min(order, HPAGE_PMD_ORDER); i++)
+          slotCounted({ slot: slot + i }, audited, report);
+      },
     },
   },
   {
@@ -99,6 +123,16 @@ export const swapEventInvariants: readonly EventInvariant[] = [
         if (backed === 0 || facts.swapCache.get(slot) !== pfn)
           report({ kind: 'frame', pfn }, { expected: `a page of slot ${slot}`, found: 'one that is not' });
       },
+      PagesSwappedOut({ pfn, slot, runs }, { facts }, report) {
+        for (const [, page] of eachPage(runs)) {
+          const backed = (facts.frames.flags[page] ?? 0) & FRAME_SWAPBACKED;
+          if (backed === 0 || facts.swapCache.get(slot + page - pfn) !== page)
+            report(
+              { kind: 'frame', pfn: page },
+              { expected: `a page of slot ${slot + page - pfn}`, found: 'one that is not' },
+            );
+        }
+      },
     },
   },
   {
@@ -112,6 +146,11 @@ export const swapEventInvariants: readonly EventInvariant[] = [
       PageSwappedOut({ mm, vpn }, { facts }, report) {
         if (((facts.vmas.at(mm, vpn * 4096)?.flags ?? 0) & VM_LOCKED) !== 0)
           report({ kind: 'entry', mm, vpn }, { expected: 'a present page', found: 'a swap entry in locked memory' });
+      },
+      PagesSwappedOut({ mm, runs }, { facts }, report) {
+        for (const [vpn] of eachPage(runs))
+          if (((facts.vmas.at(mm, vpn * 4096)?.flags ?? 0) & VM_LOCKED) !== 0)
+            report({ kind: 'entry', mm, vpn }, { expected: 'a present page', found: 'a swap entry in locked memory' });
       },
     },
   },
@@ -129,6 +168,14 @@ export const swapEventInvariants: readonly EventInvariant[] = [
       PageSwappedOut({ mm, vpn, pfn, entry }, { facts }, report) {
         if ((facts.frames.flags[pfn]! & FRAME_EXCLUSIVE) !== 0 && !pteSwpExclusive(entry))
           report({ kind: 'entry', mm, vpn }, { expected: 'an exclusive swap entry', found: 'one that may be shared' });
+      },
+      PagesSwappedOut({ mm, runs }, { facts }, report) {
+        for (const [vpn, pfn, flags] of eachPage(runs))
+          if (((facts.frames.flags[pfn] ?? 0) & FRAME_EXCLUSIVE) !== 0 && !pteSwpExclusive(flags))
+            report(
+              { kind: 'entry', mm, vpn },
+              { expected: 'an exclusive swap entry', found: 'one that may be shared' },
+            );
       },
     },
   },

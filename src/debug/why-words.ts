@@ -136,6 +136,20 @@ export function storyOf(event: KernelEvent, focus: Focus, who: Who): string {
       return `frame ${event.pfn} got slot ${event.slot} of the swap area, and is in the swap cache`;
     case 'PageSwappedOut':
       return `frame ${event.pfn} of ${who(event.mm)} was swapped out: the entry leads to slot ${event.slot}${isExclusive(event.entry)}`;
+    case 'LargeFolioSwapAllocated':
+      return `the large folio of ${plural(2 ** event.order, 'page')} from frame ${event.pfn} on got slots from ${event.slot} on, and is in the swap cache`;
+    case 'PagesSwappedOut': {
+      const run = runAt(event.runs, 4, focus.vpn);
+      return `a large folio of ${who(event.mm)} was swapped out whole: the entry leads to slot ${event.slot + (run?.pfn ?? event.pfn) - event.pfn}`;
+    }
+    case 'LargeSwapWritten':
+      return `the bytes of the large folio from frame ${event.pfn} on were written to its slots`;
+    case 'LargeSwapCacheRemoved':
+      return `the large folio from frame ${event.pfn} on left the swap cache${event.freed === 1 ? ' and was freed' : ''}`;
+    case 'PagesSwappedIn': {
+      const run = runAt(event.runs, 4, focus.vpn);
+      return `${who(event.mm)} touched a swapped large folio that was in the swap cache still, and got ${run === null ? 'pages' : `frame ${run.pfn}`} of it${event.exclusive === 1 ? ', exclusive' : ''} (do_swap_page)`;
+    }
     case 'SwapWritten':
       return `the bytes of frame ${event.pfn} were written to slot ${event.slot}`;
     case 'SwapRead':
@@ -231,7 +245,7 @@ export function givesUp(event: KernelEvent, pfn: number): boolean {
   if (event.type === 'CowPageMapped') return event.oldPfn === pfn;
   if (event.type === 'CowPagesMapped') return runAtFrame(event.runs, pfn);
   if (UNMAPPING.has(event.type)) return (event as EventOf<'FilePageUnmapped'>).pfn === pfn;
-  if (event.type === 'HugePageCollapsed') return holdsFrame(event.runs, pfn);
+  if (event.type === 'HugePageCollapsed' || event.type === 'PagesSwappedOut') return holdsFrame(event.runs, pfn);
   return event.type === 'PtesZapped' && namesFrame(event, pfn);
 }
 

@@ -46,9 +46,10 @@ import { markDirty, vmPageProt } from './memory/file.js';
 import { blockStart, splitHugePmd } from './memory/huge.js';
 import { append4, updateHiwaterRss } from './memory/zap.js';
 import { appendRun } from './page-alloc.js';
+import { cacheReferences, freeSwapCache } from './swapfile.js';
 
 /** Flags that the pages of a folio get from its first. */
-const SHARED_FLAGS = PG_ANON | PG_SWAPBACKED | PG_DIRTY | PG_LRU | PG_MLOCKED | PG_UNEVICTABLE;
+const SHARED_FLAGS = PG_ANON | PG_SWAPBACKED | PG_SWAPCACHE | PG_DIRTY | PG_LRU | PG_MLOCKED | PG_UNEVICTABLE;
 
 /** Part of a VMA in which pages of a folio may be mapped, all below one table: [vpn, vpn + n), beginning with page `pfn`. */
 interface Stretch {
@@ -82,12 +83,12 @@ function stretches(k: Kernel, head: number, pages: number): Stretch[] {
  * `split_folio()`: the large folio that page `pfn` belongs to becomes pages of their own. Its lock is taken here; the caller has no VMA lock to
  * give, only the mmap_lock or another hold on the folio.
  * @returns 0, or -EAGAIN if others hold references: then everything is as it was, except that a huge entry may have become 512 entries.
- * @throws NotModelledError for a large folio in the swap cache, which the model never makes, and of locked memory.
+ * @throws NotModelledError of locked memory.
  */
 export function* splitFolio(k: Kernel, pfn: number): KernelThread<number> {
   const head = folioHead(k.view, pfn);
-  const { order, flags } = pageAt(k.view, head);
-  if ((flags & PG_SWAPCACHE) !== 0) throw new NotModelledError('large folios in the swap cache');
+  const { order } = pageAt(k.view, head);
+  const cached = cacheReferences(k, head);
   if (k.interleaved) yield { op: 'acquire', lock: `folio(${head})` };
   if (!canSplitFolio(k, head)) return -EAGAIN;
   // Linux holds a reference of its own while the last mapping is unlocked, which the state does not count.
@@ -97,14 +98,24 @@ export function* splitFolio(k: Kernel, pfn: number): KernelThread<number> {
   if (k.interleaved) yield { op: 'preempt', at: 'folio-split:t2' };
   yield* unmapFolio(k, head);
   if (k.interleaved) yield { op: 'preempt', at: 'folio-split:t4' };
-  const done = largeAt(k, head).largeMapcount === 0 && pageAt(k.view, head).ref === 0;
+  const done = largeAt(k, head).largeMapcount === 0 && pageAt(k.view, head).ref === cached;
   if (done) {
     const first = pageAt(k.view, head);
     const shared = first.flags & SHARED_FLAGS;
-    k.emit({ type: 'FolioSplit', pfn: head, order, flags: shared, anonVma: first.mapping, ref: 1 });
+    k.emit({
+      type: 'FolioSplit',
+      pfn: head,
+      order,
+      flags: shared,
+      anonVma: first.mapping,
+      ref: 1,
+      cacheRef: cached > 0 ? 1 : 0,
+    });
   }
   yield* remapPage(k, head, 2 ** order, done);
   if (!done) return -EAGAIN;
+  // `free_folio_and_swap_cache()` of all but the first, which the caller gave: those that were mapped nowhere are free, with their slots.
+  for (let i = 1; i < 2 ** order; i++) freeSwapCache(k, head + i);
   const runs = [head, 2 ** order];
   const freed: number[] = [];
   for (let i = 0; i < 2 ** order; i++) if (pageAt(k.view, head + i).ref === 1) appendRun(freed, head + i);
@@ -114,9 +125,9 @@ export function* splitFolio(k: Kernel, pfn: number): KernelThread<number> {
 
 const largeAt = (k: Kernel, head: number): LargeFolioView => k.view.largeFolios[head] as LargeFolioView;
 
-/** `can_split_folio()`: every reference is a mapping's, but for the caller's. */
-function canSplitFolio(k: Kernel, head: number): boolean {
-  return largeAt(k, head).largeMapcount === pageAt(k.view, head).ref;
+/** `can_split_folio()`: every reference is a mapping's or the swap cache's, but for the caller's. */
+export function canSplitFolio(k: Kernel, head: number): boolean {
+  return largeAt(k, head).largeMapcount === pageAt(k.view, head).ref - cacheReferences(k, head);
 }
 
 /** `unmap_folio()`: migration entries in the place of all entries; ends at the first that must stay, so that the folio is still mapped. */

@@ -4,7 +4,7 @@
 // whether a write fault may keep a page: the folio must be mapped by one address space, and nobody else may hold it.
 import { PTE_DIRTY, PTE_WRITE, pteAt, pteFlags, ptePfn, tableEnd } from '../../reducers/pte.js';
 import type { LargeFolio } from '../../reducers/state.js';
-import { folioHead, mmAt, pageAt, pageMapcount } from '../../reducers/state.js';
+import { PG_SWAPCACHE, folioHead, mmAt, pageAt, pageMapcount } from '../../reducers/state.js';
 import type { Kernel } from './kernel.js';
 import { GUP_PIN_COUNTING_BIAS } from './kernel.js';
 
@@ -50,9 +50,13 @@ function removed(folio: LargeFolio, mm: number, n: number): void {
   if (count0 === largeMapcount || count1 === largeMapcount) folio.mappedShared = 0;
 }
 
-/** `__folio_remove_rmap()`: some pages of the folio are mapped, others are not, and no huge entry maps it: it waits to be split. */
+/**
+ * `__folio_remove_rmap()`: some pages of the folio are mapped, others are not, and no huge entry maps it: it waits to be split
+ * (`deferred_split_folio()`, which leaves folios in the swap cache to reclaim).
+ */
 function partiallyMapped(k: Kernel, head: number, { order, entireMapcount, largeMapcount }: LargeFolio): boolean {
   if (entireMapcount > 0 || largeMapcount === 0) return false;
+  if ((pageAt(k.view, head).flags & PG_SWAPCACHE) !== 0) return false;
   for (let i = 0; i < 2 ** order; i++) if (pageAt(k.view, head + i).mapcount === 0) return true;
   return false;
 }

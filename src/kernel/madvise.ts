@@ -298,9 +298,12 @@ function freeLarge(k: Kernel, mm: number, vpn: number, pfn: number, cpu: number)
   const { flags, order } = pageAt(k.view, pfn);
   const leaf = leafAt(now, vpn);
   const others = k.view.largeFolios[pfn]?.largeMapcount !== 2 ** order;
-  if (leaf === 0 && (flags & PG_DIRTY) !== 0 && others && k.behaviours['madv-free-skips-shared']) return;
+  const cached = inSwapCache(pageAt(k.view, pfn));
+  const keepsBytes = (flags & PG_DIRTY) !== 0 || cached;
+  if (leaf === 0 && keepsBytes && others && k.behaviours['madv-free-skips-shared']) return;
+  if (cached && !folioFreeSwap(k, pfn)) return;
   const runs: number[] = [];
-  let clean = (leaf & PTE_DIRTY) === 0 && (flags & PG_DIRTY) === 0;
+  let clean = (leaf & PTE_DIRTY) === 0 && (pageAt(k.view, pfn).flags & PG_DIRTY) === 0;
   const entries = leaf === 0 ? 2 ** order : 0;
   for (let i = 0; i < entries; i++) {
     const entry = pteAt(now, vpn + i);

@@ -1,11 +1,12 @@
 // The swap area and the swap cache: mm/swapfile.c, mm/swap_state.c. One area, pages of anonymous memory only; shared memory is not swapped.
 //
 // A slot is in use as long as an entry leads to it or the swap cache holds a page for it. Reads and writes are done at once: no page is
-// ever seen under writeback. Nothing is read ahead (vm.page-cluster 0).
-import type { PageView, SwapSlotView } from '../../reducers/state.js';
-import { FREE_SLOT, PG_SWAPCACHE, pageAt } from '../../reducers/state.js';
+// ever seen under writeback. Nothing is read ahead (vm.page-cluster 0). A large folio takes a row of slots, page after page, if the area
+// is a block device; of a row it leaves the cache as a whole, or not at all.
+import type { LargeFolioView, PageView, SwapSlotView } from '../../reducers/state.js';
+import { FREE_SLOT, PG_SWAPCACHE, folioAt, folioHead, pageAt } from '../../reducers/state.js';
 import type { Kernel } from './kernel.js';
-import { allocPage } from './page-alloc.js';
+import { allocPage, appendRun } from './page-alloc.js';
 import { lruBatchAdded } from './swap.js';
 
 /** Slot `slot`, which is in use. */
@@ -13,11 +14,34 @@ export const slotAt = (k: Kernel, slot: number): SwapSlotView => k.view.swap[slo
 
 export const inSwapCache = (page: PageView): boolean => (page.flags & PG_SWAPCACHE) !== 0;
 
-/** The slot of page `pfn`, which is in the swap cache: `folio->swap`. */
+/** The slot of page `pfn`, which is in the swap cache: `folio->swap`, and of a large folio's others what follows. */
 export const slotOf = (k: Kernel, pfn: number): number => k.view.swapCache[pfn] as number;
 
-/** `folio_swapped()`: entries lead to the slot of page `pfn`. */
-const folioSwapped = (k: Kernel, pfn: number): boolean => slotAt(k, slotOf(k, pfn)).count > 0;
+/** What the area is: a file, where pages go one by one, or a block device. */
+export const SWAP_AREAS: readonly string[] = ['file', 'block'];
+/** The setting that says it; that of the machine the model was measured on where no line of a workload did. */
+export const SWAP_AREA = 'swapon';
+const isBlockDevice = (k: Kernel): boolean => k.view.settings[SWAP_AREA] === 'block';
+
+/** References that the swap cache has to the folio at `pfn`: one for each page. */
+export function cacheReferences(k: Kernel, pfn: number): number {
+  const folio = folioAt(k.view, pfn);
+  return inSwapCache(folio) ? 2 ** folio.order : 0;
+}
+
+/** `folio_mapped()`. */
+function folioMapped(k: Kernel, pfn: number): boolean {
+  const { order, mapcount } = pageAt(k.view, pfn);
+  if (order === 0) return mapcount > 0;
+  return (k.view.largeFolios[folioHead(k.view, pfn)] as LargeFolioView).largeMapcount > 0;
+}
+
+/** `folio_swapped()`: entries lead to a slot of the folio that begins at `pfn`. */
+function folioSwapped(k: Kernel, pfn: number): boolean {
+  const slot = slotOf(k, pfn);
+  for (let i = 0; i < 2 ** pageAt(k.view, pfn).order; i++) if (slotAt(k, slot + i).count > 0) return true;
+  return false;
+}
 
 /** Slots in use. */
 function slotsInUse(k: Kernel): number {
@@ -31,27 +55,72 @@ export function vmSwapFull(k: Kernel): boolean {
   return (total - slotsInUse(k)) * 2 < total;
 }
 
-/** `folio_alloc_swap()`: a slot for page `pfn`, which enters the swap cache. False if there is none. */
+/**
+ * Where a row of `n` free slots begins, aligned to as many; -1 for none. What never was used comes first. The first page of the area is its
+ * header, and has no slot. Linux keeps clusters of 512 slots for one order each, and may find none a little earlier.
+ */
+function freeRow(k: Kernel, n: number): number {
+  const { swap } = k.view;
+  const aligned = (slot: number): number => Math.ceil((slot + 1) / n) * n - 1;
+  const fresh = aligned(swap.length);
+  if (fresh + n <= k.machine.swapPages) return fresh;
+  for (let slot = aligned(0); slot + n <= k.machine.swapPages; slot += n) {
+    let free = 0;
+    while (free < n && (swap[slot + free]?.count ?? FREE_SLOT) === FREE_SLOT) free++;
+    if (free === n) return slot;
+  }
+  return -1;
+}
+
+/**
+ * `folio_alloc_swap()`: a slot for page `pfn`, or for each page of the large folio that begins there, which enters the swap cache. False if
+ * there is none, or no row of them.
+ */
 export function folioAllocSwap(k: Kernel, pfn: number): boolean {
+  const { order } = pageAt(k.view, pfn);
+  if (order !== 0) {
+    const whole = k.behaviours['swap-out-large-folios'] || (k.view.largeFolios[pfn]?.entireMapcount ?? 0) > 0;
+    const row = whole && isBlockDevice(k) ? freeRow(k, 2 ** order) : -1;
+    if (row < 0) return false;
+    k.emit({ type: 'LargeFolioSwapAllocated', slot: row, pfn, order, ref: 2 ** order });
+    return true;
+  }
   const slot = k.view.swapFree >= 0 ? k.view.swapFree : k.view.swap.length;
   if (slot >= k.machine.swapPages) return false;
   k.emit({ type: 'FolioSwapAllocated', slot, pfn, ref: 1 });
   return true;
 }
 
-/** `folio_free_swap()`: takes page `pfn` out of the swap cache if no entry leads to its slot. False if it stays. */
-export function folioFreeSwap(k: Kernel, pfn: number): boolean {
+/** `folio_free_swap()`: takes the folio of page `of` out of the swap cache if no entry leads to a slot of it. False if it stays. */
+export function folioFreeSwap(k: Kernel, of: number): boolean {
+  const pfn = folioHead(k.view, of);
   const page = pageAt(k.view, pfn);
   if (!inSwapCache(page) || folioSwapped(k, pfn)) return false;
+  if (page.order !== 0) {
+    removeLarge(k, pfn, 1);
+    return true;
+  }
   const freed = page.ref === 1 ? 1 : 0;
   k.emit({ type: 'SwapCacheRemoved', slot: slotOf(k, pfn), pfn, ref: -1, dirty: 1, freed, slotFreed: 1 });
   return true;
 }
 
-/** `free_swap_cache()`: the same for a page that nothing maps any more; its user is about to drop it. */
+/**
+ * The large folio that begins at `pfn` leaves the swap cache, and its slots to which no entry leads are free. `dirty` 0: it is reclaimed, and
+ * goes if nobody else has it.
+ */
+export function removeLarge(k: Kernel, pfn: number, dirty: number): void {
+  const { order, ref } = pageAt(k.view, pfn);
+  const slot = slotOf(k, pfn);
+  const slots: number[] = [];
+  for (let i = 0; i < 2 ** order; i++) if (slotAt(k, slot + i).count === 0) appendRun(slots, slot + i);
+  const freed = ref === 2 ** order ? 1 : 0;
+  k.emit({ type: 'LargeSwapCacheRemoved', slot, pfn, order, ref: -(2 ** order), dirty, freed, slots });
+}
+
+/** `free_swap_cache()`: the same for a folio that nothing maps any more; the user of page `pfn` is about to drop it. */
 export function freeSwapCache(k: Kernel, pfn: number): void {
-  const page = pageAt(k.view, pfn);
-  if (inSwapCache(page) && page.mapcount === 0) folioFreeSwap(k, pfn);
+  if (inSwapCache(folioAt(k.view, pfn)) && !folioMapped(k, pfn)) folioFreeSwap(k, pfn);
 }
 
 /** `free_swap_and_cache()` for the entry at `vpn` of `mm`: it is emptied; a page of the cache that nobody uses goes. */
@@ -59,7 +128,7 @@ export function freeSwapAndCache(k: Kernel, mm: number, vpn: number, slot: numbe
   const { count, pfn } = slotAt(k, slot);
   const slotFreed = count === 1 && pfn < 0 ? 1 : 0;
   k.emit({ type: 'SwapEntryFreed', mm, vpn, slot, count: -1, rssSwap: -1, slotFreed });
-  if (count === 1 && pfn >= 0 && (pageAt(k.view, pfn).mapcount === 0 || vmSwapFull(k))) folioFreeSwap(k, pfn);
+  if (count === 1 && pfn >= 0 && (!folioMapped(k, pfn) || vmSwapFull(k))) folioFreeSwap(k, pfn);
 }
 
 /** `read_swap_cache_async()`: the page of `slot` in the swap cache, brought there if need be. Says whether it had to be read. */

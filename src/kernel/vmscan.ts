@@ -34,15 +34,15 @@ import {
 } from '../../reducers/state.js';
 import { NotModelledError } from '../lib/errors.js';
 import { isAsRead } from './filemap.js';
-import { splitFolio } from './folio-split.js';
+import { canSplitFolio, splitFolio } from './folio-split.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { GUP_PIN_COUNTING_BIAS, PAGE_SIZE } from './kernel.js';
-import { folioPteBatch, maybeMappedShared, maybePinned } from './large-folio.js';
+import { folioMappingsChanged, folioPteBatch, maybeMappedShared, maybePinned } from './large-folio.js';
 import { splitHugePmd } from './memory/huge.js';
 import { append4, updateHiwaterRss } from './memory/zap.js';
 import { rmapWalk } from './rmap-walk.js';
 import { lruAddDrainCpu } from './swap.js';
-import { folioAllocSwap, inSwapCache, slotOf } from './swapfile.js';
+import { folioAllocSwap, inSwapCache, removeLarge, slotOf } from './swapfile.js';
 
 /** An entry that maps a page to be reclaimed. */
 interface Place {
@@ -167,22 +167,80 @@ function shrinkCached(k: Kernel, { mm, vpn, pfn }: Place): void {
 }
 
 /**
- * A large folio, all of which one address space maps. The swap area is a file, where there is no room for more than a page at a time
- * (`folio_alloc_swap()` without SWP_BLKDEV): the folio is split, and its pages go one by one, the first first, then from the last on. Those
- * that were mapped nowhere are free with the split.
+ * A large folio, all of which one address space maps. It gets a row of slots and goes whole; if there is none (a swap file has room for no more
+ * than a page at a time, `folio_alloc_swap()` without SWP_BLKDEV), or if parts of it were given up before, it is split, and its pages go one
+ * by one, the first first, then from the last on. Those that were mapped nowhere are free with the split.
  */
 function* shrinkLargeFolio(k: Kernel, place: Place): KernelThread {
   const { mm, vpn, pfn } = place;
   const { flags, order } = pageAt(k.view, pfn);
   if ((flags & PG_SWAPBACKED) === 0) return discardLargeLazyfree(k, place);
-  if (maybePinned(k, pfn) || (yield* splitFolio(k, pfn)) !== 0) return;
-  const pages = 2 ** order;
+  if (!inSwapCache(pageAt(k.view, pfn))) {
+    if (maybePinned(k, pfn) || !canSplitFolio(k, pfn)) return;
+    const queued = k.view.largeFolios[pfn]?.partiallyMapped === 1;
+    if (queued || !folioAllocSwap(k, pfn)) {
+      if ((yield* splitFolio(k, pfn)) === 0) shrinkPages(k, place, 2 ** order);
+      return;
+    }
+  }
+  if (leafAt(mmAt(k.view, mm), vpn) !== 0) splitHugePmd(k, mm, vpn);
+  tryToUnmapFolio(k, place);
+  // `is_page_cache_freeable()`: no entry, and nobody but the cache.
+  const alone = k.view.largeFolios[pfn]?.largeMapcount === 0 && pageAt(k.view, pfn).ref === 2 ** order;
+  if (!alone) return;
+  if ((pageAt(k.view, pfn).flags & PG_DIRTY) !== 0) {
+    k.emit({ type: 'LargeSwapWritten', slot: slotOf(k, pfn), pfn, order });
+    for (let i = 0; i < 2 ** order; i++) if (pageAt(k.view, pfn + i).content !== null) return;
+  }
+  removeLarge(k, pfn, 0);
+}
+
+/** The `pages` pages of what was one folio. */
+function shrinkPages(k: Kernel, { mm, vpn, pfn }: Place, pages: number): void {
   for (let n = 0; n < pages; n++) {
     const i = n === 0 ? 0 : pages - n;
     const entry = pteAt(mmAt(k.view, mm), vpn + i);
     if (ptePresent(entry) && !pteSpecial(entry)) shrinkFolio(k, { mm, vpn: vpn + i, pfn: pfn + i });
   }
 }
+
+/** `try_to_unmap_one()` of a large folio with a row of slots, up to a page that is exclusive and may be pinned: that stays, and what follows. */
+function tryToUnmapFolio(k: Kernel, { mm, vpn, pfn }: Place): void {
+  const slot = slotOf(k, pfn);
+  const runs: number[] = [];
+  let [gone, dirty] = [0, false];
+  updateHiwaterRss(k, mm);
+  for (; gone < 2 ** pageAt(k.view, pfn).order; gone++) {
+    const old = pteAt(mmAt(k.view, mm), vpn + gone);
+    const exclusive = (pageAt(k.view, pfn + gone).flags & PG_ANON_EXCLUSIVE) !== 0;
+    if (maybePinned(k, pfn) && (exclusive || !k.behaviours['anon-exclusive'])) break;
+    dirty ||= (old & PTE_DIRTY) !== 0;
+    append4(runs, vpn + gone, pfn + gone, swapFlags(k, old, exclusive), 1);
+  }
+  if (gone === 0) return;
+  k.emit({
+    type: 'PagesSwappedOut',
+    mm,
+    pfn,
+    slot,
+    runs,
+    count: 1,
+    ref: -1,
+    mapcount: -1,
+    exclusive: k.behaviours['anon-exclusive'] ? 0 : -1,
+    dirty: dirty ? 1 : 0,
+    rssAnon: -gone,
+    rssSwap: gone,
+  });
+  folioMappingsChanged(k, mm, [[pfn, -gone]]);
+}
+
+/** Flags of the swap entry in the place of `old`. */
+const swapFlags = (k: Kernel, old: number, wasExclusive: boolean): number =>
+  PTE_SWAP |
+  (wasExclusive && k.behaviours['swap-exclusive-bit'] ? PTE_SWP_EXCLUSIVE : 0) |
+  (pteFlags(old) & PTE_UFFD_WP) |
+  (pteSoftDirty(old) ? PTE_SWP_SOFT_DIRTY : 0);
 
 /**
  * `try_to_unmap_one()` of all entries at once: a large folio that MADV_FREE gave up is dropped whole, unless it was written to or somebody
@@ -243,15 +301,13 @@ function tryToUnmap(k: Kernel, { mm, vpn, pfn }: Place, slot: number): boolean {
   const wasExclusive = (page.flags & PG_ANON_EXCLUSIVE) !== 0;
   if (page.ref >= GUP_PIN_COUNTING_BIAS && (wasExclusive || !k.behaviours['anon-exclusive'])) return false;
   updateHiwaterRss(k, mm);
-  const kept = (pteFlags(old) & PTE_UFFD_WP) | (pteSoftDirty(old) ? PTE_SWP_SOFT_DIRTY : 0);
-  const exclusive = wasExclusive && k.behaviours['swap-exclusive-bit'] ? PTE_SWP_EXCLUSIVE : 0;
   k.emit({
     type: 'PageSwappedOut',
     mm,
     vpn,
     pfn,
     slot,
-    entry: mkPte(slot, PTE_SWAP | exclusive | kept),
+    entry: mkPte(slot, swapFlags(k, old, wasExclusive)),
     count: 1,
     ref: -1,
     mapcount: -1,

@@ -138,13 +138,21 @@ export class Settings {
   }
 
   /**
-   * Makes a swap file, used before any other swap until the end.
+   * Makes a swap file, or a block device that keeps its bytes in a file, used before any other swap until the end.
    * @param path of a file that does not exist yet, on a file system that allows swap files
    * @param bytes a multiple of 4096, at least 10 pages
    * @throws UserError (unable) if that cannot be.
    */
-  async swapOn(path: string, bytes: number): Promise<void> {
-    await this.#ask('swapon', path, String(bytes));
+  async swapOn(path: string, bytes: number, area: 'file' | 'block' = 'file'): Promise<void> {
+    await this.#ask(area === 'file' ? 'swapon' : 'swapdev', path, String(bytes));
+  }
+
+  /**
+   * Ends the use of a swap area that swapOn() made, and deletes its file.
+   * @throws UserError (unable) if that cannot be, or it is none.
+   */
+  async swapOff(path: string): Promise<void> {
+    await this.#ask('swapoff', path);
   }
 
   /**

@@ -3,6 +3,7 @@ import type { KernelEvent } from '../../events/index.js';
 import { check } from '../../projections/query/check.js';
 import type { Behaviours } from '../../src/kernel/behaviours.js';
 import { behavioursOf } from '../../src/kernel/behaviours.js';
+import type { MachineSettings } from '../../src/kernel/kernel.js';
 import { DEFAULT_MACHINE } from '../../src/kernel/kernel.js';
 import { Run } from '../../src/sched/run.js';
 import type { Operation } from '../../src/workload/operation.js';
@@ -16,11 +17,16 @@ export interface RanOperations {
   readonly operations: readonly Operation[];
 }
 
-function collected(behaviours: Behaviours, recorded: boolean, drive: (run: Run) => void): RanOperations {
+function collected(
+  behaviours: Behaviours,
+  recorded: boolean,
+  drive: (run: Run) => void,
+  machine: MachineSettings = DEFAULT_MACHINE,
+): RanOperations {
   const events: KernelEvent[] = [];
   const owners: number[] = [];
   const operations: Operation[] = [];
-  const run = new Run({ behaviours, machine: DEFAULT_MACHINE, recorded, lenient: false, check }, [
+  const run = new Run({ behaviours, machine, recorded, lenient: false, check }, [
     {
       beginOperation: (operation) => operations.push(operation),
       event(event) {
@@ -34,10 +40,19 @@ function collected(behaviours: Behaviours, recorded: boolean, drive: (run: Run) 
 }
 
 /** Runs `operations` one after the other. */
-export const runOperations = (operations: readonly Operation[], behaviours: Behaviours): RanOperations =>
-  collected(behaviours, false, (run) => {
-    for (const operation of operations) run.execute(operation);
-  });
+export const runOperations = (
+  operations: readonly Operation[],
+  behaviours: Behaviours,
+  machine?: MachineSettings,
+): RanOperations =>
+  collected(
+    behaviours,
+    false,
+    (run) => {
+      for (const operation of operations) run.execute(operation);
+    },
+    machine,
+  );
 
 /** Runs perf script text; nobody judges it. */
 export const runRecording = (text: string): RanOperations =>

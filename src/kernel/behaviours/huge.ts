@@ -34,6 +34,22 @@ export const HUGE_BEHAVIOURS = {
     requires: [],
     aliases: [],
   },
+  'swap-out-large-folios': {
+    description:
+      'A large folio goes to a block device whole, also if single entries map it; before, only a huge page with its huge entry did, others were split.',
+    commit: null,
+    since: '6.10',
+    requires: [],
+    aliases: [],
+  },
+  'swapin-maps-large-folio': {
+    description:
+      'A fault on a page of a large folio that is still in the swap cache maps all of it, where all entries are there; before, the one page.',
+    commit: null,
+    since: '6.11',
+    requires: [],
+    aliases: [],
+  },
   'split-maps-zero-pages': {
     description:
       'When a large folio is split, pages that hold nothing but zeros give way to the zero page and are freed; before, they were kept.',
@@ -65,6 +81,14 @@ export const HUGE_BEHAVIOURS = {
     since: '6.18',
     requires: [],
     aliases: ['T-08'],
+  },
+  'mlock-large-when-mapped': {
+    description:
+      'A large folio that was there is locked with the mapping that comes to map all of it at once; before, only when reclaim met it.',
+    commit: null,
+    since: '6.18',
+    requires: [],
+    aliases: [],
   },
   'collapse-in-place': {
     description:

@@ -6,6 +6,7 @@ import { EFAULT, currentTask } from '../kernel.js';
 import type { Access, AccessResult } from '../memory/fault.js';
 import { userFault } from '../memory/fault.js';
 import { drainLruAdd, lruAddDrainAll, lruAddDrainCpu } from '../swap.js';
+import { SWAP_AREA, SWAP_AREAS } from '../swapfile.js';
 import { SETTINGS } from '../thp.js';
 import { loadUser, storeUser, touch } from '../uaccess.js';
 
@@ -56,6 +57,13 @@ export const ACCESS_CALLS: Readonly<Record<string, Handler>> = {
     if (setting === undefined) throw new NotModelledError(`the setting /sys/kernel/mm/${name}`);
     if (!setting.values.includes(value)) throw badArgument(call, 1, `one of ${setting.values.join(', ')}`);
     k.emit({ type: 'SettingWritten', name, value });
+    return null;
+  },
+  *swapon(k, call) {
+    const area = textArg(call, 0);
+    if (!SWAP_AREAS.includes(area)) throw badArgument(call, 0, `one of ${SWAP_AREAS.join(', ')}`);
+    if (k.view.swap.length > 0) throw new NotModelledError('another swap area once memory was swapped out');
+    k.emit({ type: 'SettingWritten', name: SWAP_AREA, value: area });
     return null;
   },
   *lru_add_drain(k, call) {

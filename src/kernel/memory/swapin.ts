@@ -1,7 +1,7 @@
 // Faults on swapped memory: do_swap_page() in mm/memory.c.
 //
 // Is the page that comes back this process's own? Before 5.18 that was counted (mappings and entries), since then asked of references; since
-// 5.19 the entry remembers it.
+// 5.19 the entry remembers it. Of a large folio in the swap cache all pages are mapped at once, if all their entries still lead there.
 import {
   PTE_PRESENT,
   PTE_PROTNONE,
@@ -14,6 +14,7 @@ import {
   pteSoftDirty,
   pteSwpExclusive,
   swpOffset,
+  tableEnd,
 } from '../../../reducers/pte.js';
 import type { PageView, VmaView } from '../../../reducers/state.js';
 import {
@@ -21,18 +22,24 @@ import {
   PG_LRU,
   PG_MLOCKED,
   PG_SWAPBACKED,
+  folioAt,
+  folioHead,
   isKsm,
   mmAt,
   pageAt,
   stableNode,
 } from '../../../reducers/state.js';
 import { VM_ACCESS, VM_LOCKED, VM_WRITE, linearPageIndex, vmaLookup } from '../../../reducers/vma.js';
+import { NotModelledError } from '../../lib/errors.js';
 import type { Kernel, KernelThread } from '../kernel.js';
+import { PAGE_SIZE } from '../kernel.js';
+import { folioMappingsChanged } from '../large-folio.js';
 import { allocPage, putPage } from '../page-alloc.js';
 import { dirtyFlags, pteNeedsSoftDirtyWp } from '../soft-dirty.js';
 import { lruAddDrainCpu } from '../swap.js';
-import { readSwapCache, slotAt, vmSwapFull } from '../swapfile.js';
+import { folioFreeSwap, readSwapCache, slotAt, vmSwapFull } from '../swapfile.js';
 import type { Fault, FaultResult } from './fault.js';
+import { blockStart } from './huge.js';
 import { folioAddedLruVma, locksPages, mlockVmaPages } from './mlocked.js';
 import { doWpPage } from './wp.js';
 
@@ -50,7 +57,7 @@ export function* doSwapPage(k: Kernel, fault: Fault): KernelThread<FaultResult> 
   const pfn = ksmMightNeedToCopy(k, fault, cached);
   const copied = pfn !== cached;
   const write = fault.access === 'write';
-  const { flags } = pageAt(k.view, pfn);
+  const { flags } = folioAt(k.view, pfn);
   const drains = write && !copied && !isKsm(pageAt(k.view, pfn)) && (flags & PG_LRU) === 0;
   if (drains && k.behaviours['swapin-reuse-by-refcount']) lruAddDrainCpu(k, cpu);
   if (k.interleaved) yield { op: 'acquire', lock: `ptl(${mmId},${vpn})` };
@@ -59,7 +66,8 @@ export function* doSwapPage(k: Kernel, fault: Fault): KernelThread<FaultResult> 
     return 'done';
   }
   const vma = vmaLookup(mmAt(k.view, mmId), fault.addr) as VmaView;
-  const writable = mapSwapped(k, fault, vma, { pfn, slot, seen, copied });
+  const large = pageAt(k.view, pfn).order !== 0;
+  const writable = (large ? mapSwappedFolio : mapSwapped)(k, fault, vma, { pfn, slot, seen, copied });
   if (write && !writable) {
     const result = yield* doWpPage(k, fault);
     if (result !== 'done') return result;
@@ -74,6 +82,7 @@ export function* doSwapPage(k: Kernel, fault: Fault): KernelThread<FaultResult> 
  */
 function ksmMightNeedToCopy(k: Kernel, fault: Fault, pfn: number): number {
   const page = pageAt(k.view, pfn);
+  if (page.order !== 0) return pfn;
   const vma = vmaLookup(mmAt(k.view, fault.mm), fault.addr) as VmaView;
   if (isKsm(page)) {
     if (stableNode(page) !== 0) return pfn;
@@ -107,17 +116,7 @@ function mapSwapped(k: Kernel, fault: Fault, vma: VmaView, swapped: Swapped): bo
     : k.behaviours['swapin-reuse-by-refcount']
       ? ownByReferences(k, fault, vma, pfn, seen, lastEntry)
       : ownByCounts(k, fault, vma, pfn, lastEntry);
-  const softDirty = pteSoftDirty(seen) ? PTE_SOFT_DIRTY : 0;
-  // What must not be written unseen goes on as a write-protect fault.
-  const watched = (seen & PTE_UFFD_WP) !== 0 || pteNeedsSoftDirtyWp(k, vma.flags, seen);
-  const mayWrite = own && (vma.flags & VM_WRITE) !== 0 && !watched;
-  const accessible = (vma.flags & VM_ACCESS) !== 0 ? PTE_PRESENT : PTE_PROTNONE;
-  const flags =
-    accessible |
-    softDirty |
-    (mayWrite ? PTE_WRITE : 0) |
-    (mayWrite && write ? dirtyFlags(k) : 0) |
-    (pteFlags(seen) & PTE_UFFD_WP);
+  const { flags, mayWrite } = rightsOf(k, fault, vma, seen, own);
   const wasAnon = (page.flags & PG_ANON) !== 0;
   k.emit({
     type: 'PageSwappedIn',
@@ -150,6 +149,89 @@ function addCopy(k: Kernel, { cpu }: Fault, vma: VmaView, pfn: number): void {
   const flags = pageAt(k.view, pfn).flags | PG_SWAPBACKED;
   k.emit({ type: 'FolioLruAdded', pfn, flags, ref: locked ? 0 : 1, lruCpu: locked ? -1 : cpu });
   folioAddedLruVma(k, locked, pfn, cpu);
+}
+
+/** Flags of the entry to a page that comes back, which is the process's `own` or is not; and whether a write needs nothing more. */
+function rightsOf(
+  k: Kernel,
+  fault: Fault,
+  vma: VmaView,
+  seen: number,
+  own: boolean,
+): { readonly flags: number; readonly mayWrite: boolean } {
+  const write = fault.access === 'write';
+  const softDirty = pteSoftDirty(seen) ? PTE_SOFT_DIRTY : 0;
+  // What must not be written unseen goes on as a write-protect fault.
+  const watched = (seen & PTE_UFFD_WP) !== 0 || pteNeedsSoftDirtyWp(k, vma.flags, seen);
+  const mayWrite = own && (vma.flags & VM_WRITE) !== 0 && !watched;
+  const accessible = (vma.flags & VM_ACCESS) !== 0 ? PTE_PRESENT : PTE_PROTNONE;
+  const flags =
+    accessible |
+    softDirty |
+    (mayWrite ? PTE_WRITE : 0) |
+    (mayWrite && write ? dirtyFlags(k) : 0) |
+    (pteFlags(seen) & PTE_UFFD_WP);
+  return { flags, mayWrite };
+}
+
+/** Where the entries of a large folio would begin, and how many pages come back at once: all, or the one of the fault. */
+function swappedRow(k: Kernel, fault: Fault, vma: VmaView, { pfn, seen }: Swapped): readonly [from: number, n: number] {
+  const one = [fault.vpn, 1] as const;
+  if (!k.behaviours['swapin-maps-large-folio']) return one;
+  const n = 2 ** pageAt(k.view, pfn).order;
+  const at = pfn - folioHead(k.view, pfn);
+  const from = fault.vpn - at;
+  const end = Math.min(tableEnd(fault.vpn), vma.end / PAGE_SIZE);
+  if (from < Math.max(blockStart(fault.vpn), vma.start / PAGE_SIZE) || from + n > end) return one;
+  const space = mmAt(k.view, fault.mm);
+  // `swap_pte_batch()`: the same entries but for the slot, which counts up.
+  for (let i = 0; i < n; i++) {
+    const entry = pteAt(space, from + i);
+    if (entry !== mkPte(swpOffset(seen) - at + i, pteFlags(seen))) return one;
+  }
+  return [from, n];
+}
+
+/**
+ * The commit where the page belongs to a large folio in the swap cache. The folio leaves the cache if no entry leads to a slot of it any more,
+ * and it is locked, the area half full, or the write likely to be its owner's.
+ * @throws NotModelledError where mappings and entries decide (until 5.17).
+ */
+function mapSwappedFolio(k: Kernel, fault: Fault, vma: VmaView, swapped: Swapped): boolean {
+  if (!k.behaviours['swapin-reuse-by-refcount'])
+    throw new NotModelledError('large folios in the swap cache before 5.18');
+  const { pfn, slot, seen } = swapped;
+  const head = folioHead(k.view, pfn);
+  const { order, ref, flags: folioFlags } = pageAt(k.view, head);
+  const pages = 2 ** order;
+  const first = slot - (pfn - head);
+  const [from, n] = swappedRow(k, fault, vma, swapped);
+  const locked = (vma.flags & VM_LOCKED) !== 0 || (folioFlags & PG_MLOCKED) !== 0;
+  const wanted = locked || vmSwapFull(k) || (fault.access === 'write' && ref === pages);
+  let left = -n;
+  for (let i = 0; i < pages; i++) left += slotAt(k, first + i).count;
+  const uncached = wanted && left === 0;
+  const own = pteSwpExclusive(seen) || (uncached && ref === pages);
+  const { flags, mayWrite } = rightsOf(k, fault, vma, seen, own);
+  const firstPfn = n === 1 ? pfn : head;
+  k.emit({
+    type: 'PagesSwappedIn',
+    mm: fault.mm,
+    pfn: head,
+    slot: first,
+    runs: [from, firstPfn, n, flags],
+    count: -1,
+    ref: 1,
+    mapcount: 1,
+    exclusive: own && k.behaviours['anon-exclusive'] ? 1 : 0,
+    rssAnon: n,
+    rssSwap: -n,
+  });
+  folioMappingsChanged(k, fault.mm, [[head, n]]);
+  if (uncached) folioFreeSwap(k, head);
+  // Locked only where all of it was mapped at once; before 6.18 never.
+  if (n === pages && k.behaviours['mlock-large-when-mapped']) mlockVmaPages(k, vma, [head], fault.cpu);
+  return mayWrite;
 }
 
 interface Ownership {

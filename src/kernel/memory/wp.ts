@@ -34,7 +34,7 @@ import { allocPage, putPage } from '../page-alloc.js';
 import { anonVmaPrepare } from '../rmap.js';
 import { dirtyFlags } from '../soft-dirty.js';
 import { lruAddDrainCpu } from '../swap.js';
-import { folioFreeSwap, freeSwapCache, inSwapCache } from '../swapfile.js';
+import { cacheReferences, folioFreeSwap, freeSwapCache, inSwapCache } from '../swapfile.js';
 import type { Access, Fault, FaultResult } from './fault.js';
 import { inodeOf, markDirty } from './file.js';
 import { folioAddedLruVma, locksPages, munlockVmaPages } from './mlocked.js';
@@ -104,14 +104,21 @@ function reuseKsmPage(k: Kernel, page: PageView): boolean {
 
 /**
  * `__wp_can_reuse_large_anon_folio()`: one address space maps the folio, and each reference is a mapping's. The last page mapped is copied
- * all the same, so that the folio can be freed.
+ * all the same, so that the folio can be freed. One in the swap cache leaves it first, if no entry needs a slot of it.
+ * @throws NotModelledError for one in the swap cache where mappings decide.
  */
 function wpCanReuseLargeAnonFolio(k: Kernel, pfn: number): boolean {
-  if (!k.behaviours['cow-reuse-by-refcount']) return everyPageMappedOnce(k, pfn);
+  const cached = cacheReferences(k, pfn) > 0;
+  if (!k.behaviours['cow-reuse-by-refcount']) {
+    if (cached) throw new NotModelledError('large folios in the swap cache before 5.9');
+    return everyPageMappedOnce(k, pfn);
+  }
   if (!k.behaviours['large-folio-owner-slots']) return false;
   const head = folioHead(k.view, pfn);
   const { largeMapcount, mappedShared } = k.view.largeFolios[head] as LargeFolioView;
-  return largeMapcount > 1 && mappedShared === 0 && largeMapcount === pageAt(k.view, head).ref;
+  if (largeMapcount <= 1 || mappedShared !== 0) return false;
+  if (cached) folioFreeSwap(k, head);
+  return largeMapcount === pageAt(k.view, head).ref;
 }
 
 /** `reuse_swap_page()`: no other mapping and no entry to its slot; one in the swap cache leaves it. */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <glob.h>
 #include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -15,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 #include <linux/fs.h>
+#include <linux/loop.h>
 
 #define PAGE 4096
 #define RMDIR_TRIES 250
@@ -141,15 +143,99 @@ static int make_swap(const char *path, uint64_t bytes)
 	return error ? -1 : 0;
 }
 
+/* A block device that reads and writes the open file, and is gone with its last user: its descriptor, and its name. -1 and errno without one. */
+static int loop_device(int fd, char *name, size_t size)
+{
+	struct loop_config config = { .fd = (uint32_t)fd, .info.lo_flags = LO_FLAGS_AUTOCLEAR };
+	int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC), number, device = -1;
+
+	if (control < 0)
+		return -1;
+	/* Somebody else may be faster with the one that was free. */
+	for (int tries = 0; device < 0 && tries < 8; tries++) {
+		number = ioctl(control, LOOP_CTL_GET_FREE);
+		if (number < 0)
+			break;
+		snprintf(name, size, "/dev/loop%d", number);
+		device = open(name, O_RDWR | O_CLOEXEC);
+		if (device >= 0 && ioctl(device, LOOP_CONFIGURE, &config)) {
+			int error = errno;
+
+			close(device);
+			device = -1;
+			errno = error;
+			if (error != EBUSY)
+				break;
+		}
+	}
+	close(control);
+	return device;
+}
+
+/* The block device that has `path` below it. 0 if there is one. */
+static int find_loop_device(const char *path, char *name, size_t size)
+{
+	glob_t found;
+	int error = -1;
+
+	if (glob("/sys/block/loop*/loop/backing_file", 0, NULL, &found))
+		return -1;
+	for (size_t i = 0; error && i < found.gl_pathc; i++) {
+		char text[TEXT_MAX] = "";
+		int fd = open(found.gl_pathv[i], O_RDONLY | O_CLOEXEC);
+		ssize_t got = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+
+		if (fd >= 0)
+			close(fd);
+		text[got > 0 ? strcspn(text, "\n") : 0] = 0;
+		if (strcmp(text, path))
+			continue;
+		snprintf(name, size, "/dev/%.*s", (int)strcspn(found.gl_pathv[i] + 11, "/"), found.gl_pathv[i] + 11);
+		error = 0;
+	}
+	globfree(&found);
+	return error;
+}
+
+static int make_swap_device(const char *path, uint64_t bytes)
+{
+	char name[32] = "a loop device";
+	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600), device;
+
+	if (fd < 0)
+		return set_problem("cannot create %s: %s", path, strerror(errno));
+	/* What is never swapped takes no room. */
+	if (ftruncate(fd, (off_t)bytes) || format_swap(fd, bytes) || fsync(fd)) {
+		set_problem("cannot write %s: %s", path, strerror(errno));
+		close(fd);
+		return -1;
+	}
+	device = loop_device(fd, name, sizeof(name));
+	close(fd);
+	if (device < 0)
+		return set_problem("cannot make a block device of %s: %s", path, strerror(errno));
+	if (swapon(name, SWAP_FLAG_PREFER | SWAP_FLAG_PRIO_MASK)) {
+		set_problem("cannot swap to %s: %s", name, strerror(errno));
+		close(device);
+		return -1;
+	}
+	close(device);
+	return 0;
+}
+
 static int undo_swap(const char *path)
 {
+	char name[32];
+
+	if (!find_loop_device(path, name, sizeof(name)) && swapoff(name) && errno != EINVAL)
+		return set_problem("swapoff %s: %s", name, strerror(errno));
 	/* EINVAL: it was not used yet, or no more. */
 	if (swapoff(path) && errno != EINVAL && errno != ENOENT)
 		return set_problem("swapoff: %s", strerror(errno));
 	return unlink(path) && errno != ENOENT ? set_problem("unlink: %s", strerror(errno)) : 0;
 }
 
-int command_swapon(const char *path, const char *size)
+int command_swapon(const char *path, const char *size, int device)
 {
 	char *end;
 	uint64_t bytes = strtoull(size, &end, 10);
@@ -159,14 +245,19 @@ int command_swapon(const char *path, const char *size)
 		return set_problem("a swap file has at least 10 pages of 4096 bytes, not '%s' bytes", size);
 	if (!lstat(path, &status))
 		return set_problem("%s exists", path);
-	if (note("swapon", path, size))
+	if (!is_noted("swapon", path) && note("swapon", path, size))
 		return -1;
-	if (!make_swap(path, bytes))
+	if (!(device ? make_swap_device : make_swap)(path, bytes))
 		return 0;
 	/* Of a failed one nothing stays but its line in the journal, whose undoing does no harm. */
 	swapoff(path);
 	unlink(path);
 	return -1;
+}
+
+int command_swapoff(const char *path)
+{
+	return is_noted("swapon", path) ? undo_swap(path) : set_problem("%s is no swap area of this run", path);
 }
 
 /* ---- control groups ---- */

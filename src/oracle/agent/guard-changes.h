@@ -8,7 +8,8 @@
 
 /* `now`, of TEXT_MAX bytes, gets what the file says afterwards. */
 int command_set(const char *path, const char *value, char *now);
-int command_swapon(const char *path, const char *size);
+int command_swapon(const char *path, const char *size, int device);
+int command_swapoff(const char *path);
 int command_cgroup(const char *path);
 int command_remove(const char *path);
 int undo(const struct record *record);

@@ -14,6 +14,8 @@
  * Then it reads one command a line; fields are separated by one space, bytes up to space, '%' and DEL in them are written as %XX:
  *   set PATH VALUE              write VALUE into the file; of a file like "always [madvise] never" the word in brackets is kept
  *   swapon PATH BYTES           make a swap file and use it, before any other swap
+ *   swapdev PATH BYTES          the same with a block device (of loop) whose bytes are in the file
+ *   swapoff PATH                end the use of either
  *   cgroup PATH                 make a control group; at the end its processes move to the group above
  *   remove PATH                 an existing directory to delete at the end, with all in it
  * and answers each with a line "ok" (of set: "ok VALUE", what the file says now) or "error TEXT". At the end: "failed" lines if any.
@@ -158,7 +160,11 @@ static void answer(char *line)
 	else if (!strcmp(fields[0], "set") && n == 3)
 		error = command_set(fields[1], fields[2], now);
 	else if (!strcmp(fields[0], "swapon") && n == 3)
-		error = command_swapon(fields[1], fields[2]);
+		error = command_swapon(fields[1], fields[2], 0);
+	else if (!strcmp(fields[0], "swapdev") && n == 3)
+		error = command_swapon(fields[1], fields[2], 1);
+	else if (!strcmp(fields[0], "swapoff") && n == 2)
+		error = command_swapoff(fields[1]);
 	else if (!strcmp(fields[0], "cgroup") && n == 2)
 		error = command_cgroup(fields[1]);
 	else if (!strcmp(fields[0], "remove") && n == 2)

@@ -85,12 +85,23 @@ export function leadingSettings(operations: readonly Operation[]): (readonly [st
   const settings: (readonly [string, string])[] = [];
   for (const { name, args } of operations) {
     if (name === 'check') continue;
+    if (name === 'swapon') continue;
     if (name !== 'sysfs') break;
     const [file, value] = args;
     if (typeof file === 'object' && file !== null && isText(file) && typeof value === 'object' && value !== null)
       if (isText(value)) settings.push([file.text, value.text]);
   }
   return settings;
+}
+
+/** Does the workload begin by saying that the swap area is a block device? */
+export function wantsBlockDevice(operations: readonly Operation[]): boolean {
+  let area = 'file';
+  for (const { name, args } of operations) {
+    if (name === 'swapon' && typeof args[0] === 'object' && args[0] !== null && isText(args[0])) area = args[0].text;
+    else if (name !== 'sysfs' && name !== 'check') break;
+  }
+  return area === 'block';
 }
 
 /** Translates one workload's operations. Files are named in `directory` on the real side. */
@@ -122,7 +133,8 @@ export class Translator {
     if (name === 'ksm_scan' || name === 'ksm_use_zero_pages')
       return { kind: 'command', line: `${name} ${this.#number(operation.args[0] ?? KSM_SCANS)}` };
     if (name === 'khugepaged_scan') return { kind: 'command', line: 'khugepaged_scan 1' };
-    if (name === 'sysfs') return this.#begun ? impossible('sysfs behind other operations') : NONE;
+    if (name === 'sysfs' || name === 'swapon')
+      return this.#begun ? impossible(`${name} behind other operations`) : NONE;
     this.#begun = true;
     if (pid === null) return impossible(`${name} without a task`);
     const number = SYSCALLS[name];

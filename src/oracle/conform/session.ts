@@ -10,14 +10,14 @@ import { Agent } from '../agent/agent.js';
 import { layoutText, readKernelLayout } from '../agent/btf.js';
 import { buildAgent } from '../agent/build.js';
 import type { Operation, Value } from '../../workload/operation.js';
-import { leadingSettings } from './commands.js';
+import { leadingSettings, wantsBlockDevice } from './commands.js';
 import { Settings } from '../settings.js';
 import { usesKsm } from './conform.js';
 
 /** Where tasks keep their files: a directory whose file system has a disk below it, which /tmp often has not. */
 const SCRATCH_PARENT = '/var/tmp';
-/** Pages of the swap file: workloads never fill half of it. */
-const SWAP_PAGES = 4096;
+/** Pages of each kind of swap area: workloads never fill half of it. Large folios need rows of them. */
+const SWAP_PAGES = { file: 4096, block: 65_536 } as const;
 const MADV_PAGEOUT = 21;
 /** Does an operation use the swap area? */
 const swaps = ({ name, args }: Operation): boolean =>
@@ -87,7 +87,7 @@ export class Session {
   /** The machine's settings, for the model. */
   machine: MachineSettings;
   readonly #settings: Settings;
-  #swaps = false;
+  #swaps: keyof typeof SWAP_PAGES | null = null;
   #merges = false;
   /** What the files that workloads may write say now. */
   readonly #written = new Map<string, string>();
@@ -124,7 +124,7 @@ export class Session {
 
   /**
    * Gets ready for `operations`: the settings that they begin with, and the model's where they name none; those that swap get a swap
-   * file of their own, used before any other swap.
+   * area of their own, a file or a block device, used before any other swap.
    * @throws UserError (unable) if that cannot be.
    */
   async prepare(operations: readonly Operation[]): Promise<void> {
@@ -137,13 +137,16 @@ export class Session {
       this.#written.set(name, value);
     }
     if (usesKsm(operations)) await this.#prepareKsm();
-    if (this.#swaps || !operations.some(swaps)) return;
-    this.#swaps = true;
+    const area = wantsBlockDevice(operations) ? 'block' : 'file';
+    if (this.#swaps === area || !operations.some(swaps)) return;
+    const path = `${this.directory}.swap`;
     // Nothing is read ahead: how many pages would depend on chance.
-    await this.#settings.set('/proc/sys/vm/page-cluster', 0);
-    await this.#settings.swapOn(`${this.directory}.swap`, SWAP_PAGES * PAGE_SIZE);
+    if (this.#swaps === null) await this.#settings.set('/proc/sys/vm/page-cluster', 0);
+    else await this.#settings.swapOff(path);
+    await this.#settings.swapOn(path, SWAP_PAGES[area] * PAGE_SIZE, area);
+    this.#swaps = area;
     // The first page is the header.
-    this.machine = { ...machineSettings(), swapPages: SWAP_PAGES - 1 };
+    this.machine = { ...machineSettings(), swapPages: SWAP_PAGES[area] - 1 };
   }
 
   /** ksmd scans when it is told, every page each time, and nobody else's memory. */

@@ -127,6 +127,24 @@ const moveBlock = onBlock(60, isPrivate, (draft, task, { start, length }) => {
   mremap(draft, task, { from: start, oldLength: length, newLength: length, flags, to });
 });
 
+/** A folio that goes to the swap area whole and comes back, in parts or at once, shared or not. */
+const swapBlock: Step = (draft) => {
+  const { random } = draft;
+  const task = draft.anyTask();
+  const block = mappedBlock(draft, task, isPrivateAnonymous);
+  if (block === null) return false;
+  const range = random.chance(50) ? { start: block, length: TABLE } : sizedPart(draft, block);
+  if (random.chance(70)) draft.add(task, 'store', range.start, random.between(0, 255), random.pick([1, range.length]));
+  madvise(draft, task, range, MADV.PAGEOUT);
+  if (random.chance(30)) fork(draft);
+  const touched = range.start + PAGE * random.below(range.length / PAGE);
+  if (random.chance(30))
+    madvise(draft, task, { start: touched, length: PAGE }, random.pick([MADV.DONTNEED, MADV.FREE]));
+  if (random.chance(50)) draft.add(draft.anyTask(), 'load', touched);
+  if (random.chance(50)) draft.add(draft.anyTask(), 'store', range.start, random.between(0, 255));
+  return true;
+};
+
 const spliceBlock = onBlock(0, isReadable, spliceRange);
 
 /** A buffer of a whole block or of parts of folios, from anywhere in its first page, and bytes through it. */
@@ -211,6 +229,8 @@ function settings(draft: Draft): void {
   if (random.chance(20)) set('khugepaged/max_ptes_swap', random.pick(['0', '1', '2']));
   if (random.chance(20)) set('khugepaged/max_ptes_shared', random.pick(['0', '1', '3']));
   if (random.chance(5)) set('enabled', 'never');
+  // Where large folios have room as a whole.
+  if (random.chance(50)) draft.add(null, 'swapon', { text: 'block' });
   const several = random.chance(60);
   if (random.chance(several ? 40 : 5)) set('hugepages-2048kB/enabled', random.pick(['madvise', 'never']));
   if (!several) return;
@@ -238,6 +258,7 @@ export const THP: Area = {
     lazyfree: [3, advise(40, [MADV.FREE])],
     discard: [1, discardBlock],
     pageout: [4, advise(50, [MADV.PAGEOUT])],
+    swapBlock: [6, swapBlock],
     populateRead: [2, advise(40, [MADV.POPULATE_READ], isReadable)],
     populateWrite: [3, advise(40, [MADV.POPULATE_WRITE], isWritable)],
     forkAdvice: [2, advise(50, [MADV.WIPEONFORK, MADV.KEEPONFORK])],
