@@ -60,19 +60,30 @@ export const load: Step = (draft) => {
   return true;
 };
 
+/** `task` forks: its child. */
+export function forkOf(draft: Draft, task: Task): Task {
+  draft.addTask(task, 'fork', [], false);
+  return draft.tasks.at(-1) as Task;
+}
+
 /** Forks; a lonely task does so first. */
 export const fork: Step = (draft) => {
   if (draft.tasks.length >= TASKS_MAX) return false;
-  draft.addTask(draft.anyTask(), 'fork', [], false);
+  forkOf(draft, draft.anyTask());
   return true;
 };
+
+/** The whole process of `task` exits, which is not the first. */
+export function exitTask(draft: Draft, task: Task): void {
+  draft.add(task, 'exit_group', 0);
+  draft.remove(draft.tasks.filter((each) => each.tgid === task.tgid));
+}
 
 /** A whole process exits; never the first, which the real side needs to the end. */
 export const exitProcess: Step = (draft) => {
   const task = draft.anyTask();
   if (task.tgid === 1) return false;
-  draft.add(task, 'exit_group', 0);
-  draft.remove(draft.tasks.filter((each) => each.tgid === task.tgid));
+  exitTask(draft, task);
   return true;
 };
 

@@ -12,5 +12,10 @@ export interface Area {
   readonly name: string;
   readonly prologue: readonly Preparation[];
   /** By name, which says what it is for: how often relative to the others, and what. */
+  /**
+   * How much a workload that has other areas as well is about this one: times that its steps count, drawn for each workload. None: once. For
+   * what needs many steps in a row to get anywhere.
+   */
+  readonly emphasis?: readonly number[];
   readonly steps: Readonly<Record<string, readonly [weight: number, step: Step]>>;
 }

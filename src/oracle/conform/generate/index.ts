@@ -54,7 +54,10 @@ export function generateWorkload({ seed, number, areas, length }: WorkloadChoice
   const random = new Random(seed, number);
   const draft = new Draft(random);
   for (const prepare of new Set(chosen.flatMap(({ prologue }) => prologue))) prepare(draft);
-  const all = chosen.flatMap(({ steps }) => Object.values(steps));
+  const all = chosen.flatMap(({ steps, emphasis }) => {
+    const times = emphasis === undefined || chosen.length === 1 ? 1 : random.pick(emphasis);
+    return Object.values(steps).map(([weight, step]) => [weight * times, step] as const);
+  });
   const emphasised = all.map(([weight, step]) => [weight * random.pick(EMPHASIS), step] as const);
   const wanted = draft.operations.length + length;
   while (draft.operations.length < wanted) if (!doOne(draft, emphasised)) doOne(draft, all);

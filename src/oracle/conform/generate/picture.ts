@@ -90,11 +90,11 @@ export class Draft {
     return found.length === 0 ? null : this.pagesOf(this.random.pick(found));
   }
 
-  /** All, or some pages of a mapping. */
+  /** All, or some pages of a mapping; of a long one mostly the first, so that operations meet. */
   pagesOf({ start, end }: { readonly start: number; readonly end: number }): Range {
     const pages = Math.min(16, (end - start) / PAGE);
     const room = (end - start) / PAGE - pages;
-    const base = start + PAGE * this.random.below(room + 1);
+    const base = room > 0 && this.random.chance(60) ? start : start + PAGE * this.random.below(room + 1);
     if (this.random.chance(40)) return { start: base, length: pages * PAGE };
     const first = this.random.below(pages);
     return { start: base + first * PAGE, length: PAGE * this.random.between(1, pages - first) };
