@@ -12,11 +12,28 @@ export interface Difference {
 
 /** How often each field was compared, and how often only one side could see it. */
 export class Counts {
-  readonly compared = new Map<string, number>();
-  readonly unseen = new Map<string, number>();
+  readonly #families = new Map<string, FamilyCounts>();
 
-  add(to: Map<string, number>, field: string): void {
-    to.set(field, (to.get(field) ?? 0) + 1);
+  /** Those of the fields of one kind of subject. */
+  of(family: string): FamilyCounts {
+    let counts = this.#families.get(family);
+    if (counts === undefined) this.#families.set(family, (counts = { compared: new Map(), unseen: new Map() }));
+    return counts;
+  }
+
+  /** By `family.field`. */
+  get compared(): ReadonlyMap<string, number> {
+    return this.#named('compared');
+  }
+  get unseen(): ReadonlyMap<string, number> {
+    return this.#named('unseen');
+  }
+
+  #named(which: keyof FamilyCounts): ReadonlyMap<string, number> {
+    const named = new Map<string, number>();
+    for (const [family, counts] of this.#families)
+      for (const [field, { n }] of counts[which]) named.set(`${family}.${field}`, n);
+    return named;
   }
 
   get total(): number {
@@ -24,6 +41,18 @@ export class Counts {
     for (const count of this.compared.values()) sum += count;
     return sum;
   }
+}
+
+/** By field; a page has twenty, and there are many pages. */
+interface FamilyCounts {
+  readonly compared: Map<string, { n: number }>;
+  readonly unseen: Map<string, { n: number }>;
+}
+
+function count(field: string, into: Map<string, { n: number }>): void {
+  const counted = into.get(field);
+  if (counted === undefined) into.set(field, { n: 1 });
+  else counted.n++;
 }
 
 /** The order in which differences are told: what explains the others first. */
@@ -52,21 +81,21 @@ function compareFields(subject: string, model: Fields, kernel: Fields, counts: C
   const family = familyOf(subject);
   // An outcome that one side tells otherwise (an errno where the other has a value) shows in both fields.
   const outcome = family === 'operation' && Object.keys(model).length > 0;
+  const { compared, unseen } = counts.of(family);
   for (const field in kernel) {
     const theirs = kernel[field];
     const ours = model[field];
-    const name = `${family}.${field}`;
     if (theirs === undefined && ours === undefined) continue;
     if (theirs === undefined || (ours === undefined && !outcome)) {
-      counts.add(counts.unseen, name);
+      count(field, unseen);
       continue;
     }
-    counts.add(counts.compared, name);
+    count(field, compared);
     if (ours !== theirs) into.push({ subject, field, model: ours ?? 'none', kernel: theirs });
   }
   for (const field in model)
     if (model[field] !== undefined && !(field in kernel)) {
-      if (family !== 'operation') counts.add(counts.unseen, `${family}.${field}`);
+      if (family !== 'operation') count(field, unseen);
       else if (!into.some((each) => each.subject === subject))
         into.push({ subject, field, model: model[field], kernel: 'none' });
     }

@@ -10,8 +10,8 @@ import { printOperation } from '../../workload/text/print.js';
 import type { Mismatch } from './conform.js';
 import { runModel } from './conform.js';
 import { generateWorkload } from './generate/index.js';
-import type { Varying, Verdict } from './judge.js';
-import { judge } from './judge.js';
+import type { Ahead, Varying, Verdict } from './judge.js';
+import { judge, runAhead } from './judge.js';
 import type { Session } from './session.js';
 
 export interface FuzzOptions {
@@ -63,11 +63,18 @@ export async function fuzz(session: Session, options: FuzzOptions): Promise<Fuzz
   const notModelled = new Map<string, number>();
   let operations = 0;
   let number = 0;
+  const { seed, areas, length, behaviours } = options;
+  const workloadOf = (which: number): Operation[] => numbered(generateWorkload({ seed, number: which, areas, length }));
+  let next = workloadOf(0);
+  let ahead: Ahead | null = null;
   for (; number < options.workloads && found.length < options.mismatchesMax; number++) {
-    const { seed, areas, length, behaviours } = options;
-    const workload = numbered(generateWorkload({ seed, number, areas, length }));
+    const workload = next;
+    const ready = ahead;
+    next = workloadOf(number + 1);
+    ahead = null;
+    const meanwhile = (): void => void (ahead = runAhead(session, next, behaviours));
     try {
-      const verdict = await judge(session, workload, behaviours, counts);
+      const verdict = await judge(session, workload, behaviours, counts, { ahead: ready, meanwhile });
       operations += verdict.operations;
       for (const { events: list } of verdict.half.steps)
         for (const { type } of list) events.set(type, (events.get(type) ?? 0) + 1);

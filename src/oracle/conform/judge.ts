@@ -1,5 +1,7 @@
 // The verdict on one workload: the first difference from the kernel, and whether the kernel itself stands by it.
 import type { Behaviours } from '../../kernel/behaviours.js';
+import { AssertionError } from '../../lib/assert.js';
+import { UserError } from '../../lib/errors.js';
 import type { Operation } from '../../workload/operation.js';
 import { Counts } from './compare.js';
 import type { Mismatch, ModelHalf } from './conform.js';
@@ -33,16 +35,41 @@ export interface Verdict {
   readonly half: ModelHalf;
 }
 
-/** Runs `operations` on both sides. What differs is asked of the kernel again, so that chance is not taken for a mistake. */
+/** The model's half of a workload that was run before its turn, and the machine that it was run for. */
+export interface Ahead {
+  readonly half: ModelHalf;
+  readonly machine: Session['machine'];
+}
+
+/** Runs `operations` on the model while the kernel is busy with others; null if it refuses: then it does so again when it is their turn. */
+export function runAhead(session: Session, operations: readonly Operation[], behaviours: Behaviours): Ahead | null {
+  const { machine, directory } = session;
+  try {
+    return { half: runModel(operations, { behaviours, machine, directory }), machine };
+  } catch (error) {
+    if (error instanceof UserError || error instanceof AssertionError) return null;
+    throw error;
+  }
+}
+
+/**
+ * Runs `operations` on both sides. What differs is asked of the kernel again, so that chance is not taken for a mistake.
+ * `meanwhile` is called while the kernel is busy; `ahead` is what runAhead() gave for `operations`.
+ */
 export async function judge(
   session: Session,
   operations: readonly Operation[],
   behaviours: Behaviours,
   counts: Counts,
+  { ahead = null, meanwhile }: { readonly ahead?: Ahead | null; readonly meanwhile?: () => void } = {},
 ): Promise<Verdict> {
   await session.prepare(operations);
-  const half = runModel(operations, { behaviours, machine: session.machine, directory: session.directory });
-  const first = await runKernel(half, session.agent);
+  const { machine, directory, agent } = session;
+  // A workload before this one may have brought the swap area.
+  const half = ahead?.machine === machine ? ahead.half : runModel(operations, { behaviours, machine, directory });
+  const asked = runKernel(half, agent);
+  meanwhile?.();
+  const first = await asked;
   const found = firstMismatch(half, first, counts);
   const verdict = {
     operations: half.steps.length,
