@@ -58,6 +58,10 @@ interface TaskWindow {
   shmem: boolean;
 }
 
+/** How gfp flags of large folios of anonymous memory begin. */
+const HUGE_PAGES = 'GFP_TRANSHUGE';
+/** How those of all memory begin that faults take for programs. */
+const USER_PAGES: readonly string[] = ['GFP_HIGHUSER_MOVABLE', HUGE_PAGES];
 const DISAGREEMENTS_KEPT = 100_000;
 
 /** Collects both sides and compares. Listens to a Run for events and gets the recording's facts. */
@@ -107,7 +111,7 @@ export class RecordingJudge {
       this.#rss.changed(mm, type, (this.#run as Run).view.mms[mm]?.rss[type] ?? 0);
     }
     if (event.type === 'MmCreated' && event.parent !== 0) window.child = event.mm;
-    if (event.type === 'FolioAllocated') {
+    if (event.type === 'FolioAllocated' || event.type === 'LargeFolioAllocated') {
       window.use = 'zeroed';
       window.frames.push(this.#allocations);
     } else if (event.type === 'PageCopied') window.use = 'copied';
@@ -213,7 +217,7 @@ export class RecordingJudge {
 
   #recordedAlloc(record: PerfRecord): void {
     this.#frameOf.delete(record.a);
-    if (record.text.startsWith('GFP_HIGHUSER_MOVABLE')) this.#window(record.tid).allocs.push(record);
+    if (USER_PAGES.some((flags) => record.text.startsWith(flags))) this.#window(record.tid).allocs.push(record);
   }
 
   #recordedFree(record: PerfRecord): void {
@@ -235,6 +239,7 @@ export class RecordingJudge {
   #trackFrames(event: KernelEvent): void {
     switch (event.type) {
       case 'FolioAllocated':
+      case 'LargeFolioAllocated':
         this.#allocation.set(event.pfn, ++this.#allocations);
         return;
       case 'PageCacheAdded':
@@ -247,6 +252,7 @@ export class RecordingJudge {
       case 'LazyfreeDiscarded':
         if (event.freed === 1) this.#modelFreed(event.pfn);
         return;
+      case 'FoliosReleased':
       case 'GatherFlushed':
       case 'LruAddDrained':
       case 'LruLazyfreeDrained':
@@ -319,8 +325,9 @@ export class RecordingJudge {
     this.#frames++;
     const last = window.allocs.at(-1);
     const recorded: FrameUse = last === undefined ? 'none' : last.text.includes('__GFP_ZERO') ? 'zeroed' : 'copied';
-    // Shared memory clears its pages itself, without asking the allocator to.
-    const agreed = recorded === window.use || (window.shmem && (recorded !== 'none') === (window.use !== 'none'));
+    // Shared memory and huge pages clear their memory themselves, without asking the allocator to.
+    const clears = window.shmem || last?.text.startsWith(HUGE_PAGES) === true;
+    const agreed = recorded === window.use || (clears && (recorded !== 'none') === (window.use !== 'none'));
     if (agreed) this.#framesAgreed++;
     else this.#differ(fault.line, 'frames', window.use, recorded);
   }

@@ -22,6 +22,7 @@ export function appendRssPoints(points: RssPoint[], event: KernelEvent): void {
       add(points, event.mm, MM_ANONPAGES, event.rssAnon, event.runs[0] ?? -1);
       return;
     case 'HugePageMapped':
+    case 'HugePageCollapsed':
     case 'PmdZapped':
       add(points, event.mm, MM_ANONPAGES, event.rssAnon, event.vpn);
       return;

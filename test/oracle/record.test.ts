@@ -176,7 +176,11 @@ describe.skipIf(why !== null)('recording for real', () => {
     for (let attempt = 0; attempt < 6 && !followed(missed); attempt++) {
       const made = await record(['sh', '-c', 'ls / | cat > /dev/null; exit 3'], output, quiet);
       expect(made).toMatchObject({ file: output, tasks: 3, lost: 0, exitStatus: 3 });
-      missed = missedBy(runPerf(gunzipSync(readFileSync(output)).toString('latin1')).fidelity);
+      const text = gunzipSync(readFileSync(output)).toString('latin1');
+      const settings =
+        text.match(/^# folioscope setting transparent_hugepage\/enabled (always|madvise|never)$/gm) ?? [];
+      expect(settings.length).toBe(existsSync('/sys/kernel/mm/transparent_hugepage/enabled') ? 1 : 0);
+      missed = missedBy(runPerf(text).fidelity);
       expect(missed.recorded).toBeGreaterThan(100);
     }
     expect(followed(missed), JSON.stringify(missed)).toBe(true);

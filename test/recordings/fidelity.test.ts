@@ -31,6 +31,21 @@ describe.each(PERF_RECORDINGS)('the recording %s', (name) => {
   });
 });
 
+describe('recordings with huge pages', () => {
+  it.each([
+    ['thp-fork', 15],
+    ['thp-sort', 5],
+    ['thp-redis', 3],
+  ])('%s has them, and without its settings the model would differ', (name, least) => {
+    const text = recordingText(`${name}.perf.txt.gz`);
+    const { events, fidelity } = runPerf(text);
+    expect(events.filter(({ type }) => type === 'HugePageMapped').length).toBeGreaterThanOrEqual(least);
+    const unset = runPerf(text.replaceAll(/^# folioscope setting .*\n/gm, '# a line for a line\n'));
+    expect(unset.events.some(({ type }) => type === 'HugePageMapped')).toBe(false);
+    expect(unset.fidelity.rss.agreed).toBeLessThan(fidelity.rss.agreed - least);
+  });
+});
+
 describe('the judge', () => {
   // Everything that judges is taken out: allocations, frees, counters, and the present bit of faults.
   const withoutJudge = (text: string): string =>
@@ -46,13 +61,16 @@ describe('the judge', () => {
       )
       .join('\n');
 
-  it.each(['cow', 'bash-pipeline', 'python-fork', 'sort-compress'])('tells the model nothing: %s', (name) => {
-    const text = recordingText(`${name}.perf.txt.gz`);
-    const judged = runPerf(text);
-    const blind = runPerf(withoutJudge(text));
-    expect(blind.events).toEqual(judged.events);
-    expect(blind.fidelity.rss.points).toBe(0);
-  });
+  it.each(['cow', 'bash-pipeline', 'python-fork', 'sort-compress', 'thp-fork'])(
+    'tells the model nothing: %s',
+    (name) => {
+      const text = recordingText(`${name}.perf.txt.gz`);
+      const judged = runPerf(text);
+      const blind = runPerf(withoutJudge(text));
+      expect(blind.events).toEqual(judged.events);
+      expect(blind.fidelity.rss.points).toBe(0);
+    },
+  );
 
   it('sees a model that is wrong', () => {
     // The same recording with one call missing: the program unmaps memory that the model then still has.

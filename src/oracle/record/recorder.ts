@@ -25,6 +25,7 @@ import { TreeCutter, isIdleCacheLine } from './cutter.js';
 import { PerfRecording, examinePerf, printRecording } from './perf.js';
 import type { ResidencyLines } from './residency.js';
 import { lookAtFiles, preparePageCacheProbe, residencyLines } from './residency.js';
+import { settingsLines } from './settings-lines.js';
 
 /** What a recording became. */
 export interface Recorded {
@@ -64,6 +65,7 @@ export async function record(command: readonly string[], output: string, hooks: 
   const target = claim(output);
   let directory = '';
   const missing = [...ability.missing];
+  const settings = settingsLines();
   try {
     directory = await scratchDirectory();
     const probe = await preparePageCacheProbe(directory);
@@ -109,6 +111,7 @@ export async function record(command: readonly string[], output: string, hooks: 
       `${RECORDING_HEAD}1: Linux ${release()}, ${ability.version}`,
       `# command: ${command.map(quoted).join(' ')}`,
       ...missing.map((each) => `# not recorded: ${each}`),
+      ...settings,
       ...(residency?.lines ?? []),
     ];
     const lines = await compose(head, files.kept, target.partial, output.endsWith('.gz'), cutter, hooks.signal);

@@ -105,6 +105,12 @@ export class PerfParser implements LineParser {
       this.#files.told(text, number);
       return;
     }
+    if (text.startsWith('# folioscope setting ')) {
+      const [name = '', setting = ''] = text.slice('# folioscope setting '.length).split(' ');
+      const args = [{ text: name }, { text: setting }];
+      this.#sink.operation({ line: number, pid: null, name: 'sysfs', args, result: NO_RESULT });
+      return;
+    }
     if (text.startsWith('#')) return;
     let record: PerfRecord | null;
     try {

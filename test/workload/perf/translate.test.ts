@@ -162,6 +162,19 @@ describe('LRU insertions', () => {
   });
 });
 
+describe('settings of the machine', () => {
+  it('that `record` took down are written before anything else', () => {
+    const head = '# folioscope perf recording 1\n# folioscope setting transparent_hugepage/enabled always';
+    const { operations } = translated(`${head}\n${new Script().exec(10).lines.join('\n')}`);
+    expect(operations[0]).toMatchObject({
+      line: 2,
+      pid: null,
+      name: 'sysfs',
+      args: [{ text: 'transparent_hugepage/enabled' }, { text: 'always' }],
+    });
+  });
+});
+
 describe('the page cache', () => {
   const cached = (head: string, tail: (script: Script) => Script = (script) => script) =>
     translated(`${head}\n${tail(new Script().exec(10)).lines.join('\n')}`);
