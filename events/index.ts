@@ -25,6 +25,8 @@ import type { CollapseEvent } from './collapse.js';
 import { COLLAPSE_SHAPES } from './collapse.js';
 import type { SplitEvent } from './split.js';
 import { SPLIT_SHAPES } from './split.js';
+import type { ShmemEvent } from './shmem.js';
+import { SHMEM_SHAPES } from './shmem.js';
 import type { EventShape, ShapesOf } from './shapes.js';
 
 export type * from './task.js';
@@ -40,6 +42,7 @@ export type * from './huge.js';
 export type * from './large-folio.js';
 export type * from './collapse.js';
 export type * from './split.js';
+export type * from './shmem.js';
 export { LIST_KINDS } from './shapes.js';
 export type { EventShape, FieldKind } from './shapes.js';
 
@@ -57,7 +60,8 @@ export type KernelEvent =
   | CollapseEvent
   | HugeEvent
   | LargeFolioEvent
-  | SplitEvent;
+  | SplitEvent
+  | ShmemEvent;
 export type EventType = KernelEvent['type'];
 /** The event with that `type`. */
 export type EventOf<T extends EventType> = Extract<KernelEvent, { type: T }>;
@@ -83,6 +87,7 @@ export const CATALOGUE: ShapesOf<KernelEvent> = {
   ...LARGE_FOLIO_SHAPES,
   ...COLLAPSE_SHAPES,
   ...SPLIT_SHAPES,
+  ...SHMEM_SHAPES,
 };
 
 export { HUGE_ENTRY_EVENTS } from './huge.js';

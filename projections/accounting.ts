@@ -9,7 +9,7 @@ import {
   pteSpecial,
   swpOffset,
 } from '../reducers/pte.js';
-import type { KernelView, MmView } from '../reducers/state.js';
+import type { InodeView, KernelView, MmView } from '../reducers/state.js';
 import {
   FREE_SLOT,
   InodeKind,
@@ -20,6 +20,7 @@ import {
   PG_ANON,
   PG_FREE,
   PG_SWAPBACKED,
+  RECLAIMED,
   folioHead,
   pageAt,
   pageMapcount,
@@ -107,9 +108,21 @@ export interface AccountingError {
   readonly found: number;
 }
 
+/** Pages of a file that are cached, swapped out, and dropped as clean holes. */
+function slotsOf(inode: InodeView | null): { size: number; cached: number; swapped: number; dropped: number } {
+  const found = { size: inode?.size ?? 0, cached: 0, swapped: 0, dropped: 0 };
+  for (const leaf of inode?.pages ?? [])
+    for (const slot of leaf ?? []) {
+      if (slot > 0) found.cached++;
+      else if (slot < RECLAIMED) found.swapped++;
+      else if (slot === RECLAIMED) found.dropped++;
+    }
+  return found;
+}
+
 /**
  * Every counter of the state that differs from what entries, VMAs and caches add up to: mapcount, refcount, rss, total_vm, locked_vm,
- * committed. Arguments that execve has charged to the caller meanwhile (`acct_arg_size()`) are allowed for.
+ * committed, those of files in memory. Arguments that execve has charged to the caller meanwhile (`acct_arg_size()`) are allowed for.
  */
 export function accountingErrors(state: KernelView): AccountingError[] {
   const errors: AccountingError[] = [];
@@ -149,6 +162,15 @@ export function accountingErrors(state: KernelView): AccountingError[] {
     }
     check(`mm ${mm.id}`, 'total_vm', total, mm.totalVm);
     check(`mm ${mm.id}`, 'locked_vm', locked, mm.lockedVm);
+  }
+  for (const [id, info] of Object.entries(state.shmem)) {
+    const { size, cached, swapped, dropped } = slotsOf(state.inodes[Number(id)] ?? null);
+    const pages = cached + swapped + dropped;
+    committed += info.noreserve === 1 ? pages : Math.ceil(size / 4096);
+    check(`inode ${id}`, 'nrpages', cached, info.nrpages);
+    check(`inode ${id}`, 'swapped', swapped, info.swapped);
+    check(`inode ${id}`, 'alloced', pages, info.alloced);
+    check(`inode ${id}`, 'blocks', pages, info.blocks);
   }
   const entries = new Map<number, number>();
   for (const mm of state.mms)

@@ -130,7 +130,7 @@ export function meminfoOf(facts: Facts): Meminfo {
     Cached: cached * PAGE_KB,
     Shmem: shmem * PAGE_KB,
     PageTables: tables / 1024,
-    Committed_AS: facts.vmas.committed * PAGE_KB,
+    Committed_AS: facts.committed * PAGE_KB,
   };
 }
 

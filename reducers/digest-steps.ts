@@ -8,6 +8,7 @@ export interface Step {
   readonly args: readonly (string | number)[];
 }
 
+const SHMEM: Step = { method: 'shmem', args: ['inode'] };
 const KSM: Step = { method: 'ksm', args: [] };
 const KSM_ITEM: Step = { method: 'ksmItem', args: ['mm', 'vpn'] };
 
@@ -119,6 +120,10 @@ export const EXTRA_STEPS: Partial<Record<EventType, readonly Step[]>> = {
     { method: 'block', args: ['mm', 'vpn'] },
   ],
   LargeFolioDiscarded: [{ method: 'hugePage', args: ['pfn'] }],
+  ShmemInodeInitialised: [SHMEM],
+  ShmemAccounted: [SHMEM],
+  ShmemInodeEvicted: [SHMEM],
+  SealsAdded: [SHMEM],
   SettingWritten: [{ method: 'setting', args: ['name'] }],
   SwapEntryCopied: [{ method: 'slot', args: ['slot'] }],
   SwapEntryFreed: [{ method: 'slot', args: ['slot'] }],

@@ -255,6 +255,11 @@ export class SubjectHash {
     for (let i = 0; i + COUNTED <= folios.length; i += COUNTED) this.#object(this.#state.largeFolios[folios[i]!], 14);
   }
 
+  /** What is accounted of a file in memory. */
+  shmem(inode: number): void {
+    this.#object(this.#state.shmem[inode], 15);
+  }
+
   /** What stands in a file of settings. */
   setting(name: string): void {
     this.hash.text(this.#state.settings[name] ?? '');

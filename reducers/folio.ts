@@ -49,6 +49,12 @@ function freeLargeFolio(state: KernelState, pfn: number, order: number): void {
   state.freeLarge[order] = head;
 }
 
+/** `mapping->nrpages` of an accounted file changes with the pages [index, pfn, n]* that enter its cache (`sign` 1) or leave it. */
+export function countCached(state: KernelState, inode: number, runs: readonly number[], sign: number): void {
+  const info = state.shmem[inode];
+  if (info) for (let i = 2; i < runs.length; i += 3) info.nrpages += sign * runs[i]!;
+}
+
 /** As a page comes from the allocator, without its reference. */
 function clearPage(page: Page): void {
   page.flags = 0;
@@ -273,6 +279,7 @@ export const folioReducers: Reducers<FolioEvent['type']> = {
         setCacheSlot(target, index, pfn + 1);
       }
     }
+    countCached(state, inode, runs, 1);
   },
   PageCacheRemoved(state, { inode, runs, ref, freed }) {
     const target = state.inodes[inode];
@@ -285,6 +292,7 @@ export const folioReducers: Reducers<FolioEvent['type']> = {
         if ((page.flags & PG_ANON) === 0) page.mapping = 0;
       }
     }
+    countCached(state, inode, runs, -1);
     for (let i = 0; i + 1 < freed.length; i += 2)
       for (let j = 0; j < freed[i + 1]!; j++) freePage(state, freed[i]! + j);
   },

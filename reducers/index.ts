@@ -11,6 +11,7 @@ import { hugeReducers } from './huge.js';
 import { largeSwapReducers } from './large-swap.js';
 import { largeFolioReducers } from './large-folio.js';
 import { pageTableReducers } from './page-table.js';
+import { shmemReducers } from './shmem.js';
 import { splitReducers } from './split.js';
 import type { KernelState, KernelView } from './state.js';
 import { swapReducers } from './swap.js';
@@ -33,6 +34,7 @@ const reducers: Reducers<EventType> = {
   ...hugeReducers,
   ...largeFolioReducers,
   ...splitReducers,
+  ...shmemReducers,
 };
 const dispatch = reducers as unknown as Readonly<Record<EventType, (state: KernelState, event: KernelEvent) => void>>;
 

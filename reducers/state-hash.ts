@@ -129,6 +129,9 @@ function restInto(hash: Hash64, state: KernelView): void {
   for (const head of ascending(Object.keys(state.largeFolios).map(Number)))
     numbersOf(hash, [head, ...Object.values(state.largeFolios[head]!)], 20);
   if (state.freeLarge.length > 0) numbersOf(hash, state.freeLarge, 21);
+  // Nor of these.
+  for (const inode of ascending(Object.keys(state.shmem).map(Number)))
+    numbersOf(hash, [inode, ...Object.values(state.shmem[inode]!)], 24);
   for (const name of Object.keys(state.settings).sort()) {
     hash.text(name);
     hash.text(state.settings[name] as string);

@@ -188,6 +188,24 @@ export interface Cpu {
   mlock: number[];
 }
 
+/** A file in memory whose blocks are accounted: `struct shmem_inode_info`, and what else of its inode counts pages. */
+export interface ShmemInode {
+  /** Cached pages: `mapping->nrpages`. */
+  nrpages: number;
+  /** Pages accounted, cached or swapped out. */
+  alloced: number;
+  /** Pages swapped out. */
+  swapped: number;
+  /** i_blocks, in pages of 8 sectors. */
+  blocks: number;
+  /** F_SEAL_*. */
+  seals: number;
+  /** VM_NORESERVE: it pays for each page, not for its size. */
+  noreserve: number;
+  /** Rights to execute it. */
+  mode: number;
+}
+
 /** Who holds references to user pages. */
 export const HolderKind = {
   /** `pin_user_pages()`, `get_user_pages()`: a driver, until it lets go. */
@@ -320,6 +338,8 @@ export interface KernelState {
   /** Slots by the frames that are in the swap cache. */
   swapCache: Record<number, number>;
   ksm: Ksm;
+  /** By inode: files in memory that a workload made. */
+  shmem: Record<number, ShmemInode>;
   /** Files below /sys/kernel/mm that were written, and what stands there; the others say what they do at boot. */
   settings: Record<string, string>;
 }
@@ -340,6 +360,7 @@ export type HolderView = DeepReadonly<Holder>;
 export type KsmItemView = DeepReadonly<KsmItem>;
 export type KsmView = DeepReadonly<Ksm>;
 export type LargeFolioView = DeepReadonly<LargeFolio>;
+export type ShmemInodeView = DeepReadonly<ShmemInode>;
 
 /** Frames in one section of the memory map. */
 export const SECTION = 256;
@@ -370,6 +391,7 @@ export function initialState(): KernelState {
     swapFree: -1,
     swapCache: {},
     ksm: noKsm(),
+    shmem: {},
     settings: {},
   };
 }

@@ -1,6 +1,6 @@
 // Reducers for events/swap.ts: slots, the swap cache, swap entries.
 import type { SwapEvent } from '../events/index.js';
-import { enterLruBatch, freePage } from './folio.js';
+import { countCached, enterLruBatch, freePage } from './folio.js';
 import type { Reducers } from './index.js';
 import { setPte } from './pte.js';
 import type { KernelState, Mm, SwapSlot } from './state.js';
@@ -193,6 +193,7 @@ export const swapReducers: Reducers<SwapEvent['type']> = {
         const page = pageOf(state, runs[i + 1]! + j);
         if (page) page.ref += ref;
       }
+    countCached(state, inode, runs, -1);
     for (let i = 0; i + 1 < freed.length; i += 2)
       for (let j = 0; j < freed[i + 1]!; j++) freePage(state, freed[i]! + j);
   },

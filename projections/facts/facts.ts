@@ -4,6 +4,8 @@ import { mkPte } from '../../reducers/pte.js';
 import { HPAGE_PMD_ORDER } from '../../reducers/state.js';
 import { FRAME_EXCLUSIVE, FRAME_SWAPBACKED, FrameKind, FrameTable } from './frames.js';
 import { KsmFacts } from './ksm.js';
+import type { ShmemFile } from './shmem.js';
+import { shmemCommitted, shmemPages } from './shmem.js';
 import type { MmEntries } from './mappings.js';
 import { Mappings } from './mappings.js';
 import { Vmas } from './vmas.js';
@@ -12,6 +14,8 @@ import { Vmas } from './vmas.js';
 export interface InodeFacts {
   readonly name: string;
   readonly kind: number;
+  /** Bytes, -1 unknown. */
+  size: number;
   /** Cached frames by page index. */
   readonly pages: Map<number, number>;
 }
@@ -44,6 +48,8 @@ export class Facts {
   readonly mappings = new Mappings(this.frames);
   readonly vmas = new Vmas();
   readonly inodes = new Map<number, InodeFacts>();
+  /** By inode: files in memory whose blocks are accounted. */
+  readonly shmem = new Map<number, ShmemFile>();
   /** Frames unmapped whose references still wait, by mm. */
   readonly gathers = new Map<number, number[]>();
   readonly lruAdd = new Map<number, number[]>();
@@ -162,6 +168,22 @@ export class Facts {
     this.swapCache.delete(slot);
     this.slotOfFrame.delete(pfn);
     this.frames.cached[pfn]!--;
+  }
+
+  /** Pages of file `id` that are accounted; 0 for one that is not. */
+  shmemPages(id: number): number {
+    const [file, inode] = [this.shmem.get(id), this.inodes.get(id)];
+    return file === undefined || inode === undefined ? 0 : shmemPages(file, inode);
+  }
+
+  /** Pages charged against the commit limit, by VMAs and files in memory. */
+  get committed(): number {
+    let sum = this.vmas.committed;
+    for (const [id, file] of this.shmem) {
+      const inode = this.inodes.get(id);
+      if (inode !== undefined) sum += shmemCommitted(file, inode);
+    }
+    return sum;
   }
 
   cache(inode: InodeFacts, index: number, pfn: number): void {

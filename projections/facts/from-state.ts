@@ -9,6 +9,7 @@ import {
   PG_DIRTY,
   PG_FREE,
   PG_SWAPBACKED,
+  RECLAIMED,
   isKsm,
 } from '../../reducers/state.js';
 import type { InodeFacts } from './facts.js';
@@ -21,9 +22,10 @@ export function factsOf(state: KernelView): Facts {
   const facts = new Facts();
   state.inodes.forEach((inode, id) => {
     if (!inode) return;
-    facts.inodes.set(id, { name: inode.name, kind: inode.kind, pages: new Map() });
+    facts.inodes.set(id, { name: inode.name, kind: inode.kind, size: inode.size, pages: new Map() });
     forEachSlot(inode, (index, pfn) => facts.cache(facts.inodes.get(id) as InodeFacts, index, pfn));
   });
+  for (const [id, { noreserve }] of Object.entries(state.shmem)) readShmem(facts, state, Number(id), noreserve === 1);
   state.memMap.forEach((section, s) => section.forEach((page, i) => readFrame(facts, state, s * 256 + i, page)));
   for (const mm of state.mms) if (mm) readMm(facts, mm);
   state.cpus.forEach(({ lruAdd, lruLazyfree, mlock }, cpu) => {
@@ -47,6 +49,16 @@ export function factsOf(state: KernelView): Facts {
   });
   facts.ksm.read(state);
   return facts;
+}
+
+function readShmem(facts: Facts, state: KernelView, id: number, noreserve: boolean): void {
+  const dropped = new Set<number>();
+  state.inodes[id]?.pages.forEach((leaf, l) =>
+    leaf?.forEach((slot, i) => {
+      if (slot === RECLAIMED) dropped.add(l * 512 + i);
+    }),
+  );
+  facts.shmem.set(id, { noreserve, dropped, swapped: new Map() });
 }
 
 function forEachSlot(inode: InodeView, visit: (index: number, pfn: number) => void): void {

@@ -414,7 +414,15 @@ export const factHandlers: Projection<Facts>['on'] = {
     setFlags(facts, event.pfn, event.exclusive === 1 ? FRAME_EXCLUSIVE : 0, 0);
     writeOne(facts, event);
   },
-  InodeCreated: ({ inodes }, { inode, name, kind }) => void inodes.set(inode, { name, kind, pages: new Map() }),
+  InodeCreated: ({ inodes }, { inode, name, kind, size }) =>
+    void inodes.set(inode, { name, kind, size, pages: new Map() }),
+  InodeResized({ inodes }, { inode, size }) {
+    const target = inodes.get(inode);
+    if (target) target.size = size;
+  },
+  ShmemInodeInitialised: ({ shmem }, { inode, noreserve }) =>
+    void shmem.set(inode, { noreserve: noreserve === 1, dropped: new Set(), swapped: new Map() }),
+  ShmemInodeEvicted: ({ shmem }, { inode }) => void shmem.delete(inode),
   PageCacheAdded(facts, { inode, runs, swapbacked, lruCpu }) {
     const target = facts.inodes.get(inode);
     if (!target) return;
@@ -424,6 +432,7 @@ export const factHandlers: Projection<Facts>['on'] = {
         const pfn = (runs[i + 1] as number) + j;
         facts.free(pfn);
         facts.cache(target, (runs[i] as number) + j, pfn);
+        facts.shmem.get(inode)?.dropped.delete((runs[i] as number) + j);
         if (!facts.frames.has(pfn)) continue;
         facts.mappings.setKind(pfn, kind);
         if (swapbacked === 1) facts.frames.flags[pfn]! |= FRAME_SWAPBACKED;
@@ -433,12 +442,20 @@ export const factHandlers: Projection<Facts>['on'] = {
   PageCacheHolesNoted(facts, { inode, runs }) {
     const target = facts.inodes.get(inode);
     if (target && target.pages.size > 0) forEachFrame(runs, 2, 0, (index) => facts.uncache(target, index));
+    const file = facts.shmem.get(inode);
+    if (file) forEachFrame(runs, 2, 0, (index) => file.dropped.delete(index));
   },
   FilePageUnmapped(facts, { mm, vpn, pfn, dirty }) {
     writeOne(facts, { mm, vpn, entry: 0 });
     if (dirty === 1) setFlags(facts, pfn, FRAME_DIRTY, 0);
   },
-  PageCacheReclaimed: (facts, event) => leavesCache(facts, event),
+  PageCacheReclaimed(facts, event) {
+    leavesCache(facts, event);
+    const file = facts.shmem.get(event.inode);
+    if (file)
+      for (let i = 0; i + 2 < event.runs.length; i += 3)
+        for (let j = 0; j < (event.runs[i + 2] as number); j++) file.dropped.add((event.runs[i] as number) + j);
+  },
   PageCacheRemoved: (facts, event) => leavesCache(facts, event),
 };
 

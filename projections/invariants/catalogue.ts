@@ -9,6 +9,7 @@ import { gupInvariants } from './gup.js';
 import { largeEntryInvariants, largeEventInvariants } from './large.js';
 import { migrateCounterInvariants, migrateEventInvariants } from './migrate.js';
 import { ksmCounterInvariants, ksmFrameInvariants } from './ksm.js';
+import { shmemCounterInvariants, shmemEntryInvariants, shmemEventInvariants } from './shmem.js';
 import { swapEntryInvariants, swapEventInvariants, swapFrameInvariants } from './swap.js';
 import { vmaInvariants } from './vmas.js';
 import type { BookInvariant, Invariant } from './invariant.js';
@@ -58,6 +59,9 @@ export const INVARIANTS: readonly Invariant[] = [
   ...migrateCounterInvariants,
   ...ksmFrameInvariants,
   ...ksmCounterInvariants,
+  ...shmemCounterInvariants,
+  ...shmemEntryInvariants,
+  ...shmemEventInvariants,
 ];
 
 export const INVARIANT_NAMES: readonly string[] = INVARIANTS.map(({ name }) => name);

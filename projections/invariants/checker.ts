@@ -38,7 +38,8 @@ const REUSES: ReadonlySet<EventType> = new Set<EventType>(['PageReused', 'PagesR
 /** The last user page plus one. */
 const END_VPN = 2 ** 35;
 
-const isCounter = (each: Invariant): each is CounterInvariant => each.about === 'mm' || each.about === 'machine';
+const isCounter = (each: Invariant): each is CounterInvariant =>
+  each.about === 'mm' || each.about === 'machine' || each.about === 'inode';
 
 /**
  * The audit of one run. Tell it each operation, then its events, each after the state had it applied, then the operation's end.
@@ -129,8 +130,9 @@ export class Checker {
     this.#findings.event = number;
     for (const mm of view.mms) if (mm) this.#entries.range(mm.id, 0, END_VPN, number);
     this.#frames.whole(view.maxPfn, number);
-    for (const mm of view.mms) if (mm) this.#counters.whole(mm.id, number);
-    this.#counters.whole(0, number);
+    for (const mm of view.mms) if (mm) this.#counters.whole('mm', mm.id, number);
+    for (const id of Object.keys(view.shmem)) this.#counters.whole('inode', Number(id), number);
+    this.#counters.whole('machine', 0, number);
     this.endOperation();
   }
 

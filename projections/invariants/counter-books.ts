@@ -9,12 +9,16 @@ type Counter = CounterInvariant['counters'][number];
 interface Book {
   readonly invariant: CounterInvariant;
   readonly counter: Counter;
-  /** By mm (0: the machine): how far the counter is above what it counts, if at all, and since which event. */
+  /** By mm or file (0: the machine): how far the counter is above what it counts, if at all, and since which event. */
   readonly drifts: Map<number, { readonly drift: number; readonly since: number }>;
 }
 
-const subjectOf = ({ about }: CounterInvariant, { what }: Counter, mm: number): Subject =>
-  about === 'machine' ? { kind: 'machine', what } : { kind: 'mm', mm, what };
+const subjectOf = ({ about }: CounterInvariant, { what }: Counter, id: number): Subject =>
+  about === 'machine'
+    ? { kind: 'machine', what }
+    : about === 'inode'
+      ? { kind: 'file', id, what }
+      : { kind: 'mm', mm: id, what };
 
 export class CounterBooks {
   readonly #audited: Audited;
@@ -37,21 +41,23 @@ export class CounterBooks {
   note(event: KernelEvent, number: number): void {
     if (event.type === 'MmFreed') return this.#forget(event.mm);
     const books = this.#byType[event.type];
-    if (books === undefined || !('mm' in event)) return;
+    if (books === undefined) return;
     for (let i = 0; i < books.length; i++) {
       const book = books[i] as Book;
-      if (book.invariant.about === 'machine') this.#compare(book, 0, number);
-      else {
+      const { about } = book.invariant;
+      if (about === 'machine') this.#compare(book, 0, number);
+      else if (about === 'inode') {
+        if ('inode' in event) this.#compare(book, event.inode, number);
+      } else if ('mm' in event) {
         this.#compare(book, event.mm, number);
         if ('child' in event) this.#compare(book, event.child, number);
       }
     }
   }
 
-  /** Compares all counters of an address space, or (0) of the machine. */
-  whole(mm: number, number: number): void {
-    for (const book of this.#books)
-      if ((book.invariant.about === 'machine') === (mm === 0)) this.#compare(book, mm, number);
+  /** Compares all counters of something: an address space, a file, or (0) the machine. */
+  whole(about: CounterInvariant['about'], id: number, number: number): void {
+    for (const book of this.#books) if (book.invariant.about === about) this.#compare(book, id, number);
   }
 
   #compare(book: Book, mm: number, number: number): void {
@@ -93,6 +99,6 @@ export class CounterBooks {
   }
 
   #forget(mm: number): void {
-    for (const { drifts } of this.#books) if (drifts.size > 0) drifts.delete(mm);
+    for (const { drifts, invariant } of this.#books) if (drifts.size > 0 && invariant.about === 'mm') drifts.delete(mm);
   }
 }

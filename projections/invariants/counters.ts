@@ -7,6 +7,7 @@ import type { Facts } from '../facts/facts.js';
 import { FrameKind } from '../facts/frames.js';
 import type { VmaSums } from '../facts/vmas.js';
 import type { CounterInvariant } from './invariant.js';
+import { SHMEM_EVENTS } from './shmem.js';
 
 const rule = { about: 'mm', since: 'all', aliases: [], needs: [], knownBroken: [], at: 'operation' } as const;
 
@@ -148,15 +149,16 @@ export const counterInvariants: readonly CounterInvariant[] = [
     ...rule,
     about: 'machine',
     name: 'commit-sum',
-    formula: 'vm_committed_as == pages of VMAs with VM_ACCOUNT',
+    formula:
+      'vm_committed_as == pages of VMAs with VM_ACCOUNT, and of files in memory: of their size, or one by one with VM_NORESERVE',
     source: 'vm_acct_memory()',
     severity: 3,
-    changedBy: VMA_EVENTS,
+    changedBy: [...VMA_EVENTS, ...SHMEM_EVENTS],
     counters: [
       {
         what: 'meminfo.Committed_AS',
         counter: (view) => view.committed,
-        truth: (facts) => facts.vmas.committed,
+        truth: (facts) => facts.committed,
       },
     ],
   },

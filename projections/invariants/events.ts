@@ -49,7 +49,7 @@ const filePages = (inode: InodeView): number =>
   inode.size < 0 ? Number.MAX_SAFE_INTEGER : Math.ceil(inode.size / 4096);
 
 /** Calls that get a page ready before they make the file longer: SGP_WRITE, FGP_WRITEBEGIN. */
-const WRITES: ReadonlySet<string> = new Set(['write', 'pwrite64']);
+const WRITES: ReadonlySet<string> = new Set(['write', 'pwrite64', 'fallocate']);
 
 /** Calls that take memory away and no mapping. */
 const KEEPS_MAPPINGS: ReadonlySet<string> = new Set(['madvise', 'ftruncate', 'fallocate']);
@@ -269,7 +269,8 @@ export const eventInvariants: readonly EventInvariant[] = [
   {
     ...rule,
     name: 'no-page-beyond-eof',
-    formula: 'no page is added to the cache beyond the end of its file, except to be written',
+    formula:
+      'no page is added to the cache beyond the end of its file, except to be written, or where fallocate(2) asks for it',
     source: 'filemap_fault(), shmem_get_folio_gfp(): SIGBUS',
     severity: 2,
     after: {

@@ -68,12 +68,12 @@ export interface FrameInvariant extends InvariantInfo {
 
 /** A counter and what it should be. Between the steps of an operation it may be off; at its end not. */
 export interface CounterInvariant extends InvariantInfo {
-  readonly about: 'mm' | 'machine';
+  readonly about: 'mm' | 'machine' | 'inode';
   /** Events that change the counter or what it counts. */
   readonly changedBy: readonly EventType[];
   readonly counters: readonly {
     readonly what: string;
-    /** `id`: of the address space, which may be gone (`mm` null); 0 for the machine. */
+    /** `id`: of the address space, which may be gone (`mm` null), or of the file; 0 for the machine. */
     counter(view: KernelView, mm: MmView | null, id: number): number;
     truth(facts: Facts, mm: number): number;
   }[];
@@ -104,6 +104,7 @@ export type Subject =
   | { readonly kind: 'frame'; readonly pfn: number }
   | { readonly kind: 'anon_vma'; readonly id: number }
   | { readonly kind: 'inode'; readonly id: number; readonly index: number }
+  | { readonly kind: 'file'; readonly id: number; readonly what: string }
   | { readonly kind: 'cpu'; readonly cpu: number }
   | { readonly kind: 'machine'; readonly what: string };
 
@@ -140,6 +141,8 @@ export function subjectText(view: KernelView, subject: Subject): string {
       return `anon_vma ${subject.id}`;
     case 'inode':
       return `inode ${subject.id} page ${subject.index}`;
+    case 'file':
+      return `inode ${subject.id} ${subject.what}`;
     case 'cpu':
       return `cpu ${subject.cpu}`;
     case 'machine':

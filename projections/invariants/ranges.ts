@@ -1,6 +1,7 @@
 // Ranges of addresses whose entries must be looked at again when an operation ends, because what they are checked against changed:
-// a VMA went, shrank, lost rights, or came to belong to another anon_vma or offset.
+// a VMA went, shrank, lost rights, or came to belong to another anon_vma or offset; a file in memory became shorter.
 import type { KernelEvent } from '../../events/index.js';
+import { InodeKind } from '../../reducers/state.js';
 import { VM_SHARED, VM_WRITE } from '../../reducers/vma.js';
 import type { Facts } from '../facts/facts.js';
 import type { VmaFacts } from '../facts/vmas.js';
@@ -61,6 +62,11 @@ export class RangesToCheck {
         if (low.anonVma !== 0 && low.anonVma !== event.anonVma) this.#add(event.mm, low.start, low.end, number);
         break;
       }
+      case 'InodeResized': {
+        const inode = this.#facts.inodes.get(event.inode);
+        if (inode?.kind === InodeKind.shmem && event.size < inode.size) this.#addMappings(event.inode, number);
+        break;
+      }
       default:
     }
   }
@@ -70,6 +76,12 @@ export class RangesToCheck {
     if (this.#ranges.length === 0) return;
     for (const { mm, from, to, cause } of this.#ranges) check(mm, from / 4096, to / 4096, cause);
     this.#ranges = [];
+  }
+
+  /** All that maps the file. */
+  #addMappings(inode: number, number: number): void {
+    for (const [mm, { list }] of this.#facts.vmas.mms)
+      for (const vma of list) if (vma.inode === inode) this.#add(mm, vma.start, vma.end, number);
   }
 
   #vma(mm: number, start: number): VmaFacts | undefined {

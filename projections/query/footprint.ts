@@ -66,6 +66,8 @@ function notePage(page: PageView | undefined, notes: Notes): void {
 function noteFolio(state: KernelView, pfn: number, notes: Notes): void {
   const page = frameAt(state, pfn);
   notePage(page, notes);
+  // Whose page it is says what backs it.
+  notes.note(state.inodes[page?.mapping ?? 0]?.kind ?? null);
   if (page === undefined || page.order === 0) return;
   const head = folioHead(state, pfn);
   notePage(frameAt(state, head), notes);
@@ -114,6 +116,14 @@ const PARTS: Readonly<Record<string, PartOf>> = {
     for (const counter of state.ksm.counters[mm.id] ?? [0, 0, 0]) notes.note(counter);
   },
   task: (args, pid) => (state, notes) => noteNumbers(state.tasks[args[0] ?? pid], notes),
+  inode: (args, pid) => (state, notes) => {
+    const [task, fd] = args.length === 1 ? [pid, args[0]] : args;
+    const tgid = state.tasks[task ?? -1]?.tgid ?? -1;
+    const id = state.files[tgid]?.[fd ?? -1]?.inode ?? -1;
+    notes.note(id);
+    notes.note(state.inodes[id]?.size ?? null);
+    noteNumbers(state.shmem[id], notes);
+  },
   folio:
     ([pfn = -1]) =>
     (state, notes) => {

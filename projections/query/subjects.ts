@@ -1,4 +1,4 @@
-// What expressions can speak of: page(pid, addr), vma(pid, addr), mm(pid), task(pid), folio(pfn), meminfo, ksm.
+// What expressions can speak of: page(pid, addr), vma(pid, addr), mm(pid), task(pid), inode(pid, fd), folio(pfn), meminfo, ksm.
 import { pteAt } from '../../reducers/pte.js';
 import type { KernelView, MmView } from '../../reducers/state.js';
 import {
@@ -123,6 +123,30 @@ export const SUBJECTS: Readonly<Record<string, Finder>> = {
     return {
       name: `task(${pid})`,
       fields: { tid, tgid, parent, cpu, exited: exited === 1, min_flt: minFlt, maj_flt: majFlt },
+    };
+  },
+  inode(scope, args, at) {
+    const [pid, fd] = args.length === 1 ? [scope.pid, args[0]] : args;
+    const tgid = scope.state.tasks[pid ?? -1]?.tgid ?? -1;
+    const file = scope.state.files[tgid]?.[fd ?? -1];
+    const inode = file === undefined ? null : scope.state.inodes[file.inode];
+    if (!inode) throw new InputError({ column: at + 1 }, `task ${pid} has no descriptor ${fd ?? ''}`);
+    const info = scope.state.shmem[inode.id];
+    // As stat(2) says it, in sectors; the others in pages.
+    const fields: Readonly<Record<string, number>> =
+      info === undefined
+        ? {}
+        : {
+            blocks: info.blocks * 8,
+            alloced: info.alloced,
+            swapped: info.swapped,
+            nrpages: info.nrpages,
+            seals: info.seals,
+          };
+    return {
+      name: `inode(${pid}, ${fd})`,
+      fields: { size: inode.size, ...fields },
+      absent: ['blocks', 'alloced', 'swapped', 'nrpages', 'seals'],
     };
   },
   folio(scope, args, at) {

@@ -47,6 +47,7 @@ export const WIDTH = {
   seq: 2,
   ksmItem: 10,
   large: 11,
+  shmem: 8,
 } as const;
 /** Where the keyframe before stands, for one that holds the whole state. */
 export const WHOLE = -1;
@@ -115,7 +116,7 @@ export function encodeKeyframe(
     framesOf(state, selection),
     [
       ...[cpusOf(state), filesOf(state, selection), gupOf(state), slotsOf(state)],
-      ...[ksmOf(state), largeFoliosOf(state), settingsOf(state)],
+      ...[ksmOf(state), largeFoliosOf(state), settingsOf(state), shmemOf(state)],
     ],
   ]);
   return payload.length <= PAYLOAD_MAX ? payload : null;
@@ -426,6 +427,16 @@ const settingsOf = (state: KernelView): unknown =>
   Object.keys(state.settings)
     .sort()
     .map((name) => [name, state.settings[name]]);
+
+/** Files in memory whose blocks are accounted. */
+function shmemOf(state: KernelView): unknown {
+  const rows = pool.rows(WIDTH.shmem);
+  for (const id of ascending(Object.keys(state.shmem).map(Number))) {
+    const { nrpages, alloced, swapped, blocks, seals, noreserve, mode } = state.shmem[id]!;
+    rows.add(id, nrpages, alloced, swapped, blocks, seals, noreserve, mode);
+  }
+  return rows.encode();
+}
 
 const listOfNumbers = (numbers: Numbers): unknown => [numbers.length, numbers.encode()];
 

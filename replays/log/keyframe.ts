@@ -2,7 +2,17 @@
 import type { PmdTable } from '../../reducers/pte.js';
 import { leafPart } from '../../reducers/pte.js';
 import { SECTION, noKsm } from '../../reducers/state.js';
-import type { Content, KernelState, Ksm, KsmItem, LargeFolio, Mm, Page, Vma } from '../../reducers/state.js';
+import type {
+  Content,
+  KernelState,
+  Ksm,
+  KsmItem,
+  LargeFolio,
+  Mm,
+  Page,
+  ShmemInode,
+  Vma,
+} from '../../reducers/state.js';
 import { MalformedError } from './columns.js';
 import { arrayOf, isCount } from './event-codec.js';
 import { HUGE_ENTRY, LIMIT, WHOLE, WHOLE_TABLE, WIDTH } from './keyframe-encode.js';
@@ -37,7 +47,7 @@ export function keyframeOf(data: unknown): Keyframe {
 /** Makes of `state`, which is that of the keyframe before (or the initial one), the state of this one. Throws MalformedError. */
 export function applyKeyframe(state: KernelState, keyframe: Keyframe): void {
   const [root, tasks, anonVmas, inodes, mms, frames, rest] = keyframe.contents;
-  const [cpus, files, gup, slots, ksm, large, settings] = arrayOf(rest, 'the rest of a keyframe');
+  const [cpus, files, gup, slots, ksm, large, settings, shmem] = arrayOf(rest, 'the rest of a keyframe');
   const cpuCount = rootInto(state, root);
   tasksInto(state, tasks);
   anonVmasInto(state, anonVmas);
@@ -61,6 +71,7 @@ export function applyKeyframe(state: KernelState, keyframe: Keyframe): void {
   // Nor of these.
   if (large !== undefined) largeFoliosInto(state, large);
   if (settings !== undefined) settingsInto(state, settings);
+  if (shmem !== undefined) shmemInto(state, shmem);
 }
 
 function ksmFrom(data: unknown): Ksm {
@@ -130,6 +141,14 @@ function settingsInto(state: KernelState, data: unknown): void {
     if (typeof name !== 'string' || typeof value !== 'string') throw new MalformedError('a setting that is no text');
     state.settings[name] = value;
   }
+}
+
+function shmemInto(state: KernelState, data: unknown): void {
+  state.shmem = {};
+  eachRow(rowsOf(data, WIDTH.shmem, LIMIT.ids, 'files in memory', LIMIT.ids), (row) => {
+    const [id, nrpages, alloced, swapped, blocks, seals, noreserve, mode] = row as [number, ...number[]];
+    state.shmem[id] = { nrpages, alloced, swapped, blocks, seals, noreserve, mode } as ShmemInode;
+  });
 }
 
 function slotsInto(state: KernelState, data: unknown): void {

@@ -4,11 +4,13 @@ import { ANONYMOUS_BEHAVIOURS } from './behaviours/anonymous.js';
 import { GUP_BEHAVIOURS } from './behaviours/gup.js';
 import { HUGE_BEHAVIOURS } from './behaviours/huge.js';
 import { KSM_BEHAVIOURS } from './behaviours/ksm.js';
+import { FILES_BEHAVIOURS } from './behaviours/files.js';
 import { MAPPINGS_BEHAVIOURS } from './behaviours/mappings.js';
 import type { BehaviourDefinition } from './behaviours/definition.js';
 
 const DEFINITIONS = {
   ...MAPPINGS_BEHAVIOURS,
+  ...FILES_BEHAVIOURS,
   ...ANONYMOUS_BEHAVIOURS,
   ...GUP_BEHAVIOURS,
   ...HUGE_BEHAVIOURS,

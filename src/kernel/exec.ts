@@ -168,6 +168,7 @@ export function* elfMap(
     flags: flags | MAP_PRIVATE | MAP_FIXED | anonymous,
     file,
     offset,
+    recorded: true,
   });
 }
 

@@ -1,12 +1,13 @@
 // exit: kernel/exit.c, and the end of an address space: exit_mmap() of mm/mmap.c.
 import { mmAt } from '../../reducers/state.js';
 import { VM_ACCOUNT, VM_LOCKED } from '../../reducers/vma.js';
-import { exitFiles } from './holders.js';
+import { exitFiles } from './fput.js';
 import type { Kernel } from './kernel.js';
 import { currentTask } from './kernel.js';
 import { ksmExit } from './ksm.js';
 import { flushGather, freePgtables, updateHiwaterRss, zapPageRange } from './memory/zap.js';
 import { unlinkAnonVmas } from './rmap.js';
+import { shmemPut } from './shmem.js';
 
 /**
  * `do_exit()`: the task leaves its address space, which is taken down with its last user. With `deferFlush` the references of its pages
@@ -16,7 +17,7 @@ export function doExit(k: Kernel, tid: number, deferFlush = false): void {
   const { mm, cpu, tgid } = currentTask(k, tid);
   k.emit({ type: 'TaskExited', tid, mm });
   if (mm !== 0) mmput(k, mm, cpu, deferFlush);
-  if (!Object.values(k.view.tasks).some((each) => each.tgid === tgid && each.exited === 0)) exitFiles(k, tgid);
+  if (!Object.values(k.view.tasks).some((each) => each.tgid === tgid && each.exited === 0)) exitFiles(k, tgid, cpu);
 }
 
 /** `do_group_exit()`: every thread of the group goes, the caller first. */
@@ -32,8 +33,10 @@ export function mmput(k: Kernel, mm: number, cpu: number, deferFlush = false): v
   k.emit({ type: 'MmUsersChanged', mm, users: -1 });
   if (mmAt(k.view, mm).users > 0) return;
   ksmExit(k, mm);
+  const files = new Set(mmAt(k.view, mm).vmas.map(({ inode }) => inode));
   exitMmap(k, mm, cpu);
   if (!deferFlush) finishExit(k, mm);
+  for (const inode of files) shmemPut(k, inode, cpu);
 }
 
 /** `exit_mmap()` up to the TLB flush: entries, tables and VMAs go; pages still wait for their references. */

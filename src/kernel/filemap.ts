@@ -1,11 +1,20 @@
 // The page cache: mm/filemap.c, and shmem_get_folio() of mm/shmem.c as far as faults need it.
 import type { InodeView, PageView, VmaView } from '../../reducers/state.js';
-import { InodeKind, PG_NOT_UPTODATE, PG_RECLAIM, cachedPfn, nextFreePfn, pageAt } from '../../reducers/state.js';
+import {
+  InodeKind,
+  PG_DIRTY,
+  PG_NOT_UPTODATE,
+  PG_RECLAIM,
+  cachedPfn,
+  folioHead,
+  nextFreePfn,
+  pageAt,
+} from '../../reducers/state.js';
 import { VM_EXEC, VM_HUGEPAGE, VM_RAND_READ, VM_SEQ_READ, vmaPages } from '../../reducers/vma.js';
 import { NotModelledError } from '../lib/errors.js';
 import type { Kernel } from './kernel.js';
 import { PAGE_SIZE } from './kernel.js';
-import { nextFreePfns } from './page-alloc.js';
+import { appendRun, nextFreePfns } from './page-alloc.js';
 import { lruBatchAdded } from './swap.js';
 
 /** Pages of a file: beyond them a fault gets SIGBUS. Unknown sizes bound nothing. */
@@ -166,7 +175,7 @@ function zeroBeyondData(k: Kernel, id: number, index: number): void {
 }
 
 /** `filemap_add_folio()` of a new page, which waits in `cpu`'s LRU batch. */
-function addToCache(k: Kernel, id: number, index: number, cpu: number): void {
+export function addToCache(k: Kernel, id: number, index: number, cpu: number): void {
   mustBeNear(index);
   k.emit({
     type: 'PageCacheAdded',
@@ -180,7 +189,7 @@ function addToCache(k: Kernel, id: number, index: number, cpu: number): void {
   zeroBeyondData(k, id, index);
 }
 
-/** `__filemap_get_folio(FGP_CREAT)`, `shmem_get_folio()`: the frame of page `index`, the one that is cached or a new one. Beyond the end too. */
+/** `__filemap_get_folio(FGP_CREAT)`: the frame of page `index`, the one that is cached or a new one. Beyond the end too. */
 export function grabPage(k: Kernel, id: number, index: number, cpu: number): number {
   const inode = k.view.inodes[id] as InodeView;
   if (cachedPfn(inode, index) < 0) {
@@ -239,19 +248,48 @@ export interface FoundPage {
   readonly major: boolean;
 }
 
-/**
- * `filemap_fault()`, `shmem_fault()`: the frame of page `index`, brought in if need be. A hole of shared memory gets a page of zeros, an
- * absent file page is read (major), with those around it.
- */
-export function filemapGetFolio(k: Kernel, vma: VmaView, index: number, cpu: number): FoundPage | 'beyond-eof' {
+/** `filemap_fault()`: the frame of page `index`; an absent page is read (major), with those around it. Null beyond the end: SIGBUS. */
+export function filemapFault(k: Kernel, vma: VmaView, index: number, cpu: number): FoundPage | null {
   const inode = k.view.inodes[vma.inode] as InodeView;
-  if (index >= filePages(inode)) return 'beyond-eof';
+  if (index >= filePages(inode)) return null;
   const { id } = inode;
-  const absent = cachedPfn(inode, index) < 0 && !isTakenAsCached(inode, index) && inode.kind !== InodeKind.shmem;
+  const absent = cachedPfn(inode, index) < 0 && !isTakenAsCached(inode, index);
   // What a recording says is absent comes back as it says as well.
   if (absent && cachedPfn(inode, index) !== -1) readAround(k, vma, index, cpu);
   if ((vma.flags & VM_RAND_READ) === 0) readAheadOfMarked(k, id, index);
   const pfn = grabPage(k, id, index, cpu);
   markUptodate(k, pfn);
   return { pfn, major: absent };
+}
+
+/**
+ * `truncate_inode_pages_range()`, `filemap_remove_folio()`: pages [first, last) leave the cache, but for those that are not `wanted`. Were there any?
+ */
+export function removeCachedPages(
+  k: Kernel,
+  inode: number,
+  first: number,
+  last: number,
+  wanted: (pfn: number) => boolean = () => true,
+): boolean {
+  const now = k.view.inodes[inode];
+  if (!now) return false;
+  const runs: number[] = [];
+  const freed: number[] = [];
+  const limit = Math.min(last, now.pages.length * 512);
+  for (let index = first; index < limit; index++) {
+    const pfn = cachedPfn(now, index);
+    if (pfn < 0 || !wanted(pfn)) continue;
+    runs.push(index, pfn, 1);
+    if (pageAt(k.view, pfn).ref === 1) appendRun(freed, pfn);
+  }
+  if (runs.length > 0) k.emit({ type: 'PageCacheRemoved', inode, runs, ref: -1, freed });
+  return runs.length > 0;
+}
+
+/** `folio_mark_dirty()` of the folio that `page` belongs to, unless it is already. What reclaim left there goes. */
+export function markDirty(k: Kernel, page: number): void {
+  const pfn = folioHead(k.view, page);
+  clearReclaim(k, pfn);
+  if ((pageAt(k.view, pfn).flags & PG_DIRTY) === 0) k.emit({ type: 'FolioDirtied', pfn });
 }

@@ -6,7 +6,7 @@ import type { Call } from './call.js';
 import { NotModelledError } from '../lib/errors.js';
 import { cIntArg, intArg } from './call.js';
 import type { Kernel, KernelThread } from './kernel.js';
-import { releaseUnreachable } from './holders.js';
+import { releaseUnreachable } from './fput.js';
 import { EBADF, EINVAL, ESPIPE, currentTask } from './kernel.js';
 
 const O_ACCMODE = 3;
@@ -89,17 +89,17 @@ export function* installFd(
 /** close(2). Null for a descriptor that a recording does not show the origin of: nothing can be said of it. */
 export function closeFd(k: Kernel, call: Call): number | null {
   const fd = intArg(call, 0) | 0;
-  const { tgid } = currentTask(k, call.tid);
+  const { tgid, cpu } = currentTask(k, call.tid);
   const inode = k.view.files[tgid]?.[fd]?.inode;
   if (inode === undefined) return call.recorded ? null : -EBADF;
   k.emit({ type: 'FdClosed', tgid, fd });
-  releaseUnreachable(k, inode);
+  releaseUnreachable(k, inode, cpu);
   return 0;
 }
 
 /** dup, dup2, dup3, fcntl(F_DUPFD): `target` -1 for the lowest free descriptor from `atLeast` up. */
 export function* dupFd(k: Kernel, call: Call, target: number, atLeast = 0): KernelThread<number> {
-  const { tgid } = currentTask(k, call.tid);
+  const { tgid, cpu } = currentTask(k, call.tid);
   const fd = intArg(call, 0) | 0;
   const known = k.view.files[tgid]?.[fd];
   if (known === undefined && !call.recorded) return -EBADF;
@@ -111,7 +111,7 @@ export function* dupFd(k: Kernel, call: Call, target: number, atLeast = 0): Kern
   if (target < 0) return yield* installFd(k, call.tid, inode, flags, { atLeast: Math.max(atLeast, 3), file });
   const replaced = k.view.files[tgid]?.[target]?.inode;
   k.emit({ type: 'FdInstalled', tgid, fd: target, inode, flags, file });
-  if (replaced !== undefined) releaseUnreachable(k, replaced);
+  if (replaced !== undefined) releaseUnreachable(k, replaced, cpu);
   return target;
 }
 

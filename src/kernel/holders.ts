@@ -1,6 +1,6 @@
 // Who holds user pages: taking references for them and giving references back, as pins, pipes and registered buffers do.
 import type { HolderView, OpenFile } from '../../reducers/state.js';
-import { HolderKind, InodeKind, folioAt } from '../../reducers/state.js';
+import { folioAt } from '../../reducers/state.js';
 import type { Kernel } from './kernel.js';
 import { GUP_PIN_COUNTING_BIAS } from './kernel.js';
 import { hasPincount, pincountChanged } from './large-folio.js';
@@ -82,23 +82,4 @@ export function hasEnd(k: Kernel, inode: number, allowed: (file: OpenFile) => bo
   return Object.values(k.view.files).some((table) =>
     Object.values(table).some((file) => file.inode === inode && allowed(file)),
   );
-}
-
-/** `fput()`: a descriptor that led to `inode` is gone; a pipe or an io_uring instance that none leads to gives back all pages. */
-export function releaseUnreachable(k: Kernel, inode: number): void {
-  const kind = k.view.inodes[inode]?.kind;
-  if ((kind !== InodeKind.pipe && kind !== InodeKind.ring) || hasEnd(k, inode, () => true)) return;
-  const holders = kind === InodeKind.pipe ? HolderKind.pipe : HolderKind.buffer;
-  for (let holder = holderOf(k, holders, inode); holder !== 0; holder = holderOf(k, holders, inode))
-    removeHolder(k, holder);
-}
-
-/** `exit_files()`: what the group's descriptors kept open goes with them. Others hold no pages and are left in the table. */
-export function exitFiles(k: Kernel, tgid: number): void {
-  for (const [fd, { inode }] of Object.entries(k.view.files[tgid] ?? {})) {
-    const kind = k.view.inodes[inode]?.kind;
-    if (kind !== InodeKind.pipe && kind !== InodeKind.ring) continue;
-    k.emit({ type: 'FdClosed', tgid, fd: Number(fd) });
-    releaseUnreachable(k, inode);
-  }
 }

@@ -18,7 +18,17 @@ import {
   withFlags,
 } from '../../reducers/pte.js';
 import type { VmaView } from '../../reducers/state.js';
-import { PG_ANON, PG_DIRTY, PG_LRU, PG_SWAPBACKED, PG_UNEVICTABLE, cpuAt, mmAt, pageAt } from '../../reducers/state.js';
+import {
+  InodeKind,
+  PG_ANON,
+  PG_DIRTY,
+  PG_LRU,
+  PG_SWAPBACKED,
+  PG_UNEVICTABLE,
+  cpuAt,
+  mmAt,
+  pageAt,
+} from '../../reducers/state.js';
 import {
   VM_DONTCOPY,
   VM_DONTDUMP,
@@ -26,6 +36,7 @@ import {
   VM_IO,
   VM_LOCKED,
   VM_MAYSHARE,
+  VM_MAYWRITE,
   VM_MERGEABLE,
   VM_NOHUGEPAGE,
   VM_PFNMAP,
@@ -39,7 +50,6 @@ import {
   vmasIn,
   linearPageIndex,
 } from '../../reducers/vma.js';
-import { NotModelledError } from '../lib/errors.js';
 import { forceReadAhead } from './filemap.js';
 import { madviseGuardInstall, madviseGuardRemove } from './guard.js';
 import { splitFolio } from './folio-split.js';
@@ -47,14 +57,17 @@ import { faultinPageRange } from './gup.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { madviseCollapse } from './khugepaged.js';
 import { ksmEnter, unmergeKsmPages } from './ksm.js';
-import { EINVAL, ENOMEM, EPERM, PAGE_SIZE, currentTask, isPageAligned, pageAlignWrapped } from './kernel.js';
+import { EACCES, EINVAL, ENOMEM, EPERM, PAGE_SIZE, currentTask, isPageAligned, pageAlignWrapped } from './kernel.js';
 import { folioPteBatch, maybeMappedShared } from './large-folio.js';
 import { append4, flushGather, updateHiwaterRss, zapPageRange } from './memory/zap.js';
 import { canMadviseModify } from './mseal.js';
 import { PAGEVEC_SIZE, drainLruLazyfree, lruAddDrainIfMlock } from './swap.js';
+import { FALLOC_FL, vfsFallocate } from './truncate.js';
 import { folioFreeSwap, freeSwapAndCache, inSwapCache, readSwapCache } from './swapfile.js';
 import { madviseCold, madvisePageout } from './vmscan.js';
 import { modifyVmas } from './vma.js';
+
+const O_RDWR = 2;
 
 /** Advice of madvise(2): MADV_* of include/uapi/asm-generic/mman-common.h. */
 export const MADV = {
@@ -84,10 +97,6 @@ export const MADV = {
   GUARD_INSTALL: 102,
   GUARD_REMOVE: 103,
 } as const;
-
-const NOT_MODELLED: Readonly<Record<number, string>> = {
-  [MADV.REMOVE]: 'MADV_REMOVE',
-};
 
 /** Advice that only changes a VMA's flags: [set, clear]. */
 const FLAG_ADVICE: Readonly<Record<number, readonly [number, number]>> = {
@@ -132,8 +141,6 @@ export function* doMadvise(
   const end = start + bytes;
   if (end >= 2 ** 64 || (bytes === 0 && length !== 0)) return -EINVAL;
   if (end === start) return 0;
-  const what = NOT_MODELLED[advice];
-  if (what !== undefined) throw new NotModelledError(what);
   if (advice === MADV.POPULATE_READ || advice === MADV.POPULATE_WRITE)
     return yield* faultinPageRange(k, tid, start, end, advice === MADV.POPULATE_WRITE);
 
@@ -188,6 +195,8 @@ function* madviseVma(
       if (!vmaIsAnonymous(vma) || (flags & (VM_LOCKED | VM_PFNMAP)) !== 0) return -EINVAL;
       yield* madviseFree(k, mm, from, to, currentTask(k, tid).cpu);
       return 0;
+    case MADV.REMOVE:
+      return madviseRemove(k, vma, from, to, currentTask(k, tid).cpu);
     case MADV.GUARD_INSTALL:
       return madviseGuardInstall(k, mm, vma, from, to, currentTask(k, tid).cpu);
     case MADV.GUARD_REMOVE:
@@ -230,6 +239,20 @@ function* madviseVma(
   const wanted = (flags & ~clear) | set;
   if (wanted === flags) return 0;
   return modifyVmas(k, mm, from, to, ({ start }) => k.emit({ type: 'VmaFlagsChanged', mm, start, flags: wanted }));
+}
+
+/**
+ * `madvise_remove()` on [from, to) of one VMA: a hole in the file that it maps.
+ * @throws NotModelledError for a file of a disk.
+ */
+function madviseRemove(k: Kernel, vma: VmaView, from: number, to: number, cpu: number): number {
+  const kind = k.view.inodes[vma.inode]?.kind;
+  if ((vma.flags & VM_LOCKED) !== 0 || (kind !== InodeKind.file && kind !== InodeKind.shmem)) return -EINVAL;
+  if ((vma.flags & (VM_SHARED | VM_MAYWRITE)) !== (VM_SHARED | VM_MAYWRITE)) return -EACCES;
+  // Whoever may write to the mapping opened the file for it.
+  const file = { inode: vma.inode, flags: O_RDWR, file: vma.file };
+  const offset = vma.pgoff * PAGE_SIZE + from - vma.start;
+  return vfsFallocate(k, file, FALLOC_FL.PUNCH_HOLE | FALLOC_FL.KEEP_SIZE, offset, to - from, cpu);
 }
 
 /** `swapin_walk_pmd_entry()`: swapped pages are read into the swap cache, and not mapped. */

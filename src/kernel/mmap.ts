@@ -37,7 +37,9 @@ import {
   pageDown,
 } from './kernel.js';
 import { mmPopulate } from './gup.js';
-import { NO_FILE } from './files.js';
+import { NO_FILE, createInode } from './files.js';
+import { F_SEAL, memfdCheckSealsMmap } from './memfd.js';
+import { createShmemInode } from './shmem.js';
 import { markNewVma, newVmaFlag } from './soft-dirty.js';
 import { STACK_GUARD_GAP, MMAP_MIN_ADDR, accountVma, anonPgoff, doMunmap, gatherMunmap, insertVma } from './vma.js';
 
@@ -89,6 +91,8 @@ export interface MmapCall {
   readonly flags: number;
   readonly file: OpenFile | null;
   readonly offset: number;
+  /** From a recording? */
+  readonly recorded: boolean;
 }
 
 /** `round_hint_to_min()`: a hint means the page it lies in, and never one below vm.mmap_min_addr. */
@@ -190,6 +194,8 @@ export function* doMmap(k: Kernel, tid: number, call: MmapCall): KernelThread<nu
     if ((prot & PROT_WRITE) !== 0) return -EACCES;
     vmFlags &= ~(VM_SHARED | VM_MAYWRITE);
   }
+  if (file !== null) vmFlags = memfdCheckSealsMmap(k, file.inode, vmFlags);
+  if (vmFlags < 0) return vmFlags;
   if ((flags & MAP_NORESERVE) !== 0) vmFlags |= VM_NORESERVE;
   if (lockLimitError(k, mm, vmFlags, length) !== 0) return -EAGAIN;
   if (isAccountable(vmFlags)) vmFlags |= VM_ACCOUNT;
@@ -201,7 +207,11 @@ export function* doMmap(k: Kernel, tid: number, call: MmapCall): KernelThread<nu
   if (unmapped < 0) return unmapped;
   // shmem_zero_setup() charges the object behind shared anonymous memory as a whole; what was mapped before is gone already.
   if (anonymous && shared && (flags & MAP_NORESERVE) === 0 && !enoughMemory(k, length / PAGE_SIZE)) return -ENOMEM;
-  const inode = anonymous ? (shared ? createSharedAnonymous(k, length) : 0) : (file as OpenFile).inode;
+  const inode = anonymous
+    ? shared
+      ? createSharedAnonymous(k, length, vmFlags, call.recorded)
+      : 0
+    : (file as OpenFile).inode;
   const pgoff = anonymous ? (shared ? 0 : anonPgoff(addr)) : call.offset / PAGE_SIZE;
   const opened = file === null ? NO_FILE : file.file;
   insertVma(k, mm, {
@@ -242,11 +252,13 @@ export function spaceLimitError(k: Kernel, mm: number, bytes: number): number {
   return mmAt(k.view, mm).totalVm * PAGE_SIZE + bytes > k.machine.addressSpaceLimit ? ENOMEM : 0;
 }
 
-/** `shmem_zero_setup()`: the object behind shared anonymous memory. */
-export function createSharedAnonymous(k: Kernel, bytes: number): number {
-  const inode = k.view.inodes.length;
-  k.emit({ type: 'InodeCreated', inode, name: '/dev/zero (deleted)', kind: InodeKind.shmem, size: bytes, resident: 0 });
-  return inode;
+/** `shmem_zero_setup()`: the object behind shared anonymous memory. It pays for each page with VM_NORESERVE, otherwise for all of its size at once. */
+function createSharedAnonymous(k: Kernel, bytes: number, vmFlags: number, recorded: boolean): number {
+  const name = '/dev/zero (deleted)';
+  // What others do to memory of a recording is not known.
+  if (recorded) return createInode(k, name, InodeKind.shmem, bytes, 0);
+  const noreserve = (vmFlags & VM_NORESERVE) !== 0;
+  return createShmemInode(k, name, bytes, { noreserve, seals: F_SEAL.SEAL, mode: 0o111 });
 }
 
 /** munmap(2): `__vm_munmap()`. */

@@ -1,15 +1,16 @@
 // read(2) and write(2) between files and user buffers: mm/filemap.c and mm/shmem.c, as far as pages see them.
 import type { InodeView, OpenFile } from '../../reducers/state.js';
-import { InodeKind, PG_NOT_UPTODATE, cachedPfn, pageAt } from '../../reducers/state.js';
+import { InodeKind, cachedPfn } from '../../reducers/state.js';
 import { NotModelledError } from '../lib/errors.js';
 import type { Call, Got } from './call.js';
 import { fromKernel, intArg } from './call.js';
-import { filePages, grabPage, isTakenAsCached, markUptodate, readAheadOfMarked } from './filemap.js';
+import { filePages, grabPage, isTakenAsCached, markDirty, markUptodate, readAheadOfMarked } from './filemap.js';
 import { fileArg, isReadable, isWritable, maxBytes, offsetArg, setPosition } from './files.js';
 import type { Kernel, KernelThread } from './kernel.js';
-import { EBADF, EFAULT, EFBIG, EINVAL, PAGE_SIZE, TASK_SIZE, currentTask } from './kernel.js';
-import { markDirty } from './memory/file.js';
+import { EBADF, EFAULT, EFBIG, EINVAL, EPERM, PAGE_SIZE, TASK_SIZE, currentTask } from './kernel.js';
+import { F_SEAL } from './memfd.js';
 import type { AccessResult } from './memory/fault.js';
+import { shmemGetFolio, shmemInfo } from './shmem.js';
 import { growTo, isHole, zeroBlock } from './truncate.js';
 import { copyFromUser, copyToUser, faultInReadable, loadUser, readableAtOnce, storeUser } from './uaccess.js';
 
@@ -101,18 +102,18 @@ export function* doRead(k: Kernel, call: Call): KernelThread<Got> {
   return moved(k, { ...transfer, length }, position, done);
 }
 
-/** The frame that bytes of page `index` are read from; -1 where shared memory has none that is filled (SGP_READ): zeros. */
+/** The frame that bytes of page `index` are read from; -1 where shared memory has none that is filled: zeros. */
 function pageToRead(k: Kernel, id: number, index: number, cpu: number): number {
   const inode = k.view.inodes[id] as InodeView;
-  if (inode.kind !== InodeKind.shmem) {
-    if (readsAhead(inode, index)) throw new NotModelledError('read-ahead of read(2)');
-    readAheadOfMarked(k, id, index);
-    const read = grabPage(k, id, index, cpu);
-    markUptodate(k, read);
-    return read;
+  if (inode.kind === InodeKind.shmem) {
+    const found = shmemGetFolio(k, id, index, 'read', cpu);
+    return typeof found === 'number' ? -1 : found.pfn;
   }
-  const pfn = cachedPfn(inode, index);
-  return pfn >= 0 && (pageAt(k.view, pfn).flags & PG_NOT_UPTODATE) === 0 ? pfn : -1;
+  if (readsAhead(inode, index)) throw new NotModelledError('read-ahead of read(2)');
+  readAheadOfMarked(k, id, index);
+  const read = grabPage(k, id, index, cpu);
+  markUptodate(k, read);
+  return read;
 }
 
 /** Would reading page `index` bring in others as well? `page_cache_sync_ra()` reads up to so many pages from one that is absent on. */
@@ -152,7 +153,8 @@ export function* doWrite(k: Kernel, call: Call): KernelThread<Got> {
   let done = 0;
   for (const [index, offset, bytes] of pieces(position, Math.min(length, limit - position))) {
     const good = yield* performWrite(k, call.tid, file.inode, { index, offset, bytes, addr: addr + done });
-    done += good;
+    if (good < 0 && done === 0) return fromKernel(good);
+    done += Math.max(good, 0);
     if (good < bytes) break;
   }
   return moved(k, transfer, position, done);
@@ -161,7 +163,7 @@ export function* doWrite(k: Kernel, call: Call): KernelThread<Got> {
 /**
  * `generic_perform_write()` for bytes of one page: the page is got ready, what of the buffer is there is copied with faults off, the page
  * committed; then the rest of the buffer is faulted in. A page for which no byte could be had stays, and the file reaches up to it.
- * @returns bytes written.
+ * @returns bytes written; a negative errno if the page cannot be had and none was.
  */
 function* performWrite(
   k: Kernel,
@@ -176,14 +178,18 @@ function* performWrite(
 ): KernelThread<number> {
   for (let done = 0; done < bytes;) {
     const copied = readableAtOnce(k, tid, addr + done, bytes - done);
-    commitWrite(k, tid, inode, { index, offset: offset + done, copied, addr: addr + done });
+    const error = commitWrite(k, tid, inode, {
+      ...{ index, offset: offset + done, copied, addr: addr + done },
+      length: bytes - done,
+    });
+    if (error !== 0) return done > 0 ? done : error;
     done += copied;
     if (copied === 0 && (yield* faultInReadable(k, tid, addr + done, bytes - done)) === bytes - done) return done;
   }
   return bytes;
 }
 
-/** `shmem_write_begin()` and `shmem_write_end()`, `ext4_da_write_begin()` and `ext4_da_write_end()`. */
+/** `shmem_write_begin()` and `shmem_write_end()`, `ext4_da_write_begin()` and `ext4_da_write_end()`. Returns 0 or a negative errno. */
 function commitWrite(
   k: Kernel,
   tid: number,
@@ -191,22 +197,49 @@ function commitWrite(
   {
     index,
     offset,
+    length,
     copied,
     addr,
-  }: { readonly index: number; readonly offset: number; readonly copied: number; readonly addr: number },
-): void {
-  const { size } = k.view.inodes[inode] as InodeView;
+  }: {
+    readonly index: number;
+    readonly offset: number;
+    /** What was wanted; `copied` of it could be had. */
+    readonly length: number;
+    readonly copied: number;
+    readonly addr: number;
+  },
+): number {
+  const { size, kind } = k.view.inodes[inode] as InodeView;
   const from = index * PAGE_SIZE + offset;
-  if (from > size) zeroBlock(k, inode, size, currentTask(k, tid).cpu, from);
+  const { cpu } = currentTask(k, tid);
+  if (kind === InodeKind.shmem) {
+    const pfn = shmemWriteBegin(k, inode, index, from + length, cpu);
+    if (pfn < 0) return pfn;
+    growTo(k, inode, from + copied);
+    markUptodate(k, pfn);
+    if (copied > 0) copyFromUser(k, tid, addr, copied, pfn, offset);
+    markDirty(k, pfn);
+    return 0;
+  }
+  if (from > size) zeroBlock(k, inode, size, cpu, from);
   // A block that is new is zeroed and dirty even so (folio_zero_new_buffers).
   const fresh = isHole(k, k.view.inodes[inode] as InodeView, index);
   growTo(k, inode, from + copied);
-  const pfn = grabPage(k, inode, index, currentTask(k, tid).cpu);
+  const pfn = grabPage(k, inode, index, cpu);
   markUptodate(k, pfn);
   if (copied > 0) copyFromUser(k, tid, addr, copied, pfn, offset);
   // block_commit_write() of no bytes finds the block that they would have begun in the middle of.
-  const { kind } = k.view.inodes[inode] as InodeView;
-  if (copied > 0 || offset > 0 || fresh || kind === InodeKind.shmem) markDirty(k, pfn);
+  if (copied > 0 || offset > 0 || fresh) markDirty(k, pfn);
+  return 0;
+}
+
+/** `shmem_write_begin()` of bytes up to `end`, in page `index`: its frame, or a negative errno. Seals are looked at page by page. */
+function shmemWriteBegin(k: Kernel, id: number, index: number, end: number, cpu: number): number {
+  const seals = shmemInfo(k, id)?.seals ?? 0;
+  if ((seals & (F_SEAL.WRITE | F_SEAL.FUTURE_WRITE)) !== 0) return -EPERM;
+  if ((seals & F_SEAL.GROW) !== 0 && end > (k.view.inodes[id] as InodeView).size) return -EPERM;
+  const found = shmemGetFolio(k, id, index, 'write', cpu);
+  return typeof found === 'number' ? found : found.pfn;
 }
 
 /** Of a recording the sizes of ordinary files are told by other records, and only shared memory's bytes are followed. */

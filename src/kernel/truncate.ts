@@ -1,18 +1,18 @@
 // Sizes of files: ftruncate, fallocate, and what they do to pages. mm/truncate.c, mm/shmem.c, and fs/ext4/inode.c as far as memory sees it.
 import { forEachPte, ptePfn, ptePresent, pteSpecial } from '../../reducers/pte.js';
-import type { InodeView } from '../../reducers/state.js';
+import type { InodeView, OpenFile } from '../../reducers/state.js';
 import { InodeKind, PG_ANON, PG_DIRTY, cachedPfn, mmAt, pageAt } from '../../reducers/state.js';
 import { vmaPages } from '../../reducers/vma.js';
 import { NotModelledError } from '../lib/errors.js';
 import type { Call } from './call.js';
 import { cIntArg } from './call.js';
-import { grabPage, markUptodate, onDisk } from './filemap.js';
+import { grabPage, markDirty, onDisk, removeCachedPages } from './filemap.js';
 import { fileArg, isWritable, maxBytes, offsetArg } from './files.js';
 import type { Kernel } from './kernel.js';
-import { EBADF, EFBIG, EINVAL, PAGE_SIZE, currentTask } from './kernel.js';
-import { markDirty } from './memory/file.js';
+import { EBADF, EFBIG, EINVAL, EOPNOTSUPP, EPERM, PAGE_SIZE, currentTask } from './kernel.js';
 import { flushGather, updateHiwaterRss, zapPageRange } from './memory/zap.js';
-import { appendRun } from './page-alloc.js';
+import { F_SEAL } from './memfd.js';
+import { shmemGetFolio, shmemInfo, shmemUndoRange } from './shmem.js';
 import { lruAddDrainIfMlock } from './swap.js';
 
 /** ftruncate(2): `do_sys_ftruncate()`. A descriptor that may not write is EINVAL here, unlike elsewhere. */
@@ -25,32 +25,99 @@ export function doFtruncate(k: Kernel, call: Call): number {
   const inode = k.view.inodes[file.inode] as InodeView;
   if (size > maxBytes(inode) && size > inode.size) return -EFBIG;
   if (size > Number.MAX_SAFE_INTEGER) throw new NotModelledError('files of 2^53 bytes and more');
+  // shmem_setattr().
+  const seals = shmemInfo(k, file.inode)?.seals ?? 0;
+  if ((size < inode.size && (seals & F_SEAL.SHRINK) !== 0) || (size > inode.size && (seals & F_SEAL.GROW) !== 0))
+    return -EPERM;
   truncateInode(k, file.inode, size, currentTask(k, call.tid).cpu, call.recorded);
   return 0;
 }
 
-/** fallocate(2) that neither punches holes nor keeps the size: `vfs_fallocate()`. */
+/** FALLOC_FL_* of fallocate(2). */
+export const FALLOC_FL = { KEEP_SIZE: 1, PUNCH_HOLE: 2 } as const;
+/** Those that say what is done; one at most. */
+const FALLOC_MODES: ReadonlySet<number> = new Set([0, 2, 8, 16, 32, 64, 128]);
+/** FALLOC_FL_COLLAPSE_RANGE, FALLOC_FL_INSERT_RANGE, FALLOC_FL_WRITE_ZEROES: they know no FALLOC_FL_KEEP_SIZE. */
+const CHANGES_SIZE: ReadonlySet<number> = new Set([8, 32, 128]);
+
+/** fallocate(2). */
 export function doFallocate(k: Kernel, call: Call): number {
   const file = fileArg(k, call, 0);
   if (file === null) return -EBADF;
-  const [offset, length] = [offsetArg(call, 2), offsetArg(call, 3)];
+  const { cpu } = currentTask(k, call.tid);
+  return vfsFallocate(k, file, cIntArg(call, 1), offsetArg(call, 2), offsetArg(call, 3), cpu);
+}
+
+/**
+ * `vfs_fallocate()` on an open file. @returns 0 or a negative errno.
+ * @throws NotModelledError for files of disks with a mode, for more than there is memory.
+ */
+export function vfsFallocate(
+  k: Kernel,
+  file: OpenFile,
+  mode: number,
+  offset: number,
+  length: number,
+  cpu: number,
+): number {
   if (offset < 0 || length <= 0) return -EINVAL;
-  if (cIntArg(call, 1) !== 0) throw new NotModelledError('fallocate with a mode');
+  const what = mode & ~FALLOC_FL.KEEP_SIZE;
+  const keeps = (mode & FALLOC_FL.KEEP_SIZE) !== 0;
+  if (!FALLOC_MODES.has(what) || (what === FALLOC_FL.PUNCH_HOLE && !keeps)) return -EOPNOTSUPP;
+  if (CHANGES_SIZE.has(what) && keeps) return -EOPNOTSUPP;
   if (!isWritable(file)) return -EBADF;
   const inode = k.view.inodes[file.inode] as InodeView;
   if (offset + length > maxBytes(inode) || offset + length >= 2 ** 63) return -EFBIG;
-  if (length / PAGE_SIZE > k.machine.totalPages) throw new NotModelledError('fallocate of more than there is memory');
   if (offset + length > Number.MAX_SAFE_INTEGER) throw new NotModelledError('files of 2^53 bytes and more');
-  const { cpu } = currentTask(k, call.tid);
-  const grows = offset + length > inode.size;
-  const end = offset + length;
-  if (grows) zeroBlock(k, file.inode, inode.size, cpu, end);
-  growTo(k, file.inode, offset + length);
+  if (inode.kind === InodeKind.shmem) return shmemFallocate(k, file.inode, mode, offset, offset + length, cpu);
+  if (mode !== 0) throw new NotModelledError('fallocate with a mode on a file of a disk');
+  if (length / PAGE_SIZE > k.machine.totalPages) throw new NotModelledError('fallocate of more than there is memory');
+  extendFile(k, file.inode, offset + length, cpu);
+  return 0;
+}
+
+/** ext4's fallocate(2) makes a file longer; its blocks are not modelled. */
+function extendFile(k: Kernel, id: number, end: number, cpu: number): void {
+  const inode = k.view.inodes[id] as InodeView;
+  const grows = end > inode.size;
+  if (grows) zeroBlock(k, id, inode.size, cpu, end);
+  growTo(k, id, end);
   // The blocks of a new last page are looked at by the way; its page is left unread.
   const last = Math.floor(end / PAGE_SIZE);
   const partial = grows && end % PAGE_SIZE !== 0 && inode.kind === InodeKind.file;
-  if (partial && isHole(k, inode, last)) leaveUnread(k, file.inode, last, cpu);
-  if (inode.kind === InodeKind.shmem) allocatePages(k, file.inode, offset, length, cpu);
+  if (partial && isHole(k, inode, last)) leaveUnread(k, id, last, cpu);
+}
+
+/**
+ * `shmem_fallocate()` of bytes [offset, end): makes a hole there, or gives it pages, which are dirty, so that they are swapped rather than dropped. New ones are
+ * not filled: nothing maps them unasked. Those that an earlier fallocate made are filled now.
+ */
+function shmemFallocate(k: Kernel, id: number, mode: number, offset: number, end: number, cpu: number): number {
+  if ((mode & ~(FALLOC_FL.KEEP_SIZE | FALLOC_FL.PUNCH_HOLE)) !== 0) return -EOPNOTSUPP;
+  const { size } = k.view.inodes[id] as InodeView;
+  const seals = shmemInfo(k, id)?.seals ?? 0;
+  if ((mode & FALLOC_FL.PUNCH_HOLE) !== 0) {
+    if ((seals & (F_SEAL.WRITE | F_SEAL.FUTURE_WRITE)) !== 0) return -EPERM;
+    const [first, last] = [Math.ceil(offset / PAGE_SIZE), Math.floor(end / PAGE_SIZE)];
+    // A hole that ends inside the first page has its last whole byte at -1, and all behind it is unmapped: measured on 6.18.44.
+    if (last > first || last === 0)
+      unmapMappingRange(k, id, first, last === 0 ? Number.MAX_SAFE_INTEGER : last, false, cpu);
+    shmemUndoRange(k, id, offset, end, cpu);
+    return 0;
+  }
+  if ((seals & F_SEAL.GROW) !== 0 && end > size) return -EPERM;
+  if ((end - offset) / PAGE_SIZE > k.machine.totalPages)
+    throw new NotModelledError('fallocate of more than there is memory');
+  const start = Math.floor(offset / PAGE_SIZE);
+  for (let index = start; index * PAGE_SIZE < end; index++) {
+    const found = shmemGetFolio(k, id, index, 'falloc', cpu);
+    if (typeof found === 'number') {
+      if (index > start) shmemUndoRange(k, id, start * PAGE_SIZE, index * PAGE_SIZE, cpu, true);
+      return found;
+    }
+    markDirty(k, found.pfn);
+  }
+  if ((mode & FALLOC_FL.KEEP_SIZE) === 0) growTo(k, id, end);
   return 0;
 }
 
@@ -61,27 +128,12 @@ export function growTo(k: Kernel, inode: number, size: number): void {
 }
 
 /**
- * `shmem_fallocate()`: every page of the range is there and dirty, so that it is swapped rather than dropped. New ones are not filled:
- * nothing maps them unasked. Those that an earlier fallocate made are filled now.
- */
-function allocatePages(k: Kernel, inode: number, offset: number, length: number, cpu: number): void {
-  for (let index = Math.floor(offset / PAGE_SIZE); index * PAGE_SIZE < offset + length; index++) {
-    const known = cachedPfn(k.view.inodes[inode] as InodeView, index);
-    const pfn = grabPage(k, inode, index, cpu);
-    if (known >= 0) markUptodate(k, pfn);
-    else k.emit({ type: 'FolioUptodateSet', pfn, uptodate: 0 });
-    markDirty(k, pfn);
-  }
-}
-
-/**
  * `notify_change()` with a size: `shmem_setattr()`, `ext4_setattr()`. Mappings and cached pages beyond the end go, private copies as
  * well; the rest of the last page becomes zeros, also where the size stays as it is.
  */
 export function truncateInode(k: Kernel, inode: number, size: number, cpu: number, recorded: boolean): void {
   const before = k.view.inodes[inode];
   if (!before) return;
-  const { kind } = before;
   const grows = before.size >= 0 && size > before.size;
   // ext4_setattr(): what a mapping stored behind the old end must not show in the longer file.
   if (grows) zeroBlock(k, inode, before.size, cpu);
@@ -93,17 +145,17 @@ export function truncateInode(k: Kernel, inode: number, size: number, cpu: numbe
   if (grows) return;
   const firstGone = Math.ceil(size / PAGE_SIZE);
   unmapMappingRange(k, inode, firstGone, Number.MAX_SAFE_INTEGER, true, cpu);
+  if (before.kind === InodeKind.shmem) return shmemUndoRange(k, inode, size, Infinity, cpu);
   // folio_batch_release() of what was found.
   if (removeCachedPages(k, inode, firstGone, Number.MAX_SAFE_INTEGER)) lruAddDrainIfMlock(k, cpu);
   // What is absent now comes in with its neighbours again; of a recording only what it says is absent is so.
-  if (kind === InodeKind.file && !recorded) forgetHoles(k, inode, firstGone);
+  if (!recorded) forgetHoles(k, inode, firstGone);
   const offset = size % PAGE_SIZE;
   if (offset === 0) return;
   const pfn = cachedPfn(k.view.inodes[inode] as InodeView, firstGone - 1);
   if (pfn >= 0) zeroRest(k, pfn, offset);
-  // shmem_undo_range() dirties the page it cut into, ext4_block_truncate_page() the one of the block.
+  // ext4_block_truncate_page() dirties the page of the block.
   zeroBlock(k, inode, size, cpu);
-  if (pfn >= 0 && kind === InodeKind.shmem) markDirty(k, pfn);
 }
 
 /** `folio_zero_segment()`: the page from `offset` on. */
@@ -183,21 +235,4 @@ function cachedMappings(k: Kernel, mm: number, start: number, end: number): numb
       found.push(vpn * PAGE_SIZE);
   });
   return found;
-}
-
-/** `truncate_inode_pages_range()`, `filemap_remove_folio()`: pages [first, last) leave the cache. Were there any? */
-export function removeCachedPages(k: Kernel, inode: number, first: number, last: number): boolean {
-  const now = k.view.inodes[inode];
-  if (!now) return false;
-  const runs: number[] = [];
-  const freed: number[] = [];
-  const limit = Math.min(last, now.pages.length * 512);
-  for (let index = first; index < limit; index++) {
-    const pfn = cachedPfn(now, index);
-    if (pfn < 0) continue;
-    runs.push(index, pfn, 1);
-    if (pageAt(k.view, pfn).ref === 1) appendRun(freed, pfn);
-  }
-  if (runs.length > 0) k.emit({ type: 'PageCacheRemoved', inode, runs, ref: -1, freed });
-  return runs.length > 0;
 }

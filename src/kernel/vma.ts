@@ -22,6 +22,7 @@ import { ENOMEM, EPERM, PAGE_SIZE, pageDown } from './kernel.js';
 import { splitHugePmdAt } from './memory/huge.js';
 import { flushGather, freePgtables, updateHiwaterRss, zapPageRange } from './memory/zap.js';
 import { anonVmaClone, anonVmaPrepare, unlinkAnonVmas } from './rmap.js';
+import { shmemPut } from './shmem.js';
 
 /** What a new mapping is to be, before it may melt into a neighbour. */
 export interface NewVma {
@@ -270,6 +271,7 @@ export function doMunmap(k: Kernel, mm: number, start: number, end: number, cpu:
   freePgtables(k, mm, start);
   flushGather(k, mm);
   for (const vma of gone) accountVma(k, mm, vma.flags, vmaPages(vma), -1);
+  for (const inode of new Set(gone.map((vma) => vma.inode))) shmemPut(k, inode, cpu);
   return 0;
 }
 

@@ -197,6 +197,17 @@ const BUGS: readonly Bug[] = [
     decides: 'growth-keeps-min-addr',
   },
   {
+    file: 'memfd-seal-exec-write',
+    kernel: '6.17',
+    broken: ['14 seal-holds'],
+    without: 'seal-exec-checks-mappings',
+    brokenWithout: ['14 seal-holds'],
+    invariant: 'seal-holds',
+    from: '6.17',
+    to: '6.18',
+    decides: 'seal-exec-checks-mappings',
+  },
+  {
     file: 'mseal-private-file-discard',
     mended: ['mseal-covers-private-file'],
     kernel: '6.18',

@@ -16,7 +16,7 @@ import {
 } from '../../reducers/pte.js';
 import type { Invariant } from '../../projections/invariants/invariant.js';
 import { HolderKind } from '../../reducers/state.js';
-import { VM_LOCKED } from '../../reducers/vma.js';
+import { VM_LOCKED, VM_MAYWRITE } from '../../reducers/vma.js';
 import type { Behaviours } from '../../src/kernel/behaviours.js';
 import { behavioursOf, withBehaviours } from '../../src/kernel/behaviours.js';
 import { auditOf, planted } from '../support/audited.js';
@@ -54,6 +54,11 @@ const MEMFD = `
 1 mmap(NULL, P, RW, PRIV|ANON, -1, 0) = B
 1 munmap(B, P)
 1 ftruncate(3, P)`;
+const SEALED_FILE = `
+1 memfd_create("m", MFD_ALLOW_SEALING) = 3
+1 ftruncate(3, P)
+1 fcntl(3, F_ADD_SEALS, F_SEAL_WRITE)
+1 mmap(NULL, P, PROT_READ, SH, 3, 0) = A`;
 const PARTLY_UNMAPPED = `
 1 mmap(NULL, 0x3000, RW, PRIV|ANON, -1, 0) = A
 1 store(A, 1, 0x3000)
@@ -855,6 +860,20 @@ const CASES: readonly Case<EventType>[] = [
     FORK,
     'VmAccounted',
     but<'VmAccounted'>(({ committed }) => ({ committed: committed + 1 })),
+  ),
+  wrong(
+    'shmem-blocks-equal-pages',
+    MEMFD,
+    'ShmemAccounted',
+    but<'ShmemAccounted'>(({ blocks }) => ({ blocks: blocks - 1 })),
+    { nth: -1 },
+  ),
+  wrong('no-entry-beyond-eof', MEMFD, 'PtesZapped', nothing, { cause: 'InodeResized' }),
+  wrong(
+    'seal-holds',
+    SEALED_FILE,
+    'VmaInserted',
+    but<'VmaInserted'>(({ flags }) => ({ flags: flags | VM_MAYWRITE })),
   ),
 ];
 

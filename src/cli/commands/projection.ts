@@ -5,6 +5,7 @@ import { cowCost } from '../../../projections/cow-cost.js';
 import { exclusivity } from '../../../projections/exclusivity.js';
 import type { ReadableProjection } from '../../../projections/projection.js';
 import { rmap } from '../../../projections/rmap.js';
+import { shmem } from '../../../projections/shmem.js';
 import type { ExitCode } from '../../lib/errors.js';
 import { EXIT, UserError } from '../../lib/errors.js';
 import { foldProjection } from '../fold-projection.js';
@@ -15,6 +16,7 @@ const PROJECTIONS = [
   rmap,
   accounting,
   exclusivity,
+  shmem,
   cowCost,
   { ...activity, read: (view: unknown) => view },
 ] as readonly ReadableProjection<unknown>[];

@@ -6,14 +6,19 @@ import { cIntArg, fromKernel, textArg } from '../call.js';
 import { openMem, readMem, writeMem } from '../proc-mem.js';
 import { doPipe2, readPipe, writePipe } from '../pipe.js';
 import { closeFd, fileArg, createInode, doLseek, dupFd, inodeNamed, installFd } from '../files.js';
+import { hasEnd } from '../holders.js';
 import type { Kernel, KernelThread } from '../kernel.js';
+import { memfdAddSeals, memfdCreate, memfdGetSeals } from '../memfd.js';
 import { EBADF, EINVAL, ESPIPE, currentTask } from '../kernel.js';
 import { doRead, doWrite } from '../read-write.js';
+import { shmemRecalcInode } from '../shmem.js';
 import { doFallocate, doFtruncate, truncateInode } from '../truncate.js';
 
 const O_TRUNC = 0o1000;
 const F_DUPFD = 0;
 const F_DUPFD_CLOEXEC = 1030;
+const F_ADD_SEALS = 1033;
+const F_GET_SEALS = 1034;
 
 function* open(k: Kernel, call: Call, at: number): KernelThread<Got> {
   const { result } = call.operation;
@@ -63,8 +68,11 @@ export const FILE_CALLS: Readonly<Record<string, Handler>> = {
     return yield* open(k, call, 1);
   },
   *memfd_create(k, call) {
-    const inode = createInode(k, `/memfd:${textArg(call, 0)} ${k.view.inodes.length}`, InodeKind.shmem, 0, 0);
-    return { value: yield* installFd(k, call.tid, inode, 2) };
+    const name = textArg(call, 0);
+    const inode = call.recorded
+      ? createInode(k, `/memfd:${name} ${k.view.inodes.length}`, InodeKind.shmem, 0, 0)
+      : memfdCreate(k, name, cIntArg(call, 1, 0));
+    return inode < 0 ? fromKernel(inode) : { value: yield* installFd(k, call.tid, inode, 2) };
   },
   *close(k, call) {
     const result = closeFd(k, call);
@@ -84,6 +92,11 @@ export const FILE_CALLS: Readonly<Record<string, Handler>> = {
   },
   *fcntl(k, call) {
     const command = cIntArg(call, 1);
+    if (!call.recorded && (command === F_ADD_SEALS || command === F_GET_SEALS)) {
+      const file = fileArg(k, call, 0);
+      if (file === null) return fromKernel(-EBADF);
+      return fromKernel(command === F_GET_SEALS ? memfdGetSeals(k, file) : memfdAddSeals(k, file, cIntArg(call, 2, 0)));
+    }
     if (command !== F_DUPFD && command !== F_DUPFD_CLOEXEC) return null;
     return fromKernel(yield* dupFd(k, call, -1, cIntArg(call, 2, 0)));
   },
@@ -94,6 +107,12 @@ export const FILE_CALLS: Readonly<Record<string, Handler>> = {
   *fallocate(k, call) {
     filesOnly(k, call);
     return fromKernel(doFallocate(k, call));
+  },
+  // stat(2) of whatever a descriptor leads to: what reclaim dropped of files in memory is counted.
+  *shmem_getattr(k) {
+    for (const id of Object.keys(k.view.shmem).map(Number))
+      if (hasEnd(k, id, () => true)) shmemRecalcInode(k, id, 0, 0);
+    return null;
   },
   *read(k, call) {
     return yield* transfer(k, call, false);

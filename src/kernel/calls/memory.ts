@@ -33,6 +33,7 @@ export const MEMORY_CALLS: Readonly<Record<string, Handler>> = {
         // Recordings do not show every open: what maps the same file is taken to map it through the same one.
         file: zero || file === null ? null : call.recorded ? { ...file, file: NO_FILE } : file,
         offset: intArg(call, 5, 0),
+        recorded: call.recorded,
       }),
     );
   },

@@ -2,11 +2,11 @@
 import { InodeKind } from '../../../reducers/state.js';
 import type { Call, Handler } from '../call.js';
 import { badArgument, cIntArg, intArg, listArg, textArg } from '../call.js';
-import { FILE_PAGES_MAX, grabPage } from '../filemap.js';
+import { FILE_PAGES_MAX, grabPage, removeCachedPages } from '../filemap.js';
 import { createInode, inodeNamed } from '../files.js';
 import type { Kernel } from '../kernel.js';
 import { currentTask } from '../kernel.js';
-import { growTo, removeCachedPages } from '../truncate.js';
+import { growTo } from '../truncate.js';
 
 /** [first page, how many] as arguments `at` and the next one say. */
 function pageRange(call: Call, at: number): readonly [index: number, count: number] {

@@ -1,24 +1,34 @@
 // Faults on files, shared memory and special mappings: do_fault() and below in mm/memory.c.
 import { PTE_PRESENT, PTE_SPECIAL, PTE_WRITE, PTRS_PER_PTE, mkPte, pteAt, pteTable } from '../../../reducers/pte.js';
 import type { InodeView, VmaView } from '../../../reducers/state.js';
-import { InodeKind, PG_DIRTY, folioHead, mmAt, pageAt } from '../../../reducers/state.js';
+import { InodeKind, mmAt } from '../../../reducers/state.js';
 import { VM_SHARED, VM_WRITE, linearPageIndex, vmaLookup, vmaPages } from '../../../reducers/vma.js';
-import { PagesToMap, clearReclaim, filemapGetFolio } from '../filemap.js';
+import type { FoundPage } from '../filemap.js';
+import { PagesToMap, filemapFault, markDirty } from '../filemap.js';
 import type { Kernel, KernelThread } from '../kernel.js';
 import { PAGE_SIZE } from '../kernel.js';
 import { allocPage } from '../page-alloc.js';
 import { anonVmaPrepare } from '../rmap.js';
+import { shmemFault } from '../shmem.js';
 import { dirtyFlags, vmaSoftDirtyEnabled } from '../soft-dirty.js';
 import { mapFreshPage, presentFlag } from './anonymous.js';
 import type { Fault, FaultResult } from './fault.js';
 import { pteAlloc } from './tables.js';
 import { mlockVmaPages } from './mlocked.js';
 
+export { markDirty } from '../filemap.js';
+
 /** The file behind a VMA that has one. */
 export const inodeOf = (k: Kernel, vma: VmaView): InodeView => k.view.inodes[vma.inode] as InodeView;
 
 /** File systems that want to know of the first write to a clean shared page (`->page_mkwrite`). */
 const hasPageMkwrite = (inode: InodeView): boolean => inode.kind === InodeKind.file;
+
+/** `__do_fault()`: the page of the file at `addr`, brought in if need be; null for what gets SIGBUS. */
+function vmFault(k: Kernel, vma: VmaView, { addr, cpu }: Fault): FoundPage | null {
+  const index = linearPageIndex(vma, addr);
+  return inodeOf(k, vma).kind === InodeKind.shmem ? shmemFault(k, vma, index, cpu) : filemapFault(k, vma, index, cpu);
+}
 
 /** `do_fault()`: reads, private writes and shared writes each have their way. VMA lock held for read throughout. */
 export function* doFault(k: Kernel, fault: Fault): KernelThread<FaultResult> {
@@ -49,8 +59,8 @@ function* doReadFault(k: Kernel, fault: Fault): KernelThread<FaultResult> {
     doFaultAround(k, fault, vma, told);
     if (pteAt(mmAt(k.view, fault.mm), fault.vpn) !== 0) return 'done';
   }
-  const found = filemapGetFolio(k, vma, linearPageIndex(vma, fault.addr), fault.cpu);
-  if (found === 'beyond-eof') return 'sigbus';
+  const found = vmFault(k, vma, fault);
+  if (found === null) return 'sigbus';
   if (k.interleaved) yield { op: 'acquire', lock: `ptl(${fault.mm},${fault.vpn})` };
   // Reading dropped the lock, the fault begins anew (VM_FAULT_RETRY): what came in is there to be mapped.
   if (found.major && fault.mayRetry !== false && k.machine.faultAroundPages > 1) doFaultAround(k, fault, vma, -1);
@@ -108,8 +118,8 @@ function* doCowFault(k: Kernel, fault: Fault): KernelThread<FaultResult> {
   const mm = mmAt(k.view, fault.mm);
   const anonVma = anonVmaPrepare(k, mm, vmaLookup(mm, fault.addr) as VmaView);
   let vma = vmaLookup(mmAt(k.view, fault.mm), fault.addr) as VmaView;
-  const found = filemapGetFolio(k, vma, linearPageIndex(vma, fault.addr), fault.cpu);
-  if (found === 'beyond-eof') return 'sigbus';
+  const found = vmFault(k, vma, fault);
+  if (found === null) return 'sigbus';
   const pfn = allocPage(k);
   k.emit({ type: 'PageCopied', pfn, from: found.pfn });
   pteAlloc(k, fault.mm, fault.vpn);
@@ -122,8 +132,8 @@ function* doCowFault(k: Kernel, fault: Fault): KernelThread<FaultResult> {
 /** `do_shared_fault()`: the cache's page becomes writable and dirty. */
 function* doSharedFault(k: Kernel, fault: Fault): KernelThread<FaultResult> {
   const vma = vmaLookup(mmAt(k.view, fault.mm), fault.addr) as VmaView;
-  const found = filemapGetFolio(k, vma, linearPageIndex(vma, fault.addr), fault.cpu);
-  if (found === 'beyond-eof') return 'sigbus';
+  const found = vmFault(k, vma, fault);
+  if (found === null) return 'sigbus';
   if (k.interleaved) yield { op: 'acquire', lock: `ptl(${fault.mm},${fault.vpn})` };
   if (pteAt(mmAt(k.view, fault.mm), fault.vpn) === 0)
     mapFilePage(k, fault, vma, found.pfn, PTE_PRESENT | PTE_WRITE | dirtyFlags(k));
@@ -146,11 +156,4 @@ function mapFilePage(k: Kernel, fault: Fault, vma: VmaView, pfn: number, flags: 
     rssShmem: shmem,
   });
   mlockVmaPages(k, vma, [pfn], fault.cpu);
-}
-
-/** `folio_mark_dirty()` of the folio that `page` belongs to, unless it is already. What reclaim left there goes. */
-export function markDirty(k: Kernel, page: number): void {
-  const pfn = folioHead(k.view, page);
-  clearReclaim(k, pfn);
-  if ((pageAt(k.view, pfn).flags & PG_DIRTY) === 0) k.emit({ type: 'FolioDirtied', pfn });
 }

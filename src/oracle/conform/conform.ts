@@ -87,8 +87,9 @@ export function runModel(operations: readonly Operation[], options: ModelOptions
     const got = run.execute(operation);
     if (command.kind === 'none') continue;
     if (operation.name === 'inode') noteFile(operation, side, translator);
-    // The agent empties all batches after each operation.
-    run.execute({ line: operation.line, pid: null, name: 'lru_add_drain', args: [], result: { kind: 'none' } });
+    // The agent empties all batches after each operation, and looks at all descriptors.
+    for (const each of ['lru_add_drain', 'shmem_getattr'])
+      run.execute({ line: operation.line, pid: null, name: each, args: [], result: { kind: 'none' } });
     const name = familyOf(operation);
     const known = loaded(operation, got, side, run);
     const seen = withKept(before, side.observe(operation.pid ?? 0, name, known), name);

@@ -17,9 +17,8 @@ import {
   pteSpecial,
   swpOffset,
 } from '../../../reducers/pte.js';
-import type { Content, InodeView, KernelView, MmView, TaskView, VmaView } from '../../../reducers/state.js';
+import type { Content, KernelView, MmView, TaskView, VmaView } from '../../../reducers/state.js';
 import {
-  InodeKind,
   MM_ANONPAGES,
   MM_FILEPAGES,
   MM_SHMEMPAGES,
@@ -173,7 +172,8 @@ export class ModelSide {
       const key = fdKey(task.tid, fd);
       const fields: Record<string, Scalar | undefined> = { file: files.of(inode.id, key) };
       if (inode.size >= 0) fields['size'] = inode.size;
-      if (inode.kind === InodeKind.shmem) fields['blocks'] = cachedPages(inode) * SECTOR_PAGES;
+      const info = state.shmem[inode.id];
+      if (info !== undefined) fields['blocks'] = info.blocks * SECTOR_PAGES;
       subjects.set(key, fields);
     }
   }
@@ -313,10 +313,4 @@ function living(state: KernelView): TaskView[] {
   return Object.values(state.tasks)
     .filter((task) => task.exited === 0 && task.mm !== 0)
     .toSorted((a, b) => a.tid - b.tid);
-}
-
-function cachedPages(inode: InodeView): number {
-  let count = 0;
-  for (const leaf of inode.pages) for (const slot of leaf ?? []) if (slot > 0) count++;
-  return count;
 }

@@ -38,7 +38,10 @@ export const CALLS: ReadonlyMap<string, Call> = new Map<string, Call>([
     'machine',
     'swap_out migrate ksm_scan ksm_use_zero_pages khugepaged_scan reclaim drop_caches memory_failure numa_hint_scan',
   ),
-  ...named('machine', 'lru_add_drain fail_next split_huge_page drop_swap_cache swapon swapoff sysctl sysfs'),
+  ...named(
+    'machine',
+    'shmem_getattr lru_add_drain fail_next split_huge_page drop_swap_cache swapon swapoff sysctl sysfs',
+  ),
   // Facts that a perf recording tells beside its system calls.
   ...named('workload', 'bprm_mm_init begin_new_exec setup_arg_pages elf_map kernel_fault exit_mm'),
   ...named('workload', 'free_bprm new_task reap'),

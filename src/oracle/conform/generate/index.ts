@@ -11,12 +11,13 @@ import { MIGRATE } from './areas/migrate.js';
 import { KSM } from './areas/ksm.js';
 import { MMAP } from './areas/mmap.js';
 import { SEAL } from './areas/seal.js';
+import { SHMEM } from './areas/shmem.js';
 import { SWAP } from './areas/swap.js';
 import { THP } from './areas/thp.js';
 import { THREAD } from './areas/thread.js';
 import { Draft } from './picture.js';
 
-const AREAS: readonly Area[] = [COW, MMAP, THREAD, CPU, GUP, SWAP, GUARD, SEAL, MIGRATE, KSM, THP];
+const AREAS: readonly Area[] = [COW, MMAP, THREAD, CPU, GUP, SWAP, GUARD, SEAL, MIGRATE, KSM, THP, SHMEM];
 /** Names of the areas that workloads can be about. */
 export const AREA_NAMES: readonly string[] = AREAS.map(({ name }) => name);
 

@@ -1,0 +1,56 @@
+// What happened to files in memory: tmpfs, memfd, shared anonymous memory. Mirrors mm/shmem.c and mm/memfd.c. Only files whose blocks are
+// accounted have such events: those that a workload makes; of a recording it is not known what others did to them.
+import type { ShapesOf } from './shapes.js';
+
+/**
+ * `__shmem_get_inode()`: the blocks of file `inode` are accounted from now on. `noreserve` 1: it pays for each page, otherwise its size was paid for
+ * at once (`shmem_acct_size()`, pages `committed`). `seals` are F_SEAL_*, `mode` the bits of rights to execute (0111).
+ */
+export interface ShmemInodeInitialised {
+  readonly type: 'ShmemInodeInitialised';
+  readonly inode: number;
+  readonly noreserve: number;
+  readonly seals: number;
+  readonly mode: number;
+  readonly committed: number;
+}
+/**
+ * `shmem_inode_acct_blocks()`, `shmem_inode_unacct_blocks()` and `shmem_recalc_inode()`, as differences in pages: `alloced` and `swapped` of the file,
+ * `blocks` of i_blocks (a page is 8 sectors), `committed` of what is charged against the commit limit.
+ */
+export interface ShmemAccounted {
+  readonly type: 'ShmemAccounted';
+  readonly inode: number;
+  readonly alloced: number;
+  readonly swapped: number;
+  readonly blocks: number;
+  readonly committed: number;
+}
+/** `shmem_evict_inode()`: nothing leads to the file any more. Its pages went before; `committed` pages of its size are paid back. */
+export interface ShmemInodeEvicted {
+  readonly type: 'ShmemInodeEvicted';
+  readonly inode: number;
+  readonly committed: number;
+}
+/** `memfd_add_seals()`: all the seals that the file has now. */
+export interface SealsAdded {
+  readonly type: 'SealsAdded';
+  readonly inode: number;
+  readonly seals: number;
+}
+
+export type ShmemEvent = ShmemInodeInitialised | ShmemAccounted | ShmemInodeEvicted | SealsAdded;
+
+/** Opcodes and kinds of fields. */
+export const SHMEM_SHAPES: ShapesOf<ShmemEvent> = {
+  ShmemInodeInitialised: {
+    opcode: 230,
+    fields: { inode: 'inode', noreserve: 'int', seals: 'int', mode: 'int', committed: 'int' },
+  },
+  ShmemAccounted: {
+    opcode: 231,
+    fields: { inode: 'inode', alloced: 'int', swapped: 'int', blocks: 'int', committed: 'int' },
+  },
+  ShmemInodeEvicted: { opcode: 232, fields: { inode: 'inode', committed: 'int' } },
+  SealsAdded: { opcode: 233, fields: { inode: 'inode', seals: 'int' } },
+};

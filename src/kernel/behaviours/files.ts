@@ -1,0 +1,14 @@
+// Files in memory and their seals.
+import type { BehaviourDefinition } from './definition.js';
+
+/** Switches, oldest first. */
+export const FILES_BEHAVIOURS = {
+  'seal-exec-checks-mappings': {
+    description:
+      'F_SEAL_EXEC on a file that may be executed brings in the seals against writing, and is refused like them while a shared mapping may write; before, such a mapping went on writing to the sealed file. Mended in 2026; 6.18.44 has it.',
+    commit: '3b041514cb6e',
+    since: '6.18',
+    requires: [],
+    aliases: [],
+  },
+} as const satisfies Readonly<Record<string, BehaviourDefinition>>;

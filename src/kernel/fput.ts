@@ -1,0 +1,28 @@
+// What goes with the last descriptor that leads to it: fs/file_table.c, and exit_files() of fs/file.c.
+import { HolderKind, InodeKind } from '../../reducers/state.js';
+import { hasEnd, holderOf, removeHolder } from './holders.js';
+import type { Kernel } from './kernel.js';
+import { shmemInfo, shmemPut } from './shmem.js';
+
+/**
+ * `fput()` on `cpu`: a descriptor that led to `inode` is gone. A pipe or an io_uring instance that none leads to gives back all pages; so does a file in
+ * memory that nothing maps either.
+ */
+export function releaseUnreachable(k: Kernel, inode: number, cpu: number): void {
+  const kind = k.view.inodes[inode]?.kind;
+  if (kind === InodeKind.shmem) return shmemPut(k, inode, cpu);
+  if ((kind !== InodeKind.pipe && kind !== InodeKind.ring) || hasEnd(k, inode, () => true)) return;
+  const holders = kind === InodeKind.pipe ? HolderKind.pipe : HolderKind.buffer;
+  for (let holder = holderOf(k, holders, inode); holder !== 0; holder = holderOf(k, holders, inode))
+    removeHolder(k, holder);
+}
+
+/** `exit_files()`: what the group's descriptors kept open goes with them. Others hold no pages and are left in the table. */
+export function exitFiles(k: Kernel, tgid: number, cpu: number): void {
+  for (const [fd, { inode }] of Object.entries(k.view.files[tgid] ?? {})) {
+    const kind = k.view.inodes[inode]?.kind;
+    if (kind !== InodeKind.pipe && kind !== InodeKind.ring && shmemInfo(k, inode) === undefined) continue;
+    k.emit({ type: 'FdClosed', tgid, fd: Number(fd) });
+    releaseUnreachable(k, inode, cpu);
+  }
+}

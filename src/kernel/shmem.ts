@@ -1,0 +1,150 @@
+// Files in memory: tmpfs, memfd, shared anonymous memory. mm/shmem.c: their pages, and how many of them are accounted.
+//
+// Blocks are accounted of files that a workload makes (`k.view.shmem`). Of a recording it is not known what others did to a file: its pages come and go
+// as it says, and nothing is counted.
+import type { InodeView, ShmemInodeView, VmaView } from '../../reducers/state.js';
+import { InodeKind, PG_NOT_UPTODATE, RECLAIMED, cachedPfn, pageAt } from '../../reducers/state.js';
+import type { FoundPage } from './filemap.js';
+import { addToCache, filePages, markDirty, markUptodate, removeCachedPages } from './filemap.js';
+import { hasEnd } from './holders.js';
+import type { Kernel } from './kernel.js';
+import { EINVAL, ENOENT, PAGE_SIZE } from './kernel.js';
+import { lruAddDrainIfMlock } from './swap.js';
+
+/** `enum sgp_type`: what is wanted of page, and so what becomes of holes, of pages beyond the end, of pages that nobody filled yet. */
+export type Sgp = 'read' | 'noalloc' | 'cache' | 'write' | 'falloc';
+
+/** Those that stop at the end of the file. */
+const BOUNDED: ReadonlySet<Sgp> = new Set<Sgp>(['read', 'noalloc', 'cache']);
+
+/** What is accounted of file `inode`; undefined where nothing is. */
+export const shmemInfo = (k: Kernel, inode: number): ShmemInodeView | undefined => k.view.shmem[inode];
+
+/**
+ * `__shmem_file_setup()`, `__shmem_get_inode()`: a new file in memory of `size` bytes, whose blocks are accounted. With `noreserve` it pays for each page,
+ * otherwise for its size, at once.
+ */
+export function createShmemInode(
+  k: Kernel,
+  name: string,
+  size: number,
+  { noreserve, seals, mode }: { readonly noreserve: boolean; readonly seals: number; readonly mode: number },
+): number {
+  const inode = k.view.inodes.length;
+  k.emit({ type: 'InodeCreated', inode, name, kind: InodeKind.shmem, size, resident: 0 });
+  const committed = noreserve ? 0 : Math.ceil(size / PAGE_SIZE);
+  k.emit({ type: 'ShmemInodeInitialised', inode, noreserve: noreserve ? 1 : 0, seals, mode, committed });
+  return inode;
+}
+
+/**
+ * `shmem_recalc_inode()` with differences in pages: what the kernel dropped of the file's clean holes since, or what was just truncated, is no longer
+ * accounted. `acct` pages were accounted right before, by `shmem_inode_acct_blocks()`.
+ */
+export function shmemRecalcInode(k: Kernel, inode: number, alloced: number, swapped: number, acct = 0): void {
+  const info = shmemInfo(k, inode);
+  if (info === undefined) return;
+  // Swapping out counts a page as swapped while it still is in the cache.
+  const early = Math.max(swapped, 0);
+  const freed = Math.max(info.alloced + alloced - (info.swapped + swapped) - info.nrpages + early, 0);
+  if (freed > 0) noteDropped(k, inode);
+  const blocks = acct - freed;
+  if (alloced === 0 && swapped === 0 && blocks === 0) return;
+  const committed = info.noreserve === 1 ? blocks : 0;
+  k.emit({ type: 'ShmemAccounted', inode, alloced: alloced - freed, swapped, blocks, committed });
+}
+
+/** Holes that reclaim dropped are accounted no longer: they are holes like others. */
+function noteDropped(k: Kernel, id: number): void {
+  const runs: number[] = [];
+  (k.view.inodes[id] as InodeView).pages.forEach((leaf, l) =>
+    leaf?.forEach((slot, i) => {
+      if (slot === RECLAIMED) runs.push(l * 512 + i, 1);
+    }),
+  );
+  if (runs.length > 0) k.emit({ type: 'PageCacheHolesNoted', inode: id, runs });
+}
+
+/**
+ * `shmem_get_folio_gfp()`: page `index` of file `id`, for `sgp`. A hole is 0 for `read` and -ENOENT for `noalloc`, else it gets a page; so is, for
+ * `read`, a page that fallocate made and nobody filled. @returns the page, 0 for none, or a negative errno: -EINVAL beyond the end.
+ */
+export function shmemGetFolio(k: Kernel, id: number, index: number, sgp: Sgp, cpu: number): FoundPage | number {
+  const inode = k.view.inodes[id] as InodeView;
+  if (BOUNDED.has(sgp) && index >= filePages(inode)) return -EINVAL;
+  const pfn = cachedPfn(inode, index);
+  if (pfn >= 0) {
+    const filled = (pageAt(k.view, pfn).flags & PG_NOT_UPTODATE) === 0;
+    if (!filled && sgp === 'read') return 0;
+    // Whoever writes fills the rest itself; a second fallocate must not lose what the first one promised.
+    if (!filled && sgp !== 'write') markUptodate(k, pfn);
+    return { pfn, major: false };
+  }
+  if (sgp === 'read') return 0;
+  return sgp === 'noalloc' ? -ENOENT : shmemAllocAndAddFolio(k, id, index, sgp, cpu);
+}
+
+/** `shmem_alloc_and_add_folio()`: a new page, accounted. fallocate leaves it unfilled. */
+function shmemAllocAndAddFolio(k: Kernel, id: number, index: number, sgp: Sgp, cpu: number): FoundPage {
+  addToCache(k, id, index, cpu);
+  shmemRecalcInode(k, id, 1, 0, 1);
+  const pfn = cachedPfn(k.view.inodes[id] as InodeView, index);
+  if (sgp === 'falloc') k.emit({ type: 'FolioUptodateSet', pfn, uptodate: 0 });
+  return { pfn, major: false };
+}
+
+/** `shmem_fault()`: page `index` of the file that `vma` maps, a page of zeros for a hole. Null for what gets SIGBUS. */
+export function shmemFault(k: Kernel, vma: VmaView, index: number, cpu: number): FoundPage | null {
+  const found = shmemGetFolio(k, vma.inode, index, 'cache', cpu);
+  return typeof found === 'number' ? null : found;
+}
+
+/** `folio_zero_segment()`. */
+const zeroSegment = (k: Kernel, pfn: number, offset: number, length: number): void =>
+  k.emit({ type: 'PageWritten', pfn, offset, length, byte: 0 });
+
+/**
+ * `shmem_undo_range()`: bytes [from, to) of file `id` are gone: its whole pages leave the cache, of the pages at both ends the part becomes zeros, and
+ * they dirty. With `unfalloc` a fallocate that failed takes back the pages that it made: those that nobody filled.
+ */
+export function shmemUndoRange(k: Kernel, id: number, from: number, to: number, cpu: number, unfalloc = false): void {
+  const first = Math.ceil(from / PAGE_SIZE);
+  const end = Math.floor(to / PAGE_SIZE);
+  const added = (pfn: number): boolean => (pageAt(k.view, pfn).flags & PG_NOT_UPTODATE) !== 0;
+  // folio_batch_release() of what was found.
+  if (removeCachedPages(k, id, first, end, unfalloc ? added : undefined)) lruAddDrainIfMlock(k, cpu);
+  if (!unfalloc) {
+    const sameFolio = zeroPartial(k, id, Math.floor(from / PAGE_SIZE), from, to);
+    if (!sameFolio && to < Infinity) zeroPartial(k, id, Math.floor((to - 1) / PAGE_SIZE), from, to);
+  }
+  shmemRecalcInode(k, id, 0, 0);
+}
+
+/** `shmem_get_partial_folio()`, `truncate_inode_partial_folio()` on page `index`. Does [from, to) end in it? */
+function zeroPartial(k: Kernel, id: number, index: number, from: number, to: number): boolean {
+  const [start, stop] = [index * PAGE_SIZE, (index + 1) * PAGE_SIZE];
+  const pfn = cachedPfn(k.view.inodes[id] as InodeView, index);
+  if (pfn >= 0) {
+    markDirty(k, pfn);
+    const offset = Math.max(from, start) - start;
+    zeroSegment(k, pfn, offset, Math.min(to, stop) - start - offset);
+  }
+  return to <= stop;
+}
+
+/** `iput()` of file `inode`, which a descriptor or a mapping led to: with the last of them it is evicted, if blocks of it are accounted. */
+export function shmemPut(k: Kernel, inode: number, cpu: number): void {
+  const info = shmemInfo(k, inode);
+  if (info === undefined || hasEnd(k, inode, () => true)) return;
+  if (k.view.mms.some((mm) => mm?.vmas.some((vma) => vma.inode === inode))) return;
+  shmemEvictInode(k, inode, cpu);
+}
+
+/** `shmem_evict_inode()`: all pages go, and what was accounted. */
+function shmemEvictInode(k: Kernel, id: number, cpu: number): void {
+  const { size } = k.view.inodes[id] as InodeView;
+  const { noreserve } = shmemInfo(k, id) as ShmemInodeView;
+  if (size !== 0) k.emit({ type: 'InodeResized', inode: id, size: 0, data: 0 });
+  shmemUndoRange(k, id, 0, Infinity, cpu);
+  k.emit({ type: 'ShmemInodeEvicted', inode: id, committed: noreserve === 1 ? 0 : -Math.ceil(size / PAGE_SIZE) });
+}
