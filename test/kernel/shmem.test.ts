@@ -10,6 +10,7 @@ const MEMFD = `1 memfd_create("m", MFD_ALLOW_SEALING) = F
 1 ftruncate(F, 4*P) = 0
 1 mmap(NULL, 4*P, RW, SH, F, 0) = A
 1 store(A, 1, 2*P)
+lru_add_drain()
 `;
 
 describe('shared anonymous memory', () => {
@@ -55,7 +56,8 @@ describe('a memfd', () => {
 1 close(F) = 0
 `);
     expect(held.run.view.shmem).toEqual({});
-    const free = (ran: typeof held): number => ran.run.view.memMap.flat().filter(({ flags }) => (flags & 32) !== 0).length;
+    const free = (ran: typeof held): number =>
+      ran.run.view.memMap.flat().filter(({ flags }) => (flags & 32) !== 0).length;
     const later = ranWell(`${MEMFD}1 pipe2(0) = [R, W]
 1 vmsplice(W, [{iov_base=A, iov_len=P}], 1, 0) = 4096
 1 munmap(A, 4*P) = 0

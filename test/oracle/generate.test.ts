@@ -44,7 +44,8 @@ function gotOf(run: Run, operation: Operation): Got | undefined {
   try {
     return run.execute(operation);
   } catch (error) {
-    if (error instanceof NotModelledError && /large folio|huge page|onto itself|file of a disk/.test(error.message)) return undefined;
+    if (error instanceof NotModelledError && /large folio|huge page|onto itself|file of a disk/.test(error.message))
+      return undefined;
     throw error;
   }
 }

@@ -117,7 +117,7 @@ describe('minimise', () => {
       }
     };
     let shown = 0;
-    for (let number = 0; number < 400 && shown < 5; number++) {
+    for (let number = 0; number < 1000 && shown < 5; number++) {
       const operations = generateWorkload({ seed: 3, number, areas: AREA_NAMES, length: 60 });
       const ran = runUnlessRefused(operations);
       if (ran === null || !shows(ran)) continue;
