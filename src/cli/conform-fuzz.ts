@@ -23,6 +23,8 @@ interface Subject {
   readonly model: string;
   readonly seed: number;
   readonly areas: readonly string[];
+  /** Number of its first workload. */
+  readonly from: number;
 }
 
 /** Which workloads a run is to make. */
@@ -31,6 +33,7 @@ export interface FuzzChoice {
   readonly seed: number;
   readonly areas: readonly string[];
   readonly length: number;
+  readonly from: number;
   readonly mismatchesMax: number;
 }
 
@@ -43,6 +46,7 @@ export function fuzzChoice(fuzz: string, options: ConformOptions): FuzzChoice {
     seed: wholeNumber(options.seed, '--seed'),
     areas,
     length: wholeNumber(options.length, '--length', 10_000),
+    from: wholeNumber(options.from, '--from'),
     mismatchesMax: wholeNumber(options.maxMismatches, '--max-mismatches'),
   };
 }
@@ -55,7 +59,7 @@ export async function fuzzCommand(
   choice: FuzzChoice,
   options: ConformOptions,
 ): Promise<ExitCode> {
-  const { workloads, seed, areas } = choice;
+  const { workloads, seed, areas, from } = choice;
   const progress = new Progress('conform', options.quiet || options.json);
   const breather = new Breather();
   progress.expect(workloads);
@@ -69,7 +73,7 @@ export async function fuzzCommand(
     },
   });
   progress.end();
-  const subject = { session, model, seed, areas };
+  const subject = { session, model, seed, areas, from };
   const files = result.found.map((found) => writeFound(found, subject, options.output));
   const report = reportOf(subject, result, files, seconds());
   if (options.json) out(JSON.stringify(report));
@@ -81,7 +85,7 @@ export async function fuzzCommand(
 type FuzzReport = ReturnType<typeof reportOf>;
 
 function reportOf(
-  { session, model, seed, areas }: Subject,
+  { session, model, seed, areas, from }: Subject,
   result: FuzzResult,
   files: readonly string[],
   seconds: number,
@@ -95,6 +99,7 @@ function reportOf(
     model,
     seed,
     areas,
+    from,
     workloads: result.workloads,
     operations: result.operations,
     comparisons,
@@ -119,7 +124,7 @@ function reportOf(
 function printReport(report: FuzzReport, result: FuzzResult): void {
   const { mismatches } = report;
   out(
-    `Linux ${report.kernel}, model ${report.model}, seed ${report.seed}, areas ${report.areas.join(',')}: ` +
+    `Linux ${report.kernel}, model ${report.model}, seed ${report.seed}${report.from === 0 ? '' : ` from ${report.from}`}, areas ${report.areas.join(',')}: ` +
       `${count(report.workloads)} workloads, ${count(report.operations)} operations, ` +
       `${count(report.comparisons)} comparisons in ${report.seconds.toFixed(1)} s`,
   );

@@ -212,6 +212,7 @@ export function program(): Command {
       'cow,mmap',
     )
     .option('--length <n>', 'operations of a random workload', '25')
+    .option('--from <n>', 'number of the first workload of the seed; a run can be made in pieces', '0')
     .option('--max-mismatches <n>', 'stop after so many workloads that differ', '1')
     .option('-o, --output <folder>', 'where shrunk workloads go', '.')
     .option('--record', 'write what the kernel showed beside each workload (NAME.observed.json)', false)

@@ -24,6 +24,8 @@ export interface ConformOptions {
   readonly seed: string;
   readonly areas: string;
   readonly length: string;
+  /** Number of the first generated workload. */
+  readonly from: string;
   readonly maxMismatches: string;
   /** Folder for shrunk workloads. */
   readonly output: string;

@@ -18,6 +18,8 @@ export interface FuzzOptions {
   readonly workloads: number;
   readonly seed: number;
   readonly areas: readonly string[];
+  /** Number of the first workload. */
+  readonly from: number;
   /** Operations of a workload. */
   readonly length: number;
   readonly behaviours: Behaviours;
@@ -62,12 +64,13 @@ export async function fuzz(session: Session, options: FuzzOptions): Promise<Fuzz
   const found: FoundMismatch[] = [];
   const notModelled = new Map<string, number>();
   let operations = 0;
-  let number = 0;
+  const { from } = options;
+  let number = from;
   const { seed, areas, length, behaviours } = options;
   const workloadOf = (which: number): Operation[] => numbered(generateWorkload({ seed, number: which, areas, length }));
-  let next = workloadOf(0);
+  let next = workloadOf(from);
   let ahead: Ahead | null = null;
-  for (; number < options.workloads && found.length < options.mismatchesMax; number++) {
+  for (; number < from + options.workloads && found.length < options.mismatchesMax; number++) {
     const workload = next;
     const ready = ahead;
     next = workloadOf(number + 1);
@@ -89,10 +92,10 @@ export async function fuzz(session: Session, options: FuzzOptions): Promise<Fuzz
         throw new UserError(`workload ${number} of seed ${seed}: ${error.message}`, error.exitCode);
       else throw error;
     }
-    options.progress?.(number + 1, found.length);
+    options.progress?.(number + 1 - from, found.length);
     await options.breathe?.();
   }
-  return { workloads: number, operations, counts, events, notModelled, varying, found };
+  return { workloads: number - from, operations, counts, events, notModelled, varying, found };
 }
 
 /** Lines as they will be in a file behind its header. */
