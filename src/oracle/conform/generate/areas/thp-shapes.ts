@@ -102,12 +102,21 @@ const PARTINGS: readonly Act[] = [
   advise(MADV.POPULATE_WRITE),
 ];
 
+/** Out as a whole, so that it may go to the swap area as one, and pages of it come back by themselves or all at once. */
+const swapAndTouch: Act = (draft, task, range) => {
+  madvise(draft, task, range, MADV.PAGEOUT);
+  if (draft.random.chance(20)) madvise(draft, task, piece(draft, range), MADV.DONTNEED);
+  if (draft.random.chance(60)) draft.add(task, 'load', pageOf(draft, range).start);
+  if (draft.random.chance(50)) storePiece(draft, task, range);
+};
+
 /** What meets the folio in the end. */
 const ENDS: readonly (readonly [number, Act])[] = [
   [4, storePiece],
   [3, protectAndBack],
   [3, advise(MADV.DONTNEED)],
-  [5, advise(MADV.PAGEOUT)],
+  [4, advise(MADV.PAGEOUT)],
+  [4, swapAndTouch],
   [3, advise(MADV.COLD)],
   [3, advise(MADV.FREE)],
   [2, advise(MADV.POPULATE_READ, MADV.POPULATE_WRITE)],
@@ -135,6 +144,7 @@ export const shape: Step = (draft) => {
   const either = (): Task => (draft.tasks.includes(other) && random.chance(50) ? other : task);
   const hold = (): void => (random.chance(60) ? spliceRange : registerRange)(draft, either(), piece(draft, range));
   if (random.chance(45)) random.pick(CUTS)(draft, task, range);
+  if (random.chance(20)) swapAndTouch(draft, task, range);
   if (random.chance(15)) hold();
   if (random.chance(65) && draft.tasks.length < TASKS_MAX) {
     other = forkOf(draft, task);

@@ -207,9 +207,9 @@ function settings(draft: Draft): void {
 export const THP: Area = {
   name: 'thp',
   prologue: [settings, openPipe, openRing],
-  emphasis: [1, 2, 2, 6],
+  emphasis: [1, 2, 4, 8],
   steps: {
-    shape: [9, shape],
+    shape: [12, shape],
     mapBlocks: [6, mapBlocks],
     mapSized: [4, mapSized],
     store: [3, store],
