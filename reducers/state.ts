@@ -214,6 +214,8 @@ export const HolderKind = {
   pipe: 1,
   /** One registered buffer of an io_uring instance. */
   buffer: 2,
+  /** A ring of provided buffers of an io_uring instance, in memory of the kernel. */
+  bufferRing: 3,
 } as const;
 
 /** Holds references to pages beside entries, the page cache and batches. */

@@ -24,6 +24,8 @@ export const VM_ACCOUNT = 0x100000;
 export const VM_NORESERVE = 0x200000;
 /** mseal(2). Linux has it above bit 31. */
 export const VM_SEALED = 0x1000000;
+/** Pages and frame numbers side by side. Linux has it where VM_SOFTDIRTY is here. */
+export const VM_MIXEDMAP = 0x800000;
 export const VM_WIPEONFORK = 0x2000000;
 export const VM_DONTDUMP = 0x4000000;
 export const VM_MERGEABLE = 0x8000000;
@@ -33,7 +35,7 @@ export const VM_HUGEPAGE = 0x20000000;
 export const VM_NOHUGEPAGE = 0x40000000;
 
 /** `VM_SPECIAL`: never merged, never locked. */
-export const VM_SPECIAL = VM_IO | VM_DONTEXPAND | VM_PFNMAP;
+export const VM_SPECIAL = VM_IO | VM_DONTEXPAND | VM_PFNMAP | VM_MIXEDMAP;
 /** `VM_STICKY`: VMAs merge whether they have it or not, and what came of them has it if one had. */
 export const VM_STICKY = VM_MAYBE_GUARD;
 export const VM_ACCESS = VM_READ | VM_WRITE | VM_EXEC;

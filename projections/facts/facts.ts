@@ -1,7 +1,8 @@
 // The primary facts of memory management: entries, VMAs, what each frame is and who holds it. No counter of the state is read and no
 // difference of a counter in an event is believed: that is what lets projections and invariants contradict them.
-import { mkPte } from '../../reducers/pte.js';
-import { HPAGE_PMD_ORDER } from '../../reducers/state.js';
+import { isZeroPte, mkPte, ptePfn, pteSpecial } from '../../reducers/pte.js';
+import { HPAGE_PMD_ORDER, InodeKind } from '../../reducers/state.js';
+import { VM_PFNMAP } from '../../reducers/vma.js';
 import { FRAME_EXCLUSIVE, FRAME_SWAPBACKED, FrameKind, FrameTable } from './frames.js';
 import { KsmFacts } from './ksm.js';
 import type { ShmemFile } from './shmem.js';
@@ -50,6 +51,8 @@ export class Facts {
   readonly inodes = new Map<number, InodeFacts>();
   /** By inode: files in memory whose blocks are accounted. */
   readonly shmem = new Map<number, ShmemFile>();
+  /** Was there an io_uring instance? */
+  hasRings = false;
   /** Frames unmapped whose references still wait, by mm. */
   readonly gathers = new Map<number, number[]>();
   readonly lruAdd = new Map<number, number[]>();
@@ -61,6 +64,12 @@ export class Facts {
   readonly mlock = new Map<number, number[]>();
   readonly holders = new Map<number, HolderFacts>();
   readonly ksm = new KsmFacts();
+
+  /** A file came into being. */
+  addInode(inode: number, name: string, kind: number, size: number): void {
+    this.inodes.set(inode, { name, kind, size, pages: new Map() });
+    if (kind === InodeKind.ring) this.hasRings = true;
+  }
 
   /** Writes `n` entries from `vpn` on; frames count up with them where `step` is 1. */
   writeRun(space: MmEntries, vpn: number, pfn: number, n: number, flags: number, step: number): void {
@@ -135,6 +144,22 @@ export class Facts {
   release(holder: number, at: number): void {
     const [page] = at < 0 ? [] : (this.holders.get(holder)?.pages.splice(at, 1) ?? []);
     if (page !== undefined && this.frames.has(page.pfn)) this.frames.held[page.pfn]! -= page.bias;
+  }
+
+  /** Entries that have frame `pfn` by its number only, without a mapping of the page: those of io_uring's memory before 6.10. */
+  mappedByNumber(pfn: number): number {
+    let found = 0;
+    if (!this.hasRings) return found;
+    for (const [mm, { list }] of this.vmas.mms)
+      for (const { start, end, flags, inode } of list) {
+        if ((flags & VM_PFNMAP) === 0 || this.inodes.get(inode)?.kind !== InodeKind.ring) continue;
+        const space = this.mappings.of(mm);
+        if (space === undefined) continue;
+        this.mappings.forEachEntry(space, start / 4096, end / 4096, (_, entry) => {
+          if (pteSpecial(entry) && !isZeroPte(entry) && ptePfn(entry) === pfn) found++;
+        });
+      }
+    return found;
   }
 
   /** Page number `at` of the holder now stands for `pages` pages. */

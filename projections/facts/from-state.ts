@@ -22,7 +22,7 @@ export function factsOf(state: KernelView): Facts {
   const facts = new Facts();
   state.inodes.forEach((inode, id) => {
     if (!inode) return;
-    facts.inodes.set(id, { name: inode.name, kind: inode.kind, size: inode.size, pages: new Map() });
+    facts.addInode(id, inode.name, inode.kind, inode.size);
     forEachSlot(inode, (index, pfn) => facts.cache(facts.inodes.get(id) as InodeFacts, index, pfn));
   });
   for (const [id, { noreserve }] of Object.entries(state.shmem)) readShmem(facts, state, Number(id), noreserve === 1);

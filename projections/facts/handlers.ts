@@ -414,8 +414,7 @@ export const factHandlers: Projection<Facts>['on'] = {
     setFlags(facts, event.pfn, event.exclusive === 1 ? FRAME_EXCLUSIVE : 0, 0);
     writeOne(facts, event);
   },
-  InodeCreated: ({ inodes }, { inode, name, kind, size }) =>
-    void inodes.set(inode, { name, kind, size, pages: new Map() }),
+  InodeCreated: (facts, { inode, name, kind, size }) => facts.addInode(inode, name, kind, size),
   InodeResized({ inodes }, { inode, size }) {
     const target = inodes.get(inode);
     if (target) target.size = size;

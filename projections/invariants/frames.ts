@@ -54,8 +54,11 @@ export const frameInvariants: readonly FrameInvariant[] = [
     source: 'free_pages_prepare(): bad_page()',
     severity: 1,
     check(pfn, _page, free, { facts }) {
-      const holders = free ? facts.frames.holders(pfn) : 0;
-      return holders === 0 ? null : { expected: 'nothing leads to it', found: holdersText(facts.frames, pfn) };
+      if (!free) return null;
+      if (facts.frames.holders(pfn) > 0)
+        return { expected: 'nothing leads to it', found: holdersText(facts.frames, pfn) };
+      const raw = facts.mappedByNumber(pfn);
+      return raw === 0 ? null : { expected: 'nothing leads to it', found: `${raw} mapping by its number` };
     },
   },
   {

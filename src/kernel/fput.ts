@@ -1,5 +1,6 @@
 // What goes with the last descriptor that leads to it: fs/file_table.c, and exit_files() of fs/file.c.
 import { HolderKind, InodeKind } from '../../reducers/state.js';
+import { NotModelledError } from '../lib/errors.js';
 import { hasEnd, holderOf, removeHolder } from './holders.js';
 import type { Kernel } from './kernel.js';
 import { shmemInfo, shmemPut } from './shmem.js';
@@ -7,14 +8,18 @@ import { shmemInfo, shmemPut } from './shmem.js';
 /**
  * `fput()` on `cpu`: a descriptor that led to `inode` is gone. A pipe or an io_uring instance that none leads to gives back all pages; so does a file in
  * memory that nothing maps either.
+ * @throws NotModelledError for an instance whose memory is mapped still, which keeps it until the last mapping goes.
  */
 export function releaseUnreachable(k: Kernel, inode: number, cpu: number): void {
   const kind = k.view.inodes[inode]?.kind;
   if (kind === InodeKind.shmem) return shmemPut(k, inode, cpu);
   if ((kind !== InodeKind.pipe && kind !== InodeKind.ring) || hasEnd(k, inode, () => true)) return;
-  const holders = kind === InodeKind.pipe ? HolderKind.pipe : HolderKind.buffer;
-  for (let holder = holderOf(k, holders, inode); holder !== 0; holder = holderOf(k, holders, inode))
-    removeHolder(k, holder);
+  if (kind === InodeKind.ring && k.view.mms.some((mm) => mm?.vmas.some((vma) => vma.inode === inode)))
+    throw new NotModelledError('closing an io_uring instance whose memory is mapped');
+  const kinds = kind === InodeKind.pipe ? [HolderKind.pipe] : [HolderKind.buffer, HolderKind.bufferRing];
+  for (const each of kinds)
+    for (let holder = holderOf(k, each, inode); holder !== 0; holder = holderOf(k, each, inode))
+      removeHolder(k, holder);
 }
 
 /** `exit_files()`: what the group's descriptors kept open goes with them. Others hold no pages and are left in the table. */

@@ -187,7 +187,8 @@ function checkVmaFlags(k: Kernel, vma: VmaView, flags: number): boolean {
   const forLong = (flags & FOLL_PIN) !== 0 && (flags & FOLL_LONGTERM) !== 0;
   // writable_file_mapping_allowed(): file systems that keep account of dirty pages would not hear of the writes.
   const sharedWritable = (vm & (VM_SHARED | VM_WRITE)) === (VM_SHARED | VM_WRITE);
-  if (forLong && sharedWritable && vma.inode !== 0 && k.view.inodes[vma.inode]?.kind !== InodeKind.shmem) return false;
+  const kind = k.view.inodes[vma.inode]?.kind;
+  if (forLong && sharedWritable && vma.inode !== 0 && kind !== InodeKind.shmem && kind !== InodeKind.ring) return false;
   return (vm & VM_WRITE) !== 0 || (forced && isCowMapping(vm));
 }
 

@@ -13,7 +13,7 @@ const HELD = 6;
 export interface Held {
   /** -1: the zero page. */
   readonly pfn: number;
-  /** Where it was looked up; both 0 for a page that the holder allocated itself. */
+  /** Where it was looked up; of a page that the holder allocated itself `mm` is 0, and `vpn` the page of the file through which it is mapped. */
   readonly mm: number;
   readonly vpn: number;
   /** What of it the holder has it for, bytes. */
@@ -49,9 +49,9 @@ export function grab(k: Kernel, holder: number, held: Held, bias: number): void 
   if (apart) pincountChanged(k, held.pfn, 1);
 }
 
-/** `holder` keeps the page that it has just allocated, with the reference which that gave. */
-export function keepAllocated(k: Kernel, holder: number, pfn: number, length: number): void {
-  k.emit({ type: 'PageGrabbed', holder, pfn, mm: 0, vpn: 0, offset: 0, length, ref: 0, bias: 1 });
+/** `holder` keeps the page that it has just allocated, with the reference which that gave; `vpn` says where in a file it is mapped from. */
+export function keepAllocated(k: Kernel, holder: number, pfn: number, length: number, vpn = 0): void {
+  k.emit({ type: 'PageGrabbed', holder, pfn, mm: 0, vpn, offset: 0, length, ref: 0, bias: 1 });
 }
 
 /** `gup_put_folio()`: gives back what was taken for page number `at`, and the frame with the last reference. */

@@ -7,6 +7,7 @@ import { createInode, fileArg, installFd, isReadable, isWritable } from './files
 import { FOLL_LONGTERM, FOLL_PIN, FOLL_WRITE, getUserPagesFast, pagesIn } from './get-user-pages.js';
 import { createHolder, heldAt, heldCount, releaseAt, removeHolder } from './holders.js';
 import { iovecs } from './iovec.js';
+import { registerRing, unregisterRing } from './io-uring-rings.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { EAGAIN, EBADF, EBUSY, EFAULT, EINVAL, ENXIO, EOPNOTSUPP, PAGE_SIZE, currentTask } from './kernel.js';
 import type { FillPage, TakePage } from './pipe.js';
@@ -17,6 +18,8 @@ const O_NONBLOCK = 0o4000;
 const O_RDWR_CLOEXEC = 0o2000002;
 const IORING_REGISTER_BUFFERS = 0;
 const IORING_UNREGISTER_BUFFERS = 1;
+const IORING_REGISTER_PBUF_RING = 22;
+const IORING_UNREGISTER_PBUF_RING = 23;
 const BUFFERS_MAX = 16384;
 const BUFFER_BYTES_MAX = 2 ** 30;
 const ENTRIES_MAX = 32768;
@@ -46,13 +49,15 @@ function buffersOf(k: Kernel, ring: number): number[] {
 }
 
 /**
- * io_uring_register(2) of buffers: `io_sqe_buffers_register()` pins each (FOLL_PIN, FOLL_LONGTERM, FOLL_WRITE), all or none;
+ * io_uring_register(2) of rings of provided buffers, and of buffers: `io_sqe_buffers_register()` pins each (FOLL_PIN, FOLL_LONGTERM, FOLL_WRITE), all or none;
  * unregistering gives them back.
  */
 export function* doRegister(k: Kernel, call: Call): KernelThread<Got> {
   const ring = ringArg(k, call);
   if (ring < 0) return fromKernel(ring);
   const operation = cIntArg(call, 1);
+  if (operation === IORING_REGISTER_PBUF_RING) return fromKernel(registerRing(k, call, ring));
+  if (operation === IORING_UNREGISTER_PBUF_RING) return fromKernel(unregisterRing(k, call, ring));
   const known = buffersOf(k, ring);
   if (operation === IORING_UNREGISTER_BUFFERS) {
     if (known.length === 0) return fromKernel(-ENXIO);
@@ -60,7 +65,7 @@ export function* doRegister(k: Kernel, call: Call): KernelThread<Got> {
     return { value: 0 };
   }
   if (operation !== IORING_REGISTER_BUFFERS)
-    throw new NotModelledError('io_uring_register of other things than buffers');
+    throw new NotModelledError('io_uring_register of other things than buffers and rings of buffers');
   if (known.length > 0) return fromKernel(-EBUSY);
   const count = cIntArg(call, 3, Array.isArray(call.args[2]) ? call.args[2].length : 0);
   if (count <= 0 || count > BUFFERS_MAX) return fromKernel(-EINVAL);

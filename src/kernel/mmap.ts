@@ -29,6 +29,7 @@ import {
   ENOMEM,
   EOPNOTSUPP,
   EOVERFLOW,
+  EPERM,
   PAGE_SIZE,
   TASK_SIZE,
   currentTask,
@@ -36,6 +37,7 @@ import {
   pageAlign,
   pageDown,
 } from './kernel.js';
+import { mapRing, ringMapError, ringVmFlags } from './io-uring-rings.js';
 import { mmPopulate } from './gup.js';
 import { NO_FILE, createInode } from './files.js';
 import { F_SEAL, memfdCheckSealsMmap } from './memfd.js';
@@ -164,6 +166,8 @@ export function* doMmap(k: Kernel, tid: number, call: MmapCall): KernelThread<nu
   const mm = currentTask(k, tid).mm;
   if (mmAt(k.view, mm).vmas.length > k.machine.maxMapCount) return -ENOMEM;
   const fixed = (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) !== 0;
+  const ringError = ringMapError(k, file, call.offset, fixed ? call.addr : roundHintToMin(call.addr));
+  if (ringError !== 0) return ringError;
   let addr = fixed ? call.addr : yield* getUnmappedArea(k, mm, roundHintToMin(call.addr), length, 'mmap');
   if (addr < 0) return addr;
   if (fixed) {
@@ -190,6 +194,11 @@ export function* doMmap(k: Kernel, tid: number, call: MmapCall): KernelThread<nu
   const mayRead = anonymous || file === null || (file.flags & O_ACCMODE) !== O_WRONLY;
   const mayWrite = anonymous || file === null || (file.flags & O_ACCMODE) === O_RDWR;
   if (!mayRead) return -EACCES;
+  const ring = file !== null && k.view.inodes[file.inode]?.kind === InodeKind.ring;
+  if (ring && !shared) throw new NotModelledError('private mappings of io_uring');
+  // path_noexec(): nothing of it can be run.
+  if (ring && (prot & PROT_EXEC) !== 0) return -EPERM;
+  if (ring) vmFlags &= ~VM_MAYEXEC;
   if (shared && !mayWrite) {
     if ((prot & PROT_WRITE) !== 0) return -EACCES;
     vmFlags &= ~(VM_SHARED | VM_MAYWRITE);
@@ -214,6 +223,7 @@ export function* doMmap(k: Kernel, tid: number, call: MmapCall): KernelThread<nu
     : (file as OpenFile).inode;
   const pgoff = anonymous ? (shared ? 0 : anonPgoff(addr)) : call.offset / PAGE_SIZE;
   const opened = file === null ? NO_FILE : file.file;
+  if (ring) vmFlags |= ringVmFlags(k);
   insertVma(k, mm, {
     start: addr,
     end: addr + length,
@@ -226,6 +236,7 @@ export function* doMmap(k: Kernel, tid: number, call: MmapCall): KernelThread<nu
   });
   markNewVma(k, mm, addr);
   accountVma(k, mm, vmFlags, length / PAGE_SIZE, 1);
+  if (ring) mapRing(k, mm, addr);
   const populate = (flags & (MAP_POPULATE | MAP_NONBLOCK)) === MAP_POPULATE || (vmFlags & VM_LOCKED) !== 0;
   if (populate) yield* mmPopulate(k, tid, addr, addr + length);
   return addr;

@@ -1,6 +1,6 @@
 // mremap(2): mm/mremap.c. mmap_lock held for write.
 import type { VmaView } from '../../reducers/state.js';
-import { mmAt } from '../../reducers/state.js';
+import { InodeKind, mmAt } from '../../reducers/state.js';
 import {
   VM_ACCOUNT,
   VM_DONTEXPAND,
@@ -178,6 +178,9 @@ function* mremapTo(k: Kernel, mm: number, remap: Remap): KernelThread<number> {
     target = yield* getUnmappedArea(k, mm, newAddr, newLength, 'mremap');
     if (target < 0) return target;
   }
+  // `io_uring_get_unmapped_area()` takes no address that a program names.
+  const { inode } = vmaLookup(mmAt(k.view, mm), addr) as VmaView;
+  if (remap.fixed && k.view.inodes[inode]?.kind === InodeKind.ring) return -EINVAL;
   return yield* moveVma(k, mm, { ...remap, oldLength: length, newAddr: target });
 }
 

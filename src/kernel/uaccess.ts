@@ -2,6 +2,7 @@
 import { PTE_DIRTY, isHugePte, isZeroPte, pteAt, ptePfn, pteSpecial, withFlags } from '../../reducers/pte.js';
 import { sameByte, uniformByte } from '../../reducers/content.js';
 import { mmAt, pageAt } from '../../reducers/state.js';
+import { pfnByNumber } from './io-uring-rings.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { PAGE_SIZE, currentMm, currentTask } from './kernel.js';
 import type { Access, AccessResult } from './memory/fault.js';
@@ -62,9 +63,8 @@ export function* storeUser(
       if (result.kind === 'signal') return result;
     }
     setDirty(k, tid, at);
-    const entry = pteAt(currentMm(k, tid), Math.floor(at / PAGE_SIZE));
-    if (!pteSpecial(entry))
-      k.emit({ type: 'PageWritten', pfn: ptePfn(entry), offset: at % PAGE_SIZE, length: stop - at, byte });
+    const pfn = pfnAt(k, tid, at);
+    if (pfn >= 0) k.emit({ type: 'PageWritten', pfn, offset: at % PAGE_SIZE, length: stop - at, byte });
     at = stop;
   }
   return DONE;
@@ -86,8 +86,8 @@ export function* copyToUser(
     const stop = pieceEnd(at, end);
     const result = yield* touch(k, tid, at, 'write', false);
     if (result.kind === 'signal') return result;
-    const entry = pteAt(currentMm(k, tid), Math.floor(at / PAGE_SIZE));
-    if (!pteSpecial(entry)) emitCopy(k, ptePfn(entry), at % PAGE_SIZE, from, offset + at - addr, stop - at);
+    const pfn = pfnAt(k, tid, at);
+    if (pfn >= 0) emitCopy(k, pfn, at % PAGE_SIZE, from, offset + at - addr, stop - at);
     at = stop;
   }
   return DONE;
@@ -108,9 +108,10 @@ export function copyFromUser(k: Kernel, tid: number, addr: number, length: numbe
     const stop = pieceEnd(at, end);
     const entry = pteAt(currentMm(k, tid), Math.floor(at / PAGE_SIZE));
     const to = offset + at - addr;
+    const seen = pfnAt(k, tid, at);
     if (isZeroPte(entry)) emitCopy(k, pfn, to, -1, 0, stop - at);
-    else if (pteSpecial(entry)) k.emit({ type: 'PageWritten', pfn, offset: to, length: stop - at, byte: -1 });
-    else emitCopy(k, pfn, to, ptePfn(entry), at % PAGE_SIZE, stop - at);
+    else if (seen < 0) k.emit({ type: 'PageWritten', pfn, offset: to, length: stop - at, byte: -1 });
+    else emitCopy(k, pfn, to, seen, at % PAGE_SIZE, stop - at);
     at = stop;
   }
 }
@@ -177,15 +178,23 @@ export function* loadUser(k: Kernel, tid: number, addr: number, length: number, 
       const result = yield* userFault(k, tid, at, 'read', user);
       if (result.kind === 'signal') return result;
     }
-    const byte = loadedByte(k, pteAt(currentMm(k, tid), Math.floor(at / PAGE_SIZE)), at % PAGE_SIZE, stop - at);
+    const byte = loadedByte(k, tid, at, stop - at);
     seen = seen === null ? byte : sameByte(seen, byte);
     at = stop;
   }
   return { kind: 'byte', byte: seen ?? -1 };
 }
 
-/** The one byte that `length` bytes at `offset` of the mapped page hold; -1 unknown, -2 if they differ. */
-function loadedByte(k: Kernel, entry: number, offset: number, length: number): number {
-  if (isZeroPte(entry)) return 0;
-  return pteSpecial(entry) ? -1 : uniformByte(pageAt(k.view, ptePfn(entry)).content, offset, length);
+/** The one byte that `length` bytes at `addr`, in one page, hold; -1 unknown, -2 if they differ. */
+function loadedByte(k: Kernel, tid: number, addr: number, length: number): number {
+  if (isZeroPte(pteAt(currentMm(k, tid), Math.floor(addr / PAGE_SIZE)))) return 0;
+  const pfn = pfnAt(k, tid, addr);
+  return pfn < 0 ? -1 : uniformByte(pageAt(k.view, pfn).content, addr % PAGE_SIZE, length);
+}
+
+/** The frame that an access of the task to `addr` reaches, -1 for none that is known: the zero page, memory of the kernel. */
+function pfnAt(k: Kernel, tid: number, addr: number): number {
+  const vpn = Math.floor(addr / PAGE_SIZE);
+  const entry = pteAt(currentMm(k, tid), vpn);
+  return pteSpecial(entry) ? pfnByNumber(k, currentTask(k, tid).mm, vpn, entry) : ptePfn(entry);
 }

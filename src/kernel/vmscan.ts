@@ -18,7 +18,7 @@ import {
   pteSpecial,
   tableEnd,
 } from '../../reducers/pte.js';
-import type { InodeView } from '../../reducers/state.js';
+
 import {
   InodeKind,
   PG_ANON,
@@ -137,9 +137,9 @@ function* reclaimPages(k: Kernel, places: readonly Place[]): KernelThread {
  */
 function shrinkCached(k: Kernel, { mm, vpn, pfn }: Place): void {
   const page = pageAt(k.view, pfn);
-  const inode = k.view.inodes[page.mapping] as InodeView;
-  // Pages of the vdso are on no LRU.
-  if (inode.kind === InodeKind.vdso) return;
+  const inode = k.view.inodes[page.mapping];
+  // Pages of the vdso and of io_uring are on no LRU.
+  if (!inode || inode.kind === InodeKind.vdso) return;
   const shmem = inode.kind === InodeKind.shmem ? 1 : 0;
   const dirty = (pteAt(mmAt(k.view, mm), vpn) & PTE_DIRTY) !== 0;
   const isDirty = dirty || (page.flags & PG_DIRTY) !== 0;

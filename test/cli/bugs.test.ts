@@ -231,6 +231,17 @@ const BUGS: readonly Bug[] = [
     decides: 'iouring-coalesce-needs-consecutive',
   },
   {
+    file: 'iouring-buffer-ring-uaf',
+    kernel: '6.7',
+    broken: ['14 frame-freed-while-reachable', '18 leak-oracle'],
+    without: 'iouring-ring-freed-after-unmap',
+    brokenWithout: ['14 frame-freed-while-reachable', '18 leak-oracle'],
+    invariant: 'frame-freed-while-reachable',
+    from: '6.7',
+    to: '6.18',
+    decides: 'iouring-ring-freed-after-unmap',
+  },
+  {
     file: 'soft-dirty-writenotify',
     configured: ['soft-dirty'],
     kernel: '3.17',

@@ -1,7 +1,7 @@
 // Registered buffers in large folios: how many segments, pins and bytes they have, in each era.
 import { describe, expect, it } from 'vitest';
 import type { HolderView } from '../../reducers/state.js';
-import { HolderKind, folioAt, folioHead } from '../../reducers/state.js';
+import { HolderKind, folioAt, folioHead, pageAt } from '../../reducers/state.js';
 import type { WorkloadOptions } from '../support/workload.js';
 import { ranWell } from '../support/workload.js';
 
@@ -64,5 +64,50 @@ describe('a registered buffer', () => {
 1 load(B+0x5080, 0x100) = 0x44
 1 io_uring_write_fixed(U, W, B+0x7700, 0x200) = EFAULT`);
     expect(folioAt(ran.run.view, ran.pfn(1, ran.addr('B'))).order).toBe(2);
+  });
+});
+
+const RING = `
+1 io_uring_setup(8) = U
+1 io_uring_register(U, IORING_REGISTER_PBUF_RING, {ring_entries=256, bgid=3, flags=IOU_PBUF_RING_MMAP}, 1) = 0
+1 mmap(NULL, P, RW, SH, U, IORING_OFF_PBUF_RING|0x30000) = A
+1 store(A, 0x11)
+`;
+const UNREGISTER = '1 io_uring_register(U, IORING_UNREGISTER_PBUF_RING, {bgid=3}, 1) = 0';
+
+describe('a ring of provided buffers', () => {
+  /** References of the ring's page, and resident pages of files, after `more`. */
+  const counted = (kernel: string, more: string): readonly number[] => {
+    const ran = ranWell(`${RING}${more}`, { kernel });
+    return [pageAt(ran.run.view, 0).ref, ran.mm(1).rss[0] as number];
+  };
+  it('has a reference for each mapping since 6.10, and is freed with the last', () => {
+    expect(counted('6.18', '')).toEqual([2, 1]);
+    expect(counted('6.10', UNREGISTER)).toEqual([1, 1]);
+    expect(counted('6.18', `${UNREGISTER}\n1 load(A) = 0x11\n1 munmap(A, P) = 0`)).toEqual([0, 0]);
+  });
+  it('is mapped by its number before: kept by the instance from 6.8 on, freed with the ring to 6.7', () => {
+    expect(counted('6.9', '')).toEqual([1, 0]);
+    expect(counted('6.8', `${UNREGISTER}\n1 load(A) = 0x11`)).toEqual([1, 0]);
+    expect(counted('6.8', `${UNREGISTER}\n1 munmap(A, P) = 0\n1 close(U) = 0`)).toEqual([0, 0]);
+    expect(counted('6.7', UNREGISTER)).toEqual([0, 0]);
+  });
+  it('goes with its instance', () => {
+    expect(counted('6.18', '1 munmap(A, P) = 0\n1 close(U) = 0')).toEqual([0, 0]);
+    expect(pageAt(ranWell(`${RING}1 exit_group(0)`).run.view, 0).ref).toBe(0);
+  });
+  it('is refused by name where memory is the program’s, larger, mapped privately, or mapped when all is closed', () => {
+    const refused =
+      (line: string): (() => unknown) =>
+      () =>
+        ranWell(`${RING}${line}`);
+    const register = (fields: string): string => `1 io_uring_register(U, IORING_REGISTER_PBUF_RING, {${fields}}, 1)`;
+    expect(refused(register('ring_addr=A, ring_entries=16, bgid=4'))).toThrow('in memory of the program');
+    expect(refused(register('ring_entries=512, bgid=4, flags=IOU_PBUF_RING_MMAP'))).toThrow('of several pages');
+    expect(refused('1 mmap(NULL, P, RW, PRIV, U, IORING_OFF_PBUF_RING|0x30000)')).toThrow(
+      'private mappings of io_uring',
+    );
+    expect(refused('1 mmap(NULL, P, RW, SH, U, IORING_OFF_SQES)')).toThrow('queues');
+    expect(refused('1 close(U)')).toThrow('whose memory is mapped');
   });
 });

@@ -74,4 +74,20 @@ export const GUP_BEHAVIOURS = {
     requires: ['iouring-coalesce-needs-consecutive'],
     aliases: [],
   },
+  'iouring-ring-freed-after-unmap': {
+    description:
+      'The memory of a ring of provided buffers stays as long as it may be mapped; before, it was freed when the ring was unregistered.',
+    commit: 'c392cbecd8ec',
+    since: '6.8',
+    requires: [],
+    aliases: ['iouring-buffer-ring-uaf'],
+  },
+  'iouring-ring-mapped-by-reference': {
+    description:
+      'Memory of io_uring is mapped page by page, each mapping with a reference; before, by frame number, and kept until the instance was closed.',
+    commit: null,
+    since: '6.10',
+    requires: ['iouring-ring-freed-after-unmap'],
+    aliases: [],
+  },
 } as const satisfies Readonly<Record<string, BehaviourDefinition>>;

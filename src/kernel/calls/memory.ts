@@ -21,8 +21,9 @@ export const MEMORY_CALLS: Readonly<Record<string, Handler>> = {
     const flags = cIntArg(call, 3);
     const anonymous = (flags & 0x20) !== 0;
     const file = anonymous ? null : fileArg(k, call, 4);
-    if (file !== null && (k.view.inodes[file.inode]?.kind ?? 0) >= InodeKind.pipe)
-      throw new NotModelledError('mmap of a pipe, an io_uring instance or /proc/PID/mem');
+    const kind = file === null ? 0 : (k.view.inodes[file.inode]?.kind ?? 0);
+    if (kind >= InodeKind.pipe && kind !== InodeKind.ring)
+      throw new NotModelledError('mmap of a pipe or /proc/PID/mem');
     const zero = file !== null && k.view.inodes[file.inode]?.name === '/dev/zero' && (flags & 0xf) === 2;
     return fromKernel(
       yield* doMmap(k, call.tid, {

@@ -26,6 +26,7 @@ import { InodeKind, PG_ANON, PG_ANON_EXCLUSIVE, mmAt, pageAt } from '../../../re
 import {
   VM_ACCESS,
   VM_MAYBE_GUARD,
+  VM_MIXEDMAP,
   VM_PFNMAP,
   VM_SHARED,
   VM_WRITE,
@@ -45,7 +46,7 @@ import { pmdAlloc, pteAlloc, pudAlloc } from './tables.js';
 
 /** `vma_needs_copy()`: does the child need this VMA's entries, or will its own faults do? */
 export const vmaNeedsCopy = (vma: VmaView): boolean =>
-  vma.anonVma !== 0 || (vma.flags & (VM_PFNMAP | VM_MAYBE_GUARD)) !== 0;
+  vma.anonVma !== 0 || (vma.flags & (VM_PFNMAP | VM_MIXEDMAP | VM_MAYBE_GUARD)) !== 0;
 
 /** Between which address spaces entries are copied, and where. */
 interface Forking {

@@ -44,6 +44,8 @@ export function* doFault(k: Kernel, fault: Fault): KernelThread<FaultResult> {
     });
     return 'done';
   }
+  // What io_uring maps is there from the start.
+  if (inodeOf(k, vma).kind === InodeKind.ring) return 'sigbus';
   if (fault.access !== 'write') return yield* doReadFault(k, fault);
   if ((vma.flags & VM_SHARED) === 0) return yield* doCowFault(k, fault);
   return yield* doSharedFault(k, fault);

@@ -17,6 +17,7 @@
  *   TASK ptrace TASK REQUEST ADDR DATA    attached and stopped before, let go afterwards
  *   TASK ring_setup ENTRIES  TASK ring_register FD OPCODE ADDR LENGTH COUNT
  *   TASK move_pages TASK|0 NODE FLAGS COUNT ADDR..   of up to 4 pages; a NODE of 0x100000 asks only. `extra`: statuses, 16 bits each
+ *   TASK ring_buffers FD OPCODE ADDR ENTRIES GROUP FLAGS    registers a ring of provided buffers, or takes it back
  *   TASK ring_fixed FD WRITE PIPE ADDR LENGTH INDEX    an IORING_OP_READ_FIXED or WRITE_FIXED, waited for
  *   TASK clone CHILD FLAGS   TASK wait CHILD|-1      TASK cpu N      TASK exit GROUP STATUS
  *
@@ -244,6 +245,7 @@ static const struct {
 	{"call", OP_SYSCALL}, {"load", OP_LOAD}, {"store", OP_STORE}, {"touch", OP_TOUCH}, {"clone", OP_CLONE}, {"cpu", OP_CPU},
 	{"wait", OP_WAIT}, {"pipe", OP_PIPE}, {"vmsplice", OP_VMSPLICE}, {"vm_readv", OP_VM_READV}, {"vm_writev", OP_VM_WRITEV},
 	{"ring_setup", OP_RING_SETUP}, {"ring_register", OP_RING_REGISTER}, {"ring_fixed", OP_RING_FIXED},
+	{"ring_buffers", OP_RING_BUFFERS},
 	{"move_pages", OP_MOVE_PAGES}, {"ptrace", OP_PTRACE}, {"clear_refs", OP_CLEAR_REFS},
 };
 

@@ -339,6 +339,17 @@ static int64_t perform(const struct command *command, uint64_t *extra)
 
 		return syscall(SYS_io_uring_register, a[0], a[1], a[4] ? &vector : NULL, a[4]);
 	}
+	case OP_RING_BUFFERS: {
+		/* struct io_uring_buf_reg, which older headers do not have. */
+		struct {
+			uint64_t addr;
+			uint32_t entries;
+			uint16_t group, flags;
+			uint64_t rest[3];
+		} ring = {a[2], (uint32_t)a[3], (uint16_t)a[4], (uint16_t)a[5], {0, 0, 0}};
+
+		return syscall(SYS_io_uring_register, a[0], a[1], &ring, 1);
+	}
 	case OP_RING_FIXED:
 		return ring_fixed((int)a[0], (int)a[1], (int)a[2], a[3], (unsigned)a[4], (unsigned)a[5]);
 	case OP_MOVE_PAGES: {

@@ -180,6 +180,7 @@ export class Translator {
         if (this.#rings++ > 0) return impossible('a second io_uring instance');
         return this.#plain(operation, `ring_setup ${this.#number(operation.args[0] ?? 8)}`);
       case 'io_uring_register':
+        if (RING_OPERATIONS.has(Number(this.#number(operation.args[1] ?? 0)))) return this.#bufferRing(operation);
         return this.#vectors(operation, 'ring_register', [0, 1, 'v2', 3]);
       case 'io_uring_write_fixed':
       case 'io_uring_read_fixed':
@@ -309,6 +310,16 @@ export class Translator {
     return this.#plain(operation, `ptrace ${task} ${request} ${addr} ${data}`);
   }
 
+  /** A ring of provided buffers comes or goes. */
+  #bufferRing(operation: Operation): Command {
+    const [ring = 0, what = 0, registration = null, count = 1] = operation.args;
+    if (registration === null || !isStruct(registration) || count !== 1)
+      return impossible('io_uring_register without one ring');
+    const { fields } = registration;
+    const words = [ring, what, ...['ring_addr', 'ring_entries', 'bgid', 'flags'].map((name) => fields[name] ?? 0)];
+    return this.#plain(operation, `ring_buffers ${words.map((each) => this.#number(each)).join(' ')}`);
+  }
+
   #fixed(operation: Operation, write: boolean): Command {
     const [ring = 0, fd = 0, addr = 0, length = 0, index = 0] = operation.args;
     const words = [ring, write ? 1 : 0, fd, addr, length, index].map((each) => this.#number(each));
@@ -345,6 +356,9 @@ export class Translator {
     return '?';
   }
 }
+
+/** IORING_REGISTER_PBUF_RING and IORING_UNREGISTER_PBUF_RING. */
+const RING_OPERATIONS: ReadonlySet<number> = new Set([22, 23]);
 
 /** Calls that change what is mapped in a range, or its pages. */
 const RANGE_CALLS: ReadonlySet<string> = new Set([
