@@ -149,10 +149,10 @@ export const shape: Step = (draft) => {
   if (random.chance(65) && draft.tasks.length < TASKS_MAX) {
     other = forkOf(draft, task);
     for (let n = random.below(4); n > 0; n--) random.pick(PARTINGS)(draft, either(), range);
-    if (random.chance(35)) exitTask(draft, other);
-    if (random.chance(35)) storePiece(draft, task, range);
-  }
-  if (random.chance(25)) hold();
+    if (random.chance(30)) hold();
+    if (random.chance(40)) exitTask(draft, other);
+    if (random.chance(40)) storePiece(draft, task, range);
+  } else if (random.chance(25)) hold();
   for (let n = random.between(1, 3); n > 0; n--) random.weighted(ENDS)(draft, either(), range);
   return true;
 };
