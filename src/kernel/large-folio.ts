@@ -128,19 +128,20 @@ export function maybeMappedShared(k: Kernel, pfn: number): boolean {
 
 /**
  * `folio_pte_batch()`: how many entries from `vpn` on, before `last` and below one table, map one page of the large folio after the other;
- * whether they are dirty or writable does not matter.
+ * whether they are dirty or writable does not matter, but for the flags of `respected` (FPB_RESPECT_WRITE).
  */
-export function folioPteBatch(k: Kernel, mm: number, vpn: number, last: number): number {
+export function folioPteBatch(k: Kernel, mm: number, vpn: number, last: number, respected = 0): number {
   const space = mmAt(k.view, mm);
   const first = pteAt(space, vpn);
   const pfn = ptePfn(first);
-  const kind = pteFlags(first) & ~(PTE_DIRTY | PTE_WRITE);
+  const ignored = (PTE_DIRTY | PTE_WRITE) & ~respected;
+  const kind = pteFlags(first) & ~ignored;
   const max = Math.min(last, tableEnd(vpn)) - vpn;
   const left = folioHead(k.view, pfn) + 2 ** pageAt(k.view, pfn).order - pfn;
   let n = 1;
   for (; n < Math.min(max, left); n++) {
     const entry = pteAt(space, vpn + n);
-    if (ptePfn(entry) !== pfn + n || (pteFlags(entry) & ~(PTE_DIRTY | PTE_WRITE)) !== kind) break;
+    if (ptePfn(entry) !== pfn + n || (pteFlags(entry) & ~ignored) !== kind) break;
   }
   return n;
 }

@@ -7,6 +7,7 @@ import {
   leafAt,
   pteIndex,
   nextTable,
+  pteAt,
   pteFlags,
   ptePfn,
   ptePresent,
@@ -34,6 +35,7 @@ import {
 } from '../../reducers/vma.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { EACCES, EINVAL, ENOMEM, EPERM, PAGE_SIZE, currentTask, isPageAligned, pageAlignWrapped } from './kernel.js';
+import { folioPteBatch } from './large-folio.js';
 import { vmaWantsWritenotify } from './memory/file.js';
 import { changeHugePmd } from './memory/huge.js';
 import { append4 } from './memory/zap.js';
@@ -135,17 +137,30 @@ function changePteRange(k: Kernel, mm: number, from: number, to: number, vmFlags
   const table = pteTable(mmAt(k.view, mm), from) as readonly number[];
   const runs: number[] = [];
   const base = from - pteIndex(from);
+  let [batchEnd, dirty] = [from, 0];
   for (let vpn = from; vpn < to; vpn++) {
     const entry = table[vpn - base] as number;
     if (!ptePresent(entry)) continue;
     const old = pteFlags(entry);
-    const kept = old & ~(PTE_PRESENT | PTE_PROTNONE | PTE_WRITE);
+    if (vpn >= batchEnd) {
+      batchEnd = vpn + mprotectFolioPteBatch(k, mm, vpn, to);
+      dirty = 0;
+      for (let i = vpn; i < batchEnd; i++) dirty |= (table[i - base] as number) & PTE_DIRTY;
+    }
+    const kept = (old & ~(PTE_PRESENT | PTE_PROTNONE | PTE_WRITE)) | dirty;
     const accessible = (vmFlags & VM_ACCESS) !== 0;
     let flags = kept | (accessible ? PTE_PRESENT : PTE_PROTNONE);
     if (accessible && canChangePteWritable(k, entry, vmFlags, inode)) flags |= PTE_WRITE;
     if (flags !== old) append4(runs, vpn, ptePfn(entry), flags, 1);
   }
   if (runs.length > 0) k.emit({ type: 'PtesProtected', mm, runs });
+}
+
+/** `mprotect_folio_pte_batch()`: how many entries from `vpn` on are changed as one; pages of their own and of files are alone. */
+function mprotectFolioPteBatch(k: Kernel, mm: number, vpn: number, to: number): number {
+  const entry = pteAt(mmAt(k.view, mm), vpn);
+  if (!k.behaviours['mprotect-batches-folios'] || pteSpecial(entry)) return 1;
+  return pageAt(k.view, ptePfn(entry)).order === 0 ? 1 : folioPteBatch(k, mm, vpn, to, PTE_WRITE);
 }
 
 /**

@@ -1,6 +1,7 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { PTE_PROTNONE } from '../../reducers/pte.js';
-import { ranWell } from '../support/workload.js';
+import { ranWell, runWorkload } from '../support/workload.js';
 
 const A = `1 mmap(0x10000000000, 0x4000, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS|MAP_FIXED, -1, 0) = A\n`;
 const RW = 'PROT_READ|PROT_WRITE';
@@ -112,5 +113,13 @@ inode("/f", 0, 0x2000, 1)
     const a = ran.addr('A');
     const entries = [0, 1, 2, 3].map((i) => ran.entry(1, a + i * 4096));
     expect(new Set(entries).size).toBe(1);
+  });
+});
+
+describe('mprotect of pages of a large folio', () => {
+  it('keeps apart until 6.16 which of them are dirty', () => {
+    const text = readFileSync('test/conformance/thp-mprotect-of-a-row-is-dirty-as-one.strace', 'utf8');
+    expect(runWorkload(text, { kernel: '6.17' }).failed).toEqual([]);
+    expect(runWorkload(text, { kernel: '6.16' }).failed.map((each) => each.split(':')[0])).toEqual(['14', '18']);
   });
 });

@@ -90,6 +90,14 @@ export const HUGE_BEHAVIOURS = {
     requires: [],
     aliases: [],
   },
+  'mprotect-batches-folios': {
+    description:
+      'mprotect gives a row of entries to pages of one large folio, all writable or none, their rights in one go: if one was dirty all are. Before, each kept its own.',
+    commit: null,
+    since: '6.17',
+    requires: [],
+    aliases: [],
+  },
   'collapse-in-place': {
     description:
       'Where 512 entries map one huge page, collapse puts a huge entry in their place instead of copying, and says of the page what it says of a fresh one: its own. No kernel does.',
