@@ -39,7 +39,48 @@ export interface SealsAdded {
   readonly seals: number;
 }
 
-export type ShmemEvent = ShmemInodeInitialised | ShmemAccounted | ShmemInodeEvicted | SealsAdded;
+/**
+ * `shmem_delete_from_page_cache()` by `shmem_writeout()`: page [index, pfn, 1] of the file is in the swap cache alone (`ref` -1), and its place in the file leads to
+ * `slot`, which counts one more (`count`).
+ */
+export interface ShmemPageSwapped {
+  readonly type: 'ShmemPageSwapped';
+  readonly inode: number;
+  readonly runs: readonly number[];
+  readonly slot: number;
+  readonly ref: number;
+  readonly count: number;
+}
+/**
+ * `shmem_swapin_folio()`, the commit: page [index, pfn, 1] of the swap cache is the file's again, dirty, and out of the swap cache, whose reference the page cache
+ * takes over (`ref` 0). Its slot counts one less (`count`) and is free.
+ */
+export interface ShmemPageSwappedIn {
+  readonly type: 'ShmemPageSwappedIn';
+  readonly inode: number;
+  readonly runs: readonly number[];
+  readonly slot: number;
+  readonly ref: number;
+  readonly count: number;
+}
+/** `shmem_free_swap()`: the place [index, 1] in the file, which led to a slot, is a hole. `slotFreed` 1: the swap cache has no page of it either. */
+export interface ShmemSwapFreed {
+  readonly type: 'ShmemSwapFreed';
+  readonly inode: number;
+  readonly runs: readonly number[];
+  readonly slot: number;
+  readonly count: number;
+  readonly slotFreed: number;
+}
+
+export type ShmemEvent =
+  | ShmemInodeInitialised
+  | ShmemAccounted
+  | ShmemInodeEvicted
+  | SealsAdded
+  | ShmemPageSwapped
+  | ShmemPageSwappedIn
+  | ShmemSwapFreed;
 
 /** Opcodes and kinds of fields. */
 export const SHMEM_SHAPES: ShapesOf<ShmemEvent> = {
@@ -52,5 +93,17 @@ export const SHMEM_SHAPES: ShapesOf<ShmemEvent> = {
     fields: { inode: 'inode', alloced: 'int', swapped: 'int', blocks: 'int', committed: 'int' },
   },
   ShmemInodeEvicted: { opcode: 232, fields: { inode: 'inode', committed: 'int' } },
+  ShmemPageSwapped: {
+    opcode: 234,
+    fields: { inode: 'inode', runs: 'cacheRuns', slot: 'int', ref: 'int', count: 'int' },
+  },
+  ShmemPageSwappedIn: {
+    opcode: 235,
+    fields: { inode: 'inode', runs: 'cacheRuns', slot: 'int', ref: 'int', count: 'int' },
+  },
+  ShmemSwapFreed: {
+    opcode: 236,
+    fields: { inode: 'inode', runs: 'ints', slot: 'int', count: 'int', slotFreed: 'int' },
+  },
   SealsAdded: { opcode: 233, fields: { inode: 'inode', seals: 'int' } },
 };

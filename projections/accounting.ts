@@ -21,6 +21,7 @@ import {
   PG_FREE,
   PG_SWAPBACKED,
   RECLAIMED,
+  slotOfValue,
   folioHead,
   pageAt,
   pageMapcount,
@@ -178,6 +179,12 @@ export function accountingErrors(state: KernelView): AccountingError[] {
       forEachPte(mm, 0, END_VPN, (_vpn, entry) => {
         if (isSwapPte(entry)) entries.set(swpOffset(entry), (entries.get(swpOffset(entry)) ?? 0) + 1);
       });
+  for (const inode of state.inodes)
+    for (const leaf of inode?.pages ?? [])
+      for (const value of leaf ?? []) {
+        const slot = slotOfValue(value);
+        if (slot >= 0) entries.set(slot, (entries.get(slot) ?? 0) + 1);
+      }
   state.swap.forEach(({ count, pfn }, slot) => {
     check(`slot ${slot}`, 'count', entries.get(slot) ?? 0, count === FREE_SLOT ? 0 : count);
     if (count === 0) check(`slot ${slot}`, 'pages of the cache', 1, pfn >= 0 ? 1 : 0);

@@ -10,7 +10,7 @@ import {
   swpOffset,
 } from '../reducers/pte.js';
 import { InodeKind } from '../reducers/state.js';
-import { VM_LOCKED } from '../reducers/vma.js';
+import { VM_LOCKED, VM_SHARED, VM_WRITE } from '../reducers/vma.js';
 import type { Facts } from './facts/facts.js';
 import { FRAME_DIRTY, FRAME_KSM, FRAME_SWAPBACKED, FrameKind } from './facts/frames.js';
 import type { MmEntries } from './facts/mappings.js';
@@ -39,6 +39,23 @@ const PAGE_KB = 4;
 /** Pss is summed in 4096ths of a byte, cut at each page and at the end. */
 const PSS_SCALE = 4096;
 
+/**
+ * `smap_gather_stats()` of a file in memory: pages of it in the swap area that the VMA would show, `shmem_swap_usage()`. Where private pages may stand in the
+ * way only empty entries count; where the whole file is mapped what lies behind its end counts as well.
+ */
+function shmemSwapped(facts: Facts, space: MmEntries, vma: VmaFacts): number {
+  const swapped = facts.shmem.get(vma.inode)?.swapped;
+  if (swapped === undefined || swapped.size === 0) return 0;
+  const pages = (vma.end - vma.start) / 4096;
+  const inside = [...swapped.keys()].filter((index) => index >= vma.pgoff && index < vma.pgoff + pages);
+  if ((vma.flags & VM_SHARED) === 0 && (vma.flags & VM_WRITE) !== 0) {
+    const vpn = (index: number): number => vma.start / 4096 + index - vma.pgoff;
+    return inside.filter((index) => facts.mappings.at(space, vpn(index)) === 0).length;
+  }
+  const whole = vma.pgoff === 0 && vma.end - vma.start >= (facts.inodes.get(vma.inode)?.size ?? 0);
+  return whole ? swapped.size : inside.length;
+}
+
 /** `smaps_account()` over the entries of one VMA. */
 export function smapsOf(facts: Facts, space: MmEntries, vma: VmaFacts): Smaps {
   const { frames } = facts;
@@ -53,7 +70,7 @@ export function smapsOf(facts: Facts, space: MmEntries, vma: VmaFacts): Smaps {
     huge: 0,
   };
   let pss = 0;
-  let swap = 0;
+  let swap = shmemSwapped(facts, space, vma);
   let swapPss = 0;
   facts.mappings.forEachEntry(space, vma.start / 4096, vma.end / 4096, (_vpn, entry) => {
     if (isSwapPte(entry)) {

@@ -124,6 +124,12 @@ export const EXTRA_STEPS: Partial<Record<EventType, readonly Step[]>> = {
   ShmemAccounted: [SHMEM],
   ShmemInodeEvicted: [SHMEM],
   SealsAdded: [SHMEM],
+  ShmemPageSwapped: [SHMEM, { method: 'slot', args: ['slot'] }],
+  ShmemPageSwappedIn: [SHMEM, { method: 'slot', args: ['slot'] }],
+  ShmemSwapFreed: [
+    { method: 'slots', args: ['inode', 'runs', 2] },
+    { method: 'slot', args: ['slot'] },
+  ],
   SettingWritten: [{ method: 'setting', args: ['name'] }],
   SwapEntryCopied: [{ method: 'slot', args: ['slot'] }],
   SwapEntryFreed: [{ method: 'slot', args: ['slot'] }],

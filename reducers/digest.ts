@@ -8,12 +8,18 @@ import { leafAt, leafPart, missingTableBytes, pteTable } from './pte.js';
 import type { Step } from './digest-steps.js';
 import { EXTRA_STEPS } from './digest-steps.js';
 import { COUNTED } from './huge.js';
-import type { KernelView, MmView } from './state.js';
-import { HPAGE_PMD_NR, HPAGE_PMD_ORDER, SECTION, cachedPfn, initialState } from './state.js';
+import type { InodeView, KernelView, MmView } from './state.js';
+import { HPAGE_PMD_NR, HPAGE_PMD_ORDER, SECTION, cachedPfn, initialState, swapSlot } from './state.js';
 import type { TableBits, Touched } from './touched.js';
 import { vmaLookup } from './vma.js';
 
 const ABSENT = 0x0ddba11;
+
+/** What stands in a file's cache slot: the frame, or below -4 the slot of the swap area. */
+const slotIn = (inode: InodeView, index: number): number => {
+  const slot = swapSlot(inode, index);
+  return slot < 0 ? cachedPfn(inode, index) : -5 - slot;
+};
 
 /**
  * Takes into a hash what stands in the state under the ids that events name. Within one batch an object is taken once
@@ -398,7 +404,7 @@ export class SubjectHash {
     if (this.#touched !== null) this.#touchLeaves(this.#touched, inodeId, runs, stride);
     for (let i = 0; i + stride <= runs.length; i += stride)
       for (let j = 0; j < (runs[i + stride - 1] as number); j++)
-        this.hash.number(cachedPfn(inode, (runs[i] as number) + j));
+        this.hash.number(slotIn(inode, (runs[i] as number) + j));
   }
 
   #touchLeaves(touched: Touched, inodeId: number, runs: readonly number[], stride: number): void {

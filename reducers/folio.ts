@@ -259,7 +259,7 @@ export const folioReducers: Reducers<FolioEvent['type']> = {
     if (!target) return;
     for (let i = 0; i + 1 < runs.length; i += 2)
       for (let j = 0; j < runs[i + 1]!; j++)
-        if (cachedPfn(target, runs[i]! + j) < 0) setCacheSlot(target, runs[i]! + j, 0);
+        if ([-1, -2, -3].includes(cachedPfn(target, runs[i]! + j))) setCacheSlot(target, runs[i]! + j, 0);
   },
   PageCacheAdded(state, { inode, runs, swapbacked, ref, lruCpu }) {
     const target = state.inodes[inode];

@@ -1,6 +1,9 @@
-// Reducers for events/shmem.ts: accounting of files in memory, seals.
+// Reducers for events/shmem.ts: accounting of files in memory, seals, their pages in the swap area.
 import type { ShmemEvent } from '../events/index.js';
+import { countCached } from './folio.js';
 import type { Reducers } from './index.js';
+import { PG_DIRTY, pageOf, setCacheSlot, swappedAt } from './state.js';
+import { addCount, freeSlot, uncache } from './swap.js';
 
 export const shmemReducers: Reducers<ShmemEvent['type']> = {
   ShmemInodeInitialised(state, { inode, noreserve, seals, mode, committed }) {
@@ -18,6 +21,42 @@ export const shmemReducers: Reducers<ShmemEvent['type']> = {
   ShmemInodeEvicted(state, { inode, committed }) {
     delete state.shmem[inode];
     state.committed += committed;
+  },
+  ShmemPageSwapped(state, { inode, runs, slot, ref, count }) {
+    const [index = -1, pfn = -1] = runs;
+    const target = state.inodes[inode];
+    if (!target || index < 0 || slot < 0) return;
+    setCacheSlot(target, index, swappedAt(slot));
+    countCached(state, inode, runs, -1);
+    addCount(state, slot, count);
+    const page = pageOf(state, pfn);
+    if (!page) return;
+    page.ref += ref;
+    page.mapping = 0;
+  },
+  ShmemPageSwappedIn(state, { inode, runs, slot, ref, count }) {
+    const [index = -1, pfn = -1] = runs;
+    const target = state.inodes[inode];
+    if (!target || index < 0) return;
+    setCacheSlot(target, index, pfn + 1);
+    countCached(state, inode, runs, 1);
+    addCount(state, slot, count);
+    uncache(state, slot, pfn);
+    freeSlot(state, slot);
+    const page = pageOf(state, pfn);
+    if (!page) return;
+    page.ref += ref;
+    page.mapping = inode;
+    page.index = index;
+    page.flags |= PG_DIRTY;
+  },
+  ShmemSwapFreed(state, { inode, runs, slot, count, slotFreed }) {
+    const [index = -1] = runs;
+    const target = state.inodes[inode];
+    if (!target || index < 0) return;
+    setCacheSlot(target, index, -1);
+    if (slotFreed === 1) freeSlot(state, slot);
+    else addCount(state, slot, count);
   },
   SealsAdded(state, { inode, seals }) {
     const info = state.shmem[inode];

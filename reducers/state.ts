@@ -489,10 +489,21 @@ export const rssPages = (mm: MmView): number =>
 /** Cache slot of a page that was reclaimed: absent, and read again with its neighbours. */
 export const RECLAIMED = -2;
 
-/** Cached frame of page `index`: the frame, -1 known absent, -2 not known, -3 reclaimed. */
+/** Cache slot of a page that is in slot `slot` of the swap area: the values below RECLAIMED. */
+export const swappedAt = (slot: number): number => RECLAIMED - 1 - slot;
+
+/** Slot of the swap area that a file's cache slot of value `value` leads to, -1 for none. */
+export const slotOfValue = (value: number): number => (value < RECLAIMED ? RECLAIMED - 1 - value : -1);
+
+/** Slot of the swap area that page `index` of a file is in, -1 for none. */
+export const swapSlot = (inode: InodeView, index: number): number =>
+  slotOfValue(inode.pages[Math.floor(index / 512)]?.[index % 512] ?? 0);
+
+/** Cached frame of page `index`: the frame, -1 known absent, -2 not known, -3 reclaimed, -4 swapped out. */
 export function cachedPfn(inode: InodeView, index: number): number {
   const entry = inode.pages[Math.floor(index / 512)]?.[index % 512] ?? 0;
   if (entry > 0) return entry - 1;
+  if (entry < RECLAIMED) return -4;
   return entry === 0 ? -2 : entry === RECLAIMED ? -3 : -1;
 }
 

@@ -52,7 +52,7 @@ export function addRss(mm: Mm, anon: number, swap: number): void {
 }
 
 /** The page is no longer in the cache. */
-function uncache(state: KernelState, slot: number, pfn: number): void {
+export function uncache(state: KernelState, slot: number, pfn: number): void {
   delete state.swapCache[pfn];
   const found = state.swap[slot];
   if (found) found.pfn = -1;

@@ -53,6 +53,8 @@ export class Facts {
   readonly shmem = new Map<number, ShmemFile>();
   /** Was there an io_uring instance? */
   hasRings = false;
+  /** Slots of the swap area that files in memory lead to. */
+  readonly shmemSlots = new Set<number>();
   /** Frames unmapped whose references still wait, by mm. */
   readonly gathers = new Map<number, number[]>();
   readonly lruAdd = new Map<number, number[]>();
@@ -199,6 +201,22 @@ export class Facts {
   shmemPages(id: number): number {
     const [file, inode] = [this.shmem.get(id), this.inodes.get(id)];
     return file === undefined || inode === undefined ? 0 : shmemPages(file, inode);
+  }
+
+  /** Page `index` of file `id` is in `slot` of the swap area, -1: no more. */
+  setSwapped(id: number, index: number, slot: number): void {
+    const file = this.shmem.get(id);
+    if (file === undefined) return;
+    this.shmemSlots.delete(file.swapped.get(index) ?? -1);
+    file.swapped.delete(index);
+    if (slot < 0) return;
+    file.swapped.set(index, slot);
+    this.shmemSlots.add(slot);
+  }
+
+  /** Entries, and places in files, that lead to `slot`. */
+  slotCount(slot: number): number {
+    return this.mappings.slotUse(slot).entries + (this.shmemSlots.has(slot) ? 1 : 0);
   }
 
   /** Pages charged against the commit limit, by VMAs and files in memory. */

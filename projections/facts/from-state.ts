@@ -11,6 +11,7 @@ import {
   PG_SWAPBACKED,
   RECLAIMED,
   isKsm,
+  slotOfValue,
 } from '../../reducers/state.js';
 import type { InodeFacts } from './facts.js';
 import { Facts, heldPages } from './facts.js';
@@ -59,6 +60,11 @@ function readShmem(facts: Facts, state: KernelView, id: number, noreserve: boole
     }),
   );
   facts.shmem.set(id, { noreserve, dropped, swapped: new Map() });
+  state.inodes[id]?.pages.forEach((leaf, l) =>
+    leaf?.forEach((slot, i) => {
+      if (slot < RECLAIMED) facts.setSwapped(id, l * 512 + i, slotOfValue(slot));
+    }),
+  );
 }
 
 function forEachSlot(inode: InodeView, visit: (index: number, pfn: number) => void): void {

@@ -421,7 +421,25 @@ export const factHandlers: Projection<Facts>['on'] = {
   },
   ShmemInodeInitialised: ({ shmem }, { inode, noreserve }) =>
     void shmem.set(inode, { noreserve: noreserve === 1, dropped: new Set(), swapped: new Map() }),
-  ShmemInodeEvicted: ({ shmem }, { inode }) => void shmem.delete(inode),
+  ShmemInodeEvicted(facts, { inode }) {
+    for (const index of [...(facts.shmem.get(inode)?.swapped.keys() ?? [])]) facts.setSwapped(inode, index, -1);
+    facts.shmem.delete(inode);
+  },
+  ShmemPageSwapped(facts, { inode, runs, slot }) {
+    leavesCache(facts, { inode, runs, freed: [] });
+    facts.setSwapped(inode, runs[0] as number, slot);
+  },
+  ShmemPageSwappedIn(facts, { inode, runs, slot }) {
+    const [index = -1, pfn = -1] = runs;
+    const target = facts.inodes.get(inode);
+    facts.setSwapped(inode, index, -1);
+    facts.uncacheSwap(slot);
+    if (!target || !facts.frames.has(pfn)) return;
+    facts.cache(target, index, pfn);
+    facts.mappings.setKind(pfn, FrameKind.shmem);
+    setFlags(facts, pfn, FRAME_DIRTY, 0);
+  },
+  ShmemSwapFreed: (facts, { inode, runs }) => facts.setSwapped(inode, runs[0] as number, -1),
   PageCacheAdded(facts, { inode, runs, swapbacked, lruCpu }) {
     const target = facts.inodes.get(inode);
     if (!target) return;

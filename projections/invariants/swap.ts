@@ -79,7 +79,7 @@ function* eachPage(runs: readonly number[]): Generator<readonly [vpn: number, pf
 /** The count of `slot` against the entries that lead there. */
 function slotCounted({ slot }: { readonly slot: number }, { view, facts }: Audited, report: Report): void {
   const count = view.swap[slot]?.count ?? FREE_SLOT;
-  const { entries } = facts.mappings.slotUse(slot);
+  const entries = facts.slotCount(slot);
   const subject = { kind: 'machine', what: `swap slot ${slot}` } as const;
   if (Math.max(count, 0) !== entries) report(subject, { expected: entries, found: count });
   const cached = facts.swapCache.has(slot);
@@ -93,7 +93,7 @@ export const swapEventInvariants: readonly EventInvariant[] = [
     about: 'event',
     name: 'swap-count',
     formula:
-      'a slot’s count == swap entries that lead to it; it is free if there are none and the swap cache has no page for it',
+      'a slot’s count == swap entries, and places in files in memory, that lead to it; it is free if there are none and the swap cache has no page for it',
     source: 'mm/swapfile.c',
     severity: 2,
     after: {
@@ -102,6 +102,9 @@ export const swapEventInvariants: readonly EventInvariant[] = [
       SwapEntryCopied: slotCounted,
       SwapEntryFreed: slotCounted,
       SwapCacheRemoved: slotCounted,
+      ShmemPageSwapped: slotCounted,
+      ShmemPageSwappedIn: slotCounted,
+      ShmemSwapFreed: slotCounted,
       PagesSwappedOut: slotsCounted,
       PagesSwappedIn: slotsCounted,
       LargeSwapCacheRemoved({ slot, order }, audited, report) {

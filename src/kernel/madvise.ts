@@ -62,6 +62,7 @@ import { folioPteBatch, maybeMappedShared } from './large-folio.js';
 import { append4, flushGather, updateHiwaterRss, zapPageRange } from './memory/zap.js';
 import { canMadviseModify } from './mseal.js';
 import { PAGEVEC_SIZE, drainLruLazyfree, lruAddDrainIfMlock } from './swap.js';
+import { shmemSwapinRange } from './shmem.js';
 import { FALLOC_FL, vfsFallocate } from './truncate.js';
 import { folioFreeSwap, freeSwapAndCache, inSwapCache, readSwapCache } from './swapfile.js';
 import { madviseCold, madvisePageout } from './vmscan.js';
@@ -204,13 +205,7 @@ function* madviseVma(
     case MADV.WILLNEED:
       // Swapped pages of anonymous memory are looked for, and what was read goes to the LRU; of files the pages themselves.
       if (vma.inode !== 0)
-        forceReadAhead(
-          k,
-          vma.inode,
-          linearPageIndex(vma, from),
-          linearPageIndex(vma, to - PAGE_SIZE) + 1,
-          currentTask(k, tid).cpu,
-        );
+        readFile(k, vma.inode, linearPageIndex(vma, from), linearPageIndex(vma, to), currentTask(k, tid).cpu);
       else {
         madviseWillneed(k, mm, from, to, currentTask(k, tid).cpu);
         lruAddDrainIfMlock(k, currentTask(k, tid).cpu);
@@ -239,6 +234,12 @@ function* madviseVma(
   const wanted = (flags & ~clear) | set;
   if (wanted === flags) return 0;
   return modifyVmas(k, mm, from, to, ({ start }) => k.emit({ type: 'VmaFlagsChanged', mm, start, flags: wanted }));
+}
+
+/** `madvise_willneed()` of a file: pages [first, last) are read; of a file in memory those that are swapped out, into the swap cache. */
+function readFile(k: Kernel, inode: number, first: number, last: number, cpu: number): void {
+  if (k.view.inodes[inode]?.kind === InodeKind.shmem) shmemSwapinRange(k, inode, first, last, cpu);
+  else forceReadAhead(k, inode, first, last, cpu);
 }
 
 /**

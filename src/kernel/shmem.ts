@@ -3,13 +3,14 @@
 // Blocks are accounted of files that a workload makes (`k.view.shmem`). Of a recording it is not known what others did to a file: its pages come and go
 // as it says, and nothing is counted.
 import type { InodeView, ShmemInodeView, VmaView } from '../../reducers/state.js';
-import { InodeKind, PG_NOT_UPTODATE, RECLAIMED, cachedPfn, pageAt } from '../../reducers/state.js';
+import { InodeKind, PG_NOT_UPTODATE, RECLAIMED, cachedPfn, pageAt, swapSlot } from '../../reducers/state.js';
 import type { FoundPage } from './filemap.js';
 import { addToCache, filePages, markDirty, markUptodate, removeCachedPages } from './filemap.js';
 import { hasEnd } from './holders.js';
 import type { Kernel } from './kernel.js';
 import { EINVAL, ENOENT, PAGE_SIZE } from './kernel.js';
 import { lruAddDrainIfMlock } from './swap.js';
+import { folioAllocSwap, folioFreeSwap, readSwapCache, slotAt, slotOf } from './swapfile.js';
 
 /** `enum sgp_type`: what is wanted of page, and so what becomes of holes, of pages beyond the end, of pages that nobody filled yet. */
 export type Sgp = 'read' | 'noalloc' | 'cache' | 'write' | 'falloc';
@@ -80,8 +81,59 @@ export function shmemGetFolio(k: Kernel, id: number, index: number, sgp: Sgp, cp
     if (!filled && sgp !== 'write') markUptodate(k, pfn);
     return { pfn, major: false };
   }
+  if (swapSlot(inode, index) >= 0) return shmemSwapinFolio(k, id, index, cpu);
   if (sgp === 'read') return 0;
   return sgp === 'noalloc' ? -ENOENT : shmemAllocAndAddFolio(k, id, index, sgp, cpu);
+}
+
+/** `shmem_swapin_folio()`: page `index`, which is swapped out, is the file's again and dirty, and its slot is free. Says whether it had to be read. */
+function shmemSwapinFolio(k: Kernel, id: number, index: number, cpu: number): FoundPage {
+  const slot = swapSlot(k.view.inodes[id] as InodeView, index);
+  const { pfn, read } = readSwapCache(k, slot, cpu);
+  k.emit({ type: 'ShmemPageSwappedIn', inode: id, runs: [index, pfn, 1], slot, ref: 0, count: -1 });
+  shmemRecalcInode(k, id, 0, -1);
+  return { pfn, major: read };
+}
+
+/**
+ * `shmem_writeout()` of page `pfn`, which nothing maps and nobody else has: it gets a slot, where its bytes are written. Zeros need no writing, and go at once; others
+ * stay in the swap cache. False if there is no slot.
+ */
+export function shmemWriteout(k: Kernel, pfn: number): boolean {
+  const { mapping: inode, index } = pageAt(k.view, pfn);
+  if (!folioAllocSwap(k, pfn)) return false;
+  const slot = slotOf(k, pfn);
+  shmemRecalcInode(k, inode, 0, 1);
+  k.emit({ type: 'ShmemPageSwapped', inode, runs: [index, pfn, 1], slot, ref: -1, count: 1 });
+  k.emit({ type: 'SwapWritten', slot, pfn });
+  if (pageAt(k.view, pfn).content === null)
+    k.emit({ type: 'SwapCacheRemoved', slot, pfn, ref: -1, dirty: 0, freed: 1, slotFreed: 0 });
+  return true;
+}
+
+/** `shmem_swapin_range()`: pages [first, last) of the file that are swapped out are read into the swap cache. */
+export function shmemSwapinRange(k: Kernel, id: number, first: number, last: number, cpu: number): void {
+  const { pages } = k.view.inodes[id] as InodeView;
+  for (let index = first; index < Math.min(last, pages.length * 512); index++) {
+    const slot = swapSlot(k.view.inodes[id] as InodeView, index);
+    if (slot >= 0) readSwapCache(k, slot, cpu);
+  }
+  lruAddDrainIfMlock(k, cpu);
+}
+
+/** `shmem_free_swap()` of pages [first, end): what is swapped out of them is gone. How many pages were. */
+function shmemFreeSwap(k: Kernel, id: number, first: number, end: number): number {
+  const { pages } = k.view.inodes[id] as InodeView;
+  let freed = 0;
+  for (let index = first; index < Math.min(end, pages.length * 512); index++) {
+    const slot = swapSlot(k.view.inodes[id] as InodeView, index);
+    if (slot < 0) continue;
+    const { pfn } = slotAt(k, slot);
+    k.emit({ type: 'ShmemSwapFreed', inode: id, runs: [index, 1], slot, count: -1, slotFreed: pfn < 0 ? 1 : 0 });
+    if (pfn >= 0) folioFreeSwap(k, pfn);
+    freed++;
+  }
+  return freed;
 }
 
 /** `shmem_alloc_and_add_folio()`: a new page, accounted. fallocate leaves it unfilled. */
@@ -113,17 +165,21 @@ export function shmemUndoRange(k: Kernel, id: number, from: number, to: number, 
   const added = (pfn: number): boolean => (pageAt(k.view, pfn).flags & PG_NOT_UPTODATE) !== 0;
   // folio_batch_release() of what was found.
   if (removeCachedPages(k, id, first, end, unfalloc ? added : undefined)) lruAddDrainIfMlock(k, cpu);
+  const freed = unfalloc ? 0 : shmemFreeSwap(k, id, first, end);
   if (!unfalloc) {
-    const sameFolio = zeroPartial(k, id, Math.floor(from / PAGE_SIZE), from, to);
-    if (!sameFolio && to < Infinity) zeroPartial(k, id, Math.floor((to - 1) / PAGE_SIZE), from, to);
+    const sameFolio = zeroPartial(k, id, Math.floor(from / PAGE_SIZE), from, to, cpu);
+    if (!sameFolio && to < Infinity) zeroPartial(k, id, Math.floor((to - 1) / PAGE_SIZE), from, to, cpu);
   }
-  shmemRecalcInode(k, id, 0, 0);
+  shmemRecalcInode(k, id, 0, -freed);
 }
 
 /** `shmem_get_partial_folio()`, `truncate_inode_partial_folio()` on page `index`. Does [from, to) end in it? */
-function zeroPartial(k: Kernel, id: number, index: number, from: number, to: number): boolean {
+function zeroPartial(k: Kernel, id: number, index: number, from: number, to: number, cpu: number): boolean {
   const [start, stop] = [index * PAGE_SIZE, (index + 1) * PAGE_SIZE];
-  const pfn = cachedPfn(k.view.inodes[id] as InodeView, index);
+  const inode = k.view.inodes[id] as InodeView;
+  // A page that fallocate made is no hole here; one that is swapped out is brought back if any of it is inside the file.
+  const swapped = swapSlot(inode, index) >= 0 && index < filePages(inode);
+  const pfn = swapped ? shmemSwapinFolio(k, id, index, cpu).pfn : cachedPfn(inode, index);
   if (pfn >= 0) {
     markDirty(k, pfn);
     const offset = Math.max(from, start) - start;

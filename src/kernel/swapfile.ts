@@ -1,4 +1,4 @@
-// The swap area and the swap cache: mm/swapfile.c, mm/swap_state.c. One area, pages of anonymous memory only; shared memory is not swapped.
+// The swap area and the swap cache: mm/swapfile.c, mm/swap_state.c. One area.
 //
 // A slot is in use as long as an entry leads to it or the swap cache holds a page for it. Reads and writes are done at once: no page is
 // ever seen under writeback. Nothing is read ahead (vm.page-cluster 0). A large folio takes a row of slots, page after page, if the area

@@ -41,6 +41,7 @@ import { folioMappingsChanged, folioPteBatch, maybeMappedShared, maybePinned } f
 import { splitHugePmd } from './memory/huge.js';
 import { append4, updateHiwaterRss } from './memory/zap.js';
 import { rmapWalk } from './rmap-walk.js';
+import { shmemInfo, shmemWriteout } from './shmem.js';
 import { lruAddDrainCpu } from './swap.js';
 import { folioAllocSwap, inSwapCache, removeLarge, slotOf } from './swapfile.js';
 
@@ -68,7 +69,7 @@ export function* madviseCold(k: Kernel, mm: number, start: number, end: number, 
 /**
  * `madvise_pageout()` on [start, end) bytes of one VMA: pages on the LRU that nothing else maps are reclaimed at once. The caller is taken to be
  * one who may write to the files it maps (`can_do_file_pageout()`).
- * @throws NotModelledError where that would swap shared memory, or meets what shrinkCached() names.
+ * @throws NotModelledError where it meets what shrinkCached() names.
  */
 export function* madvisePageout(k: Kernel, mm: number, start: number, end: number, cpu: number): KernelThread {
   lruAddDrainCpu(k, cpu);
@@ -132,8 +133,9 @@ function* reclaimPages(k: Kernel, places: readonly Place[]): KernelThread {
 /**
  * A page of the page cache: it is unmapped, and leaves the cache if it is clean and nobody else has it. Dirty pages of files are left to
  * those who write them (`folio_set_reclaim()`); reclaim that a program asks for writes none.
- * @throws NotModelledError for dirty shared memory, which would be swapped; for a page whose bytes its file did not have at first: what was
- * written to disks is not kept.
+ * Dirty shared memory is swapped out.
+ * @throws NotModelledError for that of a recording, whose blocks are not accounted; for a page whose bytes its file did not have at first: what
+ * was written to disks is not kept.
  */
 function shrinkCached(k: Kernel, { mm, vpn, pfn }: Place): void {
   const page = pageAt(k.view, pfn);
@@ -143,7 +145,8 @@ function shrinkCached(k: Kernel, { mm, vpn, pfn }: Place): void {
   const shmem = inode.kind === InodeKind.shmem ? 1 : 0;
   const dirty = (pteAt(mmAt(k.view, mm), vpn) & PTE_DIRTY) !== 0;
   const isDirty = dirty || (page.flags & PG_DIRTY) !== 0;
-  if (shmem === 1 && isDirty) throw new NotModelledError('swap of shared memory');
+  if (shmem === 1 && isDirty && shmemInfo(k, inode.id) === undefined)
+    throw new NotModelledError('swap of shared memory that others may have');
   // A page may have been met before; who finds it dirty once more puts the mark there anew.
   if (dirty && (page.flags & PG_RECLAIM) !== 0) k.emit({ type: 'FolioReclaimSet', pfn, reclaim: 0 });
   const goes = !isDirty && page.ref === 2;
@@ -161,6 +164,11 @@ function shrinkCached(k: Kernel, { mm, vpn, pfn }: Place): void {
     rssFile: shmem - 1,
     rssShmem: -shmem,
   });
+  if (isDirty && shmem === 1) {
+    // pageout(): `is_page_cache_freeable()`. Whom somebody may have pinned stays as well.
+    if (pageAt(k.view, pfn).ref === 1) shmemWriteout(k, pfn);
+    return;
+  }
   if (isDirty) k.emit({ type: 'FolioReclaimSet', pfn, reclaim: 1 });
   if (goes)
     k.emit({ type: 'PageCacheReclaimed', inode: inode.id, runs: [page.index, pfn, 1], ref: -1, freed: [pfn, 1] });

@@ -100,7 +100,39 @@ describe('MADV_PAGEOUT of shared memory', () => {
     expect(ran.count('PageCacheReclaimed')).toBe(1);
     expect(ranWell(`${MEMORY}1 load(M)\n1 madvise(M, P, MADV_PAGEOUT) = 0\n1 load(M) = 0`).mm(1).rss[3]).toBe(1);
   });
-  it('is refused by name where it would be swapped', () => {
-    expect(() => runWorkload(`${MEMORY}1 store(M, 1)\n1 madvise(M, P, MADV_PAGEOUT)`)).toThrow('swap of shared memory');
+  it('swaps pages that were written to, and frees zeros at once', () => {
+    const swapped = `${MEMORY}1 store(M, 1)\n1 store(M+P, 0)\n1 madvise(M, 2*P, MADV_PAGEOUT) = 0\n`;
+    const ran = ranWell(swapped);
+    expect(ran.count('ShmemPageSwapped')).toBe(2);
+    // The page of zeros is not written, so that nobody waits for it.
+    expect(ran.count('SwapCacheRemoved')).toBe(1);
+    const back = ranWell(
+      `${swapped}1 load(M) = 1\n1 load(M+P) = 0\ncheck task(1).maj_flt == 1 and inode(3).swapped == 0\n`,
+    );
+    expect(back.count('SwapRead')).toBe(1);
+    expect(back.run.view.swap.every(({ count }) => count === -1)).toBe(true);
+  });
+  it('leaves the file no slot when it goes', () => {
+    const ran = ranWell(
+      `${MEMORY}1 store(M, 1, 2*P)\n1 madvise(M, 2*P, MADV_PAGEOUT) = 0\n1 close(3) = 0\n1 munmap(M, 2*P) = 0\n`,
+    );
+    expect(ran.run.view.shmem).toEqual({});
+    expect(ran.run.view.swap.every(({ count }) => count === -1)).toBe(true);
+  });
+  it('keeps pages dirty where the area is full', () => {
+    const ran = ranWell(`${MEMORY}1 store(M, 1, 2*P)\n1 madvise(M, 2*P, MADV_PAGEOUT) = 0\n1 load(M+P) = 1\n`, {
+      machine: { swapPages: 1 },
+    });
+    expect(ran.count('ShmemPageSwapped')).toBe(1);
+  });
+  it('is refused by name for memory of a recording', () => {
+    const text = `1 memfd_create("m", 0) = 3
+1 mmap(NULL, 4096, PROT_READ|PROT_WRITE, MAP_SHARED|MAP_ANONYMOUS, -1, 0) = 0x7f0000000000
+1 fault(0x7f0000000000, W)
+lru_add_drain()
+1 madvise(0x7f0000000000, 4096, MADV_PAGEOUT) = 0
+`;
+    const ran = runWorkload(text, { recorded: true });
+    expect([...ran.run.notModelled.keys()].join()).toMatch(/^swap of shared memory that others may have/);
   });
 });

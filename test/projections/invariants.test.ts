@@ -204,7 +204,7 @@ const wrong = <T extends EventType>(
 /** The event with some fields put otherwise. */
 const but =
   <T extends EventType>(change: (event: EventOf<T>) => Partial<EventOf<T>>) =>
-  (event: EventOf<T>): readonly KernelEvent[] => [{ ...event, ...change(event) }];
+  (event: EventOf<T>): readonly KernelEvent[] => [Object.assign({}, event, change(event)) as unknown as KernelEvent];
 const nothing = (): readonly KernelEvent[] => [];
 
 /** Entry flags at place `at` of the first run with WRITE set. */

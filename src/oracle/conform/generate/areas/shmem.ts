@@ -50,6 +50,48 @@ const remove: Step = (draft) => {
   return true;
 };
 
+/** Is it memory that nobody's disk is behind? */
+const inMemory = (each: Mapped): boolean => each.backing?.kind !== 'file';
+
+/** Swapped out where one entry maps them, shared or private. */
+const pageout: Step = (draft) => {
+  const task = draft.anyTask();
+  const range = draft.pages(task, (each) => inMemory(each) && isUnlocked(each));
+  if (range === null) return false;
+  draft.add(task, 'madvise', range.start, range.length, MADV.PAGEOUT);
+  return true;
+};
+
+/** Written through a mapping, perhaps seen by a private one, swapped out, and asked for again one way or other. */
+const swapAndReturn: Step = (draft) => {
+  const { random } = draft;
+  const task = draft.anyTask();
+  const found = draft.fd(task, ({ backing, writable }) => backing.kind === 'memfd' && backing.bytes > 0 && writable);
+  if (found === null) return false;
+  const [fd, { backing }] = found;
+  const length = PAGE * Math.ceil(backing.bytes / PAGE);
+  const addr = anyPage(random);
+  mmap(draft, task, { addr, length, prot: RW, flags: MAP.FIXED | MAP.SHARED, fd, offset: 0 });
+  draft.add(task, 'store', addr, random.chance(15) ? 0 : random.between(1, 255), length);
+  draft.add(task, 'madvise', addr, length, MADV.PAGEOUT);
+  const page = PAGE * random.below(length / PAGE);
+  const back = random.weighted<() => void>([
+    [4, () => draft.add(task, 'load', addr + page)],
+    [2, () => draft.add(task, 'store', addr + page, 7)],
+    [2, () => draft.add(task, 'pread64', fd, addr, Math.min(length, PAGE), page)],
+    [2, () => draft.add(task, 'pwrite64', fd, addr, 100, page + 50)],
+    [2, () => draft.add(task, 'fallocate', fd, 3, page + 100, PAGE)],
+    [2, () => draft.add(task, 'fallocate', fd, 0, page, PAGE)],
+    [2, () => draft.add(task, 'ftruncate', fd, page + 100)],
+    [1, () => draft.add(task, 'madvise', addr, length, MADV.WILLNEED)],
+    [1, () => draft.add(task, 'madvise', addr, length, MADV.REMOVE)],
+    [1, () => draft.add(task, 'munmap', addr, length)],
+  ]);
+  back();
+  if (random.chance(30)) draft.add(task, 'madvise', addr, length, MADV.PAGEOUT);
+  return true;
+};
+
 const mapSharedAnonymous: Step = (draft) => {
   const { random } = draft;
   const flags = MAP.SHARED | MAP.ANONYMOUS | MAP.FIXED | (random.chance(40) ? MAP.NORESERVE : 0);
@@ -159,6 +201,8 @@ export const SHMEM: Area = {
     load: [12, load],
     allocate: [10, allocate],
     remove: [6, remove],
+    pageout: [7, pageout],
+    swapAndReturn: [4, swapAndReturn],
     truncate: descriptorStep('truncateMemory', 6),
     read: descriptorStep('read', 4),
     write: descriptorStep('write', 6),
