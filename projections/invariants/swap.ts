@@ -33,15 +33,15 @@ export const swapFrameInvariants: readonly FrameInvariant[] = [
     about: 'frame',
     name: 'no-AE-in-swap',
     formula:
-      'a page in the swap cache that nothing maps has no PG_anon_exclusive; one of a large folio, where a swap entry leads to its slot',
+      'a page in the swap cache that nothing maps, and whose slot a swap entry leads to, has no PG_anon_exclusive',
     source: 'do_swap_page(): BUG_ON',
     severity: 1,
     since: '5.19',
     needs: ['anon-exclusive'],
     check(pfn, page, _free, { facts }) {
       if ((page.flags & PG_ANON_EXCLUSIVE) === 0 || !facts.slotOfFrame.has(pfn)) return null;
-      // What was given up of a large folio keeps its flags until the folio is freed.
-      if (page.order !== 0 && facts.mappings.slotUse(facts.slotOfFrame.get(pfn)!).entries === 0) return null;
+      // What was given up keeps its flag until it is freed.
+      if (facts.mappings.slotUse(facts.slotOfFrame.get(pfn)!).entries === 0) return null;
       return facts.frames.mappers[pfn]! > 0 ? null : { expected: 'no PG_anon_exclusive', found: 'PG_anon_exclusive' };
     },
   },

@@ -904,6 +904,16 @@ describe('an invariant', () => {
     },
   );
 
+  it('does not mind a page in the swap cache whose last mapping went', () => {
+    const given = run(`
+1 mmap(NULL, P, RW, PRIV|ANON, -1, 0) = A
+1 store(A, 0x11, P)
+1 madvise(A, P, MADV_PAGEOUT) = 0
+1 load(A)
+check page(1, A).swapcache and page(1, A).anon_exclusive
+1 munmap(A, P) = 0`);
+    expect(auditOf(given, behavioursOf('6.18'))).toEqual([]);
+  });
   it('is among those tried, each of the catalogue', () => {
     expect([...new Set(CASES.map(({ rule }) => rule))].toSorted()).toEqual(INVARIANT_NAMES.toSorted());
   });
