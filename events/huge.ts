@@ -152,6 +152,8 @@ export const HUGE_ENTRY_EVENTS = [
   'HugePageCollapsed',
   'PmdCollapsedInPlace',
   'PmdSplitFrozen',
+  'PmdMigrationSet',
+  'PmdMigrationRemoved',
 ] as const;
 
 /** Opcodes and kinds of fields. */

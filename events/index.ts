@@ -15,6 +15,8 @@ import type { LargeSwapEvent } from './large-swap.js';
 import { LARGE_SWAP_SHAPES } from './large-swap.js';
 import type { MigrateEvent } from './migrate.js';
 import { MIGRATE_SHAPES } from './migrate.js';
+import type { LargeMigrateEvent } from './large-migrate.js';
+import { LARGE_MIGRATE_SHAPES } from './large-migrate.js';
 import type { KsmEvent } from './ksm.js';
 import { KSM_SHAPES } from './ksm.js';
 import type { HugeEvent } from './huge.js';
@@ -37,6 +39,7 @@ export type * from './gup.js';
 export type * from './swap.js';
 export type * from './large-swap.js';
 export type * from './migrate.js';
+export type * from './large-migrate.js';
 export type * from './ksm.js';
 export type * from './huge.js';
 export type * from './large-folio.js';
@@ -56,6 +59,7 @@ export type KernelEvent =
   | SwapEvent
   | LargeSwapEvent
   | MigrateEvent
+  | LargeMigrateEvent
   | KsmEvent
   | CollapseEvent
   | HugeEvent
@@ -82,6 +86,7 @@ export const CATALOGUE: ShapesOf<KernelEvent> = {
   ...SWAP_SHAPES,
   ...LARGE_SWAP_SHAPES,
   ...MIGRATE_SHAPES,
+  ...LARGE_MIGRATE_SHAPES,
   ...KSM_SHAPES,
   ...HUGE_SHAPES,
   ...LARGE_FOLIO_SHAPES,

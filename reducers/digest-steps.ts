@@ -114,6 +114,20 @@ export const EXTRA_STEPS: Partial<Record<EventType, readonly Step[]>> = {
     { method: 'hugePage', args: ['pfn'] },
     { method: 'block', args: ['mm', 'vpn'] },
   ],
+  PmdMigrationSet: [
+    { method: 'hugePage', args: ['pfn'] },
+    { method: 'block', args: ['mm', 'vpn'] },
+  ],
+  PmdMigrationRemoved: [
+    { method: 'hugePage', args: ['pfn'] },
+    { method: 'block', args: ['mm', 'vpn'] },
+  ],
+  LargeFolioMigrated: [
+    { method: 'splitPages', args: ['pfn', 'order'] },
+    { method: 'splitPages', args: ['from', 'order'] },
+    { method: 'slotRow', args: ['slot', 'pfn', 'order'] },
+    { method: 'slotRow', args: ['slot', 'from', 'order'] },
+  ],
   FolioSplit: [{ method: 'splitPages', args: ['pfn', 'order'] }],
   LargeFolioLazyfreed: [
     { method: 'hugePage', args: ['pfn'] },

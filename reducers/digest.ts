@@ -341,7 +341,7 @@ export class SubjectHash {
 
   /** The 2^order slots from `slot` on, and where the folio from `pfn` on is in the swap cache. */
   slotRow(slot: number, pfn: number, order: number): void {
-    if (!(order >= 0 && order <= HPAGE_PMD_ORDER)) return;
+    if (slot < 0 || !(order >= 0 && order <= HPAGE_PMD_ORDER)) return;
     for (let i = 0; i < 2 ** order; i++) {
       this.slot(slot + i);
       this.cachedAt(pfn + i);

@@ -5,6 +5,7 @@ import { addressSpaceReducers } from './address-space.js';
 import { folioReducers } from './folio.js';
 import { gupReducers } from './gup.js';
 import { migrateReducers } from './migrate.js';
+import { largeMigrateReducers } from './large-migrate.js';
 import { ksmReducers } from './ksm.js';
 import { collapseReducers } from './collapse.js';
 import { hugeReducers } from './huge.js';
@@ -29,6 +30,7 @@ const reducers: Reducers<EventType> = {
   ...swapReducers,
   ...largeSwapReducers,
   ...migrateReducers,
+  ...largeMigrateReducers,
   ...ksmReducers,
   ...collapseReducers,
   ...hugeReducers,

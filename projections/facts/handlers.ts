@@ -221,6 +221,24 @@ export const factHandlers: Projection<Facts>['on'] = {
     setFlags(facts, pfn, dirty === 1 ? FRAME_DIRTY : 0, exclusive === 0 ? FRAME_EXCLUSIVE : 0);
     writeBlock(facts, event);
   },
+  PmdMigrationSet(facts, event) {
+    const { pfn, exclusive, dirty } = event;
+    setFlags(facts, pfn, dirty === 1 ? FRAME_DIRTY : 0, exclusive === 0 ? FRAME_EXCLUSIVE : 0);
+    writeBlock(facts, event);
+  },
+  PmdMigrationRemoved(facts, event) {
+    setFlags(facts, event.pfn, event.exclusive === 1 ? FRAME_EXCLUSIVE : 0, 0);
+    writeBlock(facts, event);
+  },
+  LargeFolioMigrated(facts, { pfn, from, order, flags, fromFlags, anonVma, slot }) {
+    if (!(order >= 1 && order <= HPAGE_PMD_ORDER)) return;
+    for (let i = 0; i < 2 ** order; i++) {
+      facts.becomesAnon(pfn + i, anonVma, false);
+      if (slot >= 0) facts.cacheSwap(slot + i, pfn + i);
+    }
+    copyFlags(facts, pfn, flags);
+    copyFlags(facts, from, fromFlags);
+  },
   MigrationPtesSet(facts, { mm, pfn, runs, exclusive, dirty }) {
     const space = facts.mappings.of(mm);
     if (!space) return;

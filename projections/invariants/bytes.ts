@@ -45,6 +45,13 @@ function expectBytes(
   );
 }
 
+/** Frame `pfn` takes the place of a migration entry at (mm, vpn), and has the bytes of the frame in it. */
+function expectMoved(audited: Audited, report: Report, mm: number, vpn: number, pfn: number): void {
+  const space = audited.facts.mappings.of(mm);
+  const old = space === undefined ? 0 : audited.facts.mappings.at(space, vpn);
+  if (isMigrationPte(old)) expectBytes(audited, report, { mm, vpn }, pfn, bytesOf(audited.view, ptePfn(old)));
+}
+
 /** The page that the forking task has at `vpn`, where `mm` is the child's in the making: nobody uses it yet. Null where nobody forks. */
 function parentsPfn({ view, facts, operation }: Audited, mm: number, vpn: number): number | null {
   const task = operation?.pid === null || operation === null ? undefined : view.tasks[operation.pid];
@@ -88,9 +95,15 @@ export const byteInvariants: readonly EventInvariant[] = [
         expectBytes(audited, report, { mm, vpn }, pfn, parents === null ? first() : bytesOf(view, parents));
       },
       MigrationPteRemoved({ mm, vpn, pfn }, audited, report) {
-        const space = audited.facts.mappings.of(mm);
-        const old = space === undefined ? 0 : audited.facts.mappings.at(space, vpn);
-        if (isMigrationPte(old)) expectBytes(audited, report, { mm, vpn }, pfn, bytesOf(audited.view, ptePfn(old)));
+        expectMoved(audited, report, mm, vpn, pfn);
+      },
+      MigrationPtesRemoved({ mm, runs }, audited, report) {
+        for (let i = 0; i + 3 < runs.length; i += 4)
+          for (let j = 0; j < (runs[i + 2] as number); j++)
+            expectMoved(audited, report, mm, (runs[i] as number) + j, (runs[i + 1] as number) + j);
+      },
+      PmdMigrationRemoved({ mm, vpn, pfn }, audited, report) {
+        for (let i = 0; i < HPAGE_PMD_NR; i++) expectMoved(audited, report, mm, vpn + i, pfn + i);
       },
       HugePageMapped({ mm, vpn, pfn }, audited, report) {
         for (let i = 0; i < HPAGE_PMD_NR; i++) expectBytes(audited, report, { mm, vpn: vpn + i }, pfn + i, null);

@@ -61,6 +61,17 @@ function coversMore(
   );
 }
 
+/** Frame `pfn` takes the place of a migration entry: nobody may have pinned the frame in it through this address space. */
+function movedUnderPins(audited: Audited, report: Report, mm: number, vpn: number, pfn: number): void {
+  const { mappings } = audited.facts;
+  const space = mappings.of(mm);
+  const old = space === undefined ? 0 : mappings.at(space, vpn);
+  const from = isMigrationPte(old) ? ptePfn(old) : pfn;
+  const pins = from === pfn ? 0 : pinsThrough(audited, from, mm);
+  if (pins === 0) return;
+  report({ kind: 'entry', mm, vpn }, { expected: `the page that ${pins} pins hold`, found: 'another frame' });
+}
+
 export const gupInvariants: readonly EventInvariant[] = [
   {
     ...rule,
@@ -118,14 +129,14 @@ export const gupInvariants: readonly EventInvariant[] = [
             );
         }
       },
-      MigrationPteRemoved({ mm, vpn, pfn }, audited, report) {
-        const { mappings } = audited.facts;
-        const space = mappings.of(mm);
-        const old = space === undefined ? 0 : mappings.at(space, vpn);
-        const from = isMigrationPte(old) ? ptePfn(old) : pfn;
-        const pins = from === pfn ? 0 : pinsThrough(audited, from, mm);
-        if (pins === 0) return;
-        report({ kind: 'entry', mm, vpn }, { expected: `the page that ${pins} pins hold`, found: 'another frame' });
+      MigrationPteRemoved: ({ mm, vpn, pfn }, audited, report) => movedUnderPins(audited, report, mm, vpn, pfn),
+      MigrationPtesRemoved({ mm, runs }, audited, report) {
+        for (let i = 0; i + 3 < runs.length; i += 4)
+          for (let j = 0; j < (runs[i + 2] as number); j++)
+            movedUnderPins(audited, report, mm, (runs[i] as number) + j, (runs[i + 1] as number) + j);
+      },
+      PmdMigrationRemoved({ mm, vpn, pfn }, audited, report) {
+        for (let i = 0; i < HPAGE_PMD_NR; i++) movedUnderPins(audited, report, mm, vpn + i, pfn + i);
       },
     },
   },

@@ -25,6 +25,12 @@ function forEachOfRuns(runs: readonly number[], visit: (vpn: number, pfn: number
       visit((runs[i] as number) + j, (runs[i + 1] as number) + j, runs[i + 3] as number);
 }
 
+/** Is frame `pfn` the one that `from` was, or the same page of a folio as large? That its bytes are the same another rule tells. */
+function standsFor({ facts: { frames } }: Audited, from: number, pfn: number): boolean {
+  const order = frames.order[pfn] ?? 0;
+  return from === pfn || (order !== 0 && frames.order[from] === order && (from - pfn) % 2 ** order === 0);
+}
+
 /** Pages of the folio that begins at `pfn` which a cache has. */
 function cachedPages(frames: FrameTable, pfn: number): number {
   let cached = 0;
@@ -58,6 +64,16 @@ export const migrateEventInvariants: readonly EventInvariant[] = [
         const was = (facts.frames.flags[pfn]! & FRAME_EXCLUSIVE) !== 0;
         if (was !== saysExclusive(entry))
           report({ kind: 'entry', mm, vpn }, { expected: words(was), found: `an entry of ${words(!was)}` });
+      },
+      PmdMigrationSet({ mm, vpn, pfn, entry }, { facts }, report) {
+        const was = (facts.frames.flags[pfn]! & FRAME_EXCLUSIVE) !== 0;
+        if (was !== saysExclusive(entry))
+          report({ kind: 'entry', mm, vpn }, { expected: words(was), found: `an entry of ${words(!was)}` });
+      },
+      PmdMigrationRemoved({ mm, vpn, exclusive }, audited, report) {
+        const said = saysExclusive(entryAt(audited, mm, vpn));
+        if (said !== (exclusive === 1))
+          report({ kind: 'entry', mm, vpn }, { expected: words(said), found: words(!said) });
       },
       PmdSplitFrozen({ mm, vpn, pfn, entry }, { facts }, report) {
         const was = (facts.frames.flags[pfn]! & FRAME_EXCLUSIVE) !== 0;
@@ -109,11 +125,18 @@ export const migrateEventInvariants: readonly EventInvariant[] = [
       MigrationPtesRemoved({ mm, runs }, audited, report) {
         forEachOfRuns(runs, (vpn, pfn, flags) => {
           const old = entryAt(audited, mm, vpn);
-          if (!isMigrationPte(old) || ptePfn(old) !== pfn)
+          if (!isMigrationPte(old) || !standsFor(audited, ptePfn(old), pfn))
             report({ kind: 'entry', mm, vpn }, { expected: `a migration entry of frame ${pfn}`, found: 'another' });
           else if ((old & PTE_WRITE) !== (flags & PTE_WRITE))
             report({ kind: 'entry', mm, vpn }, { expected: rights(old), found: rights(flags) });
         });
+      },
+      PmdMigrationRemoved({ mm, vpn, pfn, entry }, audited, report) {
+        const old = entryAt(audited, mm, vpn);
+        if (!isMigrationPte(old) || !standsFor(audited, ptePfn(old), pfn))
+          report({ kind: 'entry', mm, vpn }, { expected: `a migration entry of frame ${pfn}`, found: 'another' });
+        else if ((old & PTE_WRITE) !== (entry & PTE_WRITE))
+          report({ kind: 'entry', mm, vpn }, { expected: rights(old), found: rights(entry) });
       },
       MigrationPteRemoved({ mm, vpn, entry }, audited, report) {
         const old = entryAt(audited, mm, vpn);
@@ -139,6 +162,10 @@ export const migrateEventInvariants: readonly EventInvariant[] = [
         const flags = view.memMap[pfn >>> 8]?.[pfn & 255]?.flags ?? 0;
         if ((flags & PG_LRU) !== 0) report({ kind: 'frame', pfn }, { expected: 'off the LRU', found: 'on it' });
       },
+      PmdMigrationSet({ pfn }, { view }, report) {
+        const flags = view.memMap[pfn >>> 8]?.[pfn & 255]?.flags ?? 0;
+        if ((flags & PG_LRU) !== 0) report({ kind: 'frame', pfn }, { expected: 'off the LRU', found: 'on it' });
+      },
     },
   },
   {
@@ -154,6 +181,11 @@ export const migrateEventInvariants: readonly EventInvariant[] = [
         const { frames } = facts;
         if (from >= frames.size) return;
         if (frames.holders(from) !== frames.cached[from])
+          report({ kind: 'frame', pfn: from }, { expected: 'nobody but its cache', found: holdersText(frames, from) });
+      },
+      LargeFolioMigrated({ from }, { facts }, report) {
+        const { frames } = facts;
+        if (from < frames.size && frames.holders(from) !== cachedPages(frames, from))
           report({ kind: 'frame', pfn: from }, { expected: 'nobody but its cache', found: holdersText(frames, from) });
       },
     },

@@ -62,6 +62,7 @@ export class References {
         this.#add(event.pfn, event.ref + event.uncached - 1, number);
         break;
       case 'FolioIsolated':
+      case 'FolioGot':
         this.#add(event.pfn, event.ref, number);
         break;
       case 'FolioLruAdded':

@@ -178,6 +178,12 @@ export function storyOf(event: KernelEvent, focus: Focus, who: Who): string {
       return `the entry of ${who(event.mm)} to frame ${event.pfn} became a migration entry, ${migrationKind(event.entry)} (try_to_migrate)`;
     case 'FolioMigrated':
       return `what was frame ${event.from} is now frame ${event.pfn}`;
+    case 'LargeFolioMigrated':
+      return `what was the large folio from frame ${event.from} on is now the one from frame ${event.pfn} on`;
+    case 'PmdMigrationSet':
+      return `the huge entry of ${who(event.mm)} became a migration entry, ${migrationKind(event.entry)} (set_pmd_migration_entry)`;
+    case 'PmdMigrationRemoved':
+      return `${who(event.mm)} got the huge page from frame ${event.pfn} on for its migration entry, ${rights(event.entry)}${event.exclusive === 1 ? ', exclusive' : ''} (remove_migration_pmd)`;
     case 'FolioLruAdded':
       return `frame ${event.pfn} went to CPU ${event.lruCpu}'s batch of new pages`;
     case 'MigrationPteRemoved':

@@ -155,7 +155,7 @@ function* mergeTwo(k: Kernel, place: Place, pfn: number, other: Place, unstable:
   if (otherPfn < 0 || otherPfn === pfn) return;
   if (pageAt(k.view, pfn).order !== 0 && folioHead(k.view, otherPfn) === folioHead(k.view, pfn)) {
     // With a reference to each of the two the folio cannot be split; it is once they are given back, and nothing is merged.
-    yield* splitFolio(k, pfn);
+    yield* splitFolio(k, pfn, KSMD.cpu);
     return;
   }
   if (!(yield* tryToMergeOnePage(k, place, pfn, BECOMES_KSM))) return;
@@ -243,7 +243,7 @@ function* tryToMergeOnePage(k: Kernel, place: Place, pfn: number, kpfn: number):
   const { mm, vpn } = place;
   const vma = vmaLookup(mmAt(k.view, mm), vpn * PAGE_SIZE) as VmaView;
   if (pageAt(k.view, pfn).order !== 0) {
-    if ((yield* splitFolio(k, pfn)) !== 0) return false;
+    if ((yield* splitFolio(k, pfn, KSMD.cpu)) !== 0) return false;
     // A page of zeros gave way to the zero page.
     if (anonymousPfn(k, place) !== pfn) return false;
   }

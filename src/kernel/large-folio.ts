@@ -61,8 +61,16 @@ function partiallyMapped(k: Kernel, head: number, { order, entireMapcount, large
   return false;
 }
 
-/** Tells what the folios count that address space `mm` maps more or less often since the last event: [first page, mappings]*, in order. */
-export function folioMappingsChanged(k: Kernel, mm: number, changes: Iterable<readonly [number, number]>): void {
+/**
+ * Tells what the folios count that address space `mm` maps more or less often since the last event: [first page, mappings]*, in order. `onTheWay`: the
+ * first page of one that was partially mapped in between, as its entries went one by one.
+ */
+export function folioMappingsChanged(
+  k: Kernel,
+  mm: number,
+  changes: Iterable<readonly [number, number]>,
+  onTheWay = -1,
+): void {
   const after = new Map<number, LargeFolio>();
   const lost = new Set<number>();
   for (const [head, n] of changes) {
@@ -77,7 +85,7 @@ export function folioMappingsChanged(k: Kernel, mm: number, changes: Iterable<re
   }
   for (const head of lost) {
     const folio = after.get(head) as LargeFolio;
-    if (partiallyMapped(k, head, folio)) folio.partiallyMapped = 1;
+    if (head === onTheWay || partiallyMapped(k, head, folio)) folio.partiallyMapped = 1;
   }
   emitCounted(k, after);
 }
@@ -91,12 +99,27 @@ function emitCounted(k: Kernel, folios: ReadonlyMap<number, LargeFolio>): void {
   k.emit({ type: 'LargeFoliosCounted', folios: numbers });
 }
 
+/** `deferred_split_folio()` of the folio that begins at `head`, taken for partially mapped. One in the swap cache is left to reclaim. */
+export function deferredSplitFolio(k: Kernel, head: number): void {
+  if ((pageAt(k.view, head).flags & PG_SWAPCACHE) !== 0) return;
+  emitCounted(k, new Map([[head, { ...(k.view.largeFolios[head] as LargeFolio), partiallyMapped: 1 }]]));
+}
+
 /** `_pincount` of the folio that `pfn` belongs to, which has one: `n` FOLL_PINs more or less. */
 export function pincountChanged(k: Kernel, pfn: number, n: number): void {
   const head = folioHead(k.view, pfn);
   const folio = { ...(k.view.largeFolios[head] as LargeFolio) };
   folio.pincount += n;
   emitCounted(k, new Map([[head, folio]]));
+}
+
+/** Are pages of the folio mapped by single entries only, more than one of them? Taking those away one by one, it is partially mapped on the way. */
+export function mappedInParts(k: Kernel, head: number): boolean {
+  const { order, entireMapcount } = k.view.largeFolios[head] as LargeFolio;
+  if (entireMapcount > 0 || (pageAt(k.view, head).flags & PG_SWAPCACHE) !== 0) return false;
+  let mapped = 0;
+  for (let i = 0; i < 2 ** order && mapped < 2; i++) if (pageAt(k.view, head + i).mapcount > 0) mapped++;
+  return mapped > 1;
 }
 
 /** `page_trans_huge_mapcount()` of the folio that `pfn` belongs to is 1: nobody maps any of its pages a second time. */

@@ -298,7 +298,7 @@ function* freeBelowTable(k: Kernel, mm: number, from: number, to: number, cpu: n
     const pfn = ptePfn(leaf);
     if (pteSpecial(leaf) || maybeMappedShared(k, pfn)) return;
     if (to - from === PTRS_PER_PTE) return freeLarge(k, mm, from, pfn, cpu);
-    if ((yield* splitFolio(k, pfn)) !== 0) return;
+    if ((yield* splitFolio(k, pfn, cpu)) !== 0) return;
   }
   for (let vpn = from; vpn < to;) {
     const entry = pteAt(mmAt(k.view, mm), vpn);
@@ -310,7 +310,7 @@ function* freeBelowTable(k: Kernel, mm: number, from: number, to: number, cpu: n
     }
     const n = folioPteBatch(k, mm, vpn, to);
     const part = n < 2 ** order;
-    if (part && !maybeMappedShared(k, pfn) && (yield* splitFolio(k, pfn)) === 0) continue;
+    if (part && !maybeMappedShared(k, pfn) && (yield* splitFolio(k, pfn, cpu)) === 0) continue;
     if (!part) freeLarge(k, mm, vpn, pfn, cpu);
     vpn += n;
   }

@@ -1,11 +1,12 @@
 // Memory policies: mm/mempolicy.c, on a machine of one node. Policies of mappings are not modelled; what mbind(2) moves is.
 import { leafAt, ptePfn, ptePresent, pteSpecial, pteTable, pteIndex, nextTable, tableEnd } from '../../reducers/pte.js';
-import { mmAt, pageAt } from '../../reducers/state.js';
+import { folioHead, mmAt, pageAt } from '../../reducers/state.js';
 import { VM_IO, VM_PFNMAP, vmasIn } from '../../reducers/vma.js';
 import { NotModelledError } from '../lib/errors.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { EFAULT, EINVAL, PAGE_SIZE, currentTask, isPageAligned, pageAlignWrapped } from './kernel.js';
-import { folioIsolateLru, folioMaybeMappedShared, migratePages } from './migrate.js';
+import { maybeMappedShared } from './large-folio.js';
+import { folioIsolateLru, migratePages } from './migrate.js';
 import { lruAddDrainAll } from './swap.js';
 
 const MPOL_DEFAULT = 0;
@@ -61,7 +62,7 @@ export function* doMbind(k: Kernel, tid: number, { addr, length, mode, nodemask,
   return 0;
 }
 
-/** `queue_pages_range()`: isolates the pages that entries of [start, end) bytes map; without `all` only those that nothing else maps. */
+/** `queue_pages_range()`: isolates the folios that entries of [start, end) bytes map, each as a whole; without `all` only those that nothing else maps. */
 function queuePagesRange(k: Kernel, mm: number, start: number, end: number, all: boolean): number[] {
   const isolated: number[] = [];
   for (const vma of vmasIn(mmAt(k.view, mm), start, end)) {
@@ -82,15 +83,26 @@ function queuePagesRange(k: Kernel, mm: number, start: number, end: number, all:
 function queueFoliosPteRange(k: Kernel, mm: number, from: number, to: number, all: boolean, isolated: number[]): void {
   const table = pteTable(mmAt(k.view, mm), from) as readonly number[];
   const leaf = leafAt(mmAt(k.view, mm), from);
-  // The huge zero page is passed over.
-  if (leaf !== 0 && pteSpecial(leaf)) return;
-  if (leaf !== 0) throw new NotModelledError('memory policies of huge pages');
+  if (leaf !== 0) {
+    // `queue_folios_pmd()`: the huge zero page is passed over; a huge page moves though only a part of it lies in the range.
+    if (!pteSpecial(leaf)) queueFolio(k, ptePfn(leaf), all, isolated);
+    return;
+  }
+  let last = -1;
   const base = from - pteIndex(from);
   for (let vpn = from; vpn < to; vpn++) {
     const entry = table[vpn - base] as number;
     if (!ptePresent(entry) || pteSpecial(entry)) continue;
-    const pfn = ptePfn(entry);
-    if (!all && folioMaybeMappedShared(pageAt(k.view, pfn))) continue;
-    if (folioIsolateLru(k, pfn)) isolated.push(pfn);
+    const pfn = folioHead(k.view, ptePfn(entry));
+    // A large folio is looked at once, however many of its pages follow.
+    if (pfn === last) continue;
+    if (pageAt(k.view, pfn).order !== 0) last = pfn;
+    queueFolio(k, pfn, all, isolated);
   }
+}
+
+/** `migrate_folio_add()`. */
+function queueFolio(k: Kernel, pfn: number, all: boolean, isolated: number[]): void {
+  if (!all && maybeMappedShared(k, pfn)) return;
+  if (folioIsolateLru(k, pfn)) isolated.push(pfn);
 }

@@ -1,4 +1,5 @@
-// Page migration: mm/migrate.c, try_to_migrate_one() of mm/rmap.c. Pages of order 0, anonymous, of files and of shared memory.
+// Page migration: mm/migrate.c, try_to_migrate_one() of mm/rmap.c. Anonymous pages, of files and of shared memory; what large folios need is in
+// migrate-large.ts.
 //
 // A page gets another frame in two steps, so that many can share one TLB flush: all entries become migration entries, on which faults
 // wait; then, if nobody else holds a reference, bytes and flags go to the new frame and the entries lead there. Where somebody does
@@ -39,13 +40,15 @@ import {
   stableNode,
 } from '../../reducers/state.js';
 import { VM_LOCKED, vmaLookup } from '../../reducers/vma.js';
-import { NotModelledError } from '../lib/errors.js';
+import { splitFolio } from './folio-split.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { GUP_PIN_COUNTING_BIAS } from './kernel.js';
 import { markDirty, vmPageProt } from './memory/file.js';
 import { mlockVmaPages, munlockVmaPages } from './memory/mlocked.js';
 import { updateHiwaterRss } from './memory/zap.js';
-import { allocPage, putPage } from './page-alloc.js';
+import { deferredSplitFolio } from './large-folio.js';
+import { moveLargeFolio, removeMigrationEntries, tryToMigrateFolio } from './migrate-large.js';
+import { allocLargeFolio, allocPage, putPage } from './page-alloc.js';
 import type { Place } from './rmap-walk.js';
 import { rmapWalk } from './rmap-walk.js';
 import { drainLruAdd, drainMlock } from './swap.js';
@@ -60,40 +63,52 @@ interface Unmapped {
   readonly to: number;
 }
 
-/** `folio_isolate_lru()`: false for a page that is not on the LRU. Its lists' user has a reference from here on. */
+/** `folio_isolate_lru()` of the folio that begins at `pfn`: false if it is not on the LRU. Its lists' user has a reference from here on. */
 export function folioIsolateLru(k: Kernel, pfn: number): boolean {
   const page = pageAt(k.view, pfn);
-  if (page.order !== 0) throw new NotModelledError('migration of large folios');
   const special = (page.flags & PG_ANON) === 0 && k.view.inodes[page.mapping]?.kind === InodeKind.vdso;
   if (special || (page.flags & PG_LRU) === 0) return false;
   k.emit({ type: 'FolioIsolated', pfn, ref: 1 });
   return true;
 }
 
-/** `folio_maybe_mapped_shared()` of a page of order 0. */
-export function folioMaybeMappedShared({ order, mapcount }: PageView): boolean {
-  if (order !== 0) throw new NotModelledError('migration of large folios');
-  return mapcount > 1;
-}
-
 /**
  * `migrate_pages()` with MIGRATE_SYNC, and `putback_movable_pages()` of what stayed: the isolated pages `pfns` get new frames. LRU caches are
- * disabled by the caller. Linux tries a page that stays ten times; as nothing else runs in between here, once tells as much.
+ * disabled by the caller. Linux tries a page that stays ten times; as nothing else runs in between here, once tells as much. A large folio that waits to be
+ * split is split now, and its pages come last.
  * @returns how many stayed.
  */
 export function* migratePages(k: Kernel, pfns: readonly number[], cpu: number): KernelThread<number> {
   const stayed: number[] = [];
-  for (let next = 0; next < pfns.length; next += NR_MAX_BATCHED_MIGRATION)
-    stayed.push(...(yield* migratePagesBatch(k, pfns.slice(next, next + NR_MAX_BATCHED_MIGRATION), cpu)));
+  for (let next = 0; next < pfns.length;) {
+    const batch: number[] = [];
+    for (let pages = 0; next < pfns.length && pages < NR_MAX_BATCHED_MIGRATION; next++) {
+      batch.push(pfns[next] as number);
+      pages += 2 ** pageAt(k.view, pfns[next] as number).order;
+    }
+    const split: number[] = [];
+    stayed.push(...(yield* migratePagesBatch(k, batch, split, cpu)));
+    if (split.length > 0) stayed.push(...(yield* migratePagesBatch(k, split, [], cpu)));
+  }
   for (const pfn of stayed) folioPutbackLru(k, pfn, cpu);
   return stayed.length;
 }
 
-/** `migrate_pages_batch()`: first all are unmapped, then all that were are moved. Returns those that stay. */
-function* migratePagesBatch(k: Kernel, pfns: readonly number[], cpu: number): KernelThread<number[]> {
+/** `migrate_pages_batch()`: first all are unmapped, then all that were are moved. Returns those that stay; `split` gets the pages of folios that were split. */
+function* migratePagesBatch(k: Kernel, pfns: readonly number[], split: number[], cpu: number): KernelThread<number[]> {
   const stayed: number[] = [];
   const unmapped: Unmapped[] = [];
   for (const from of pfns) {
+    const { order, ref } = pageAt(k.view, from);
+    if (k.view.largeFolios[from]?.partiallyMapped === 1 && (yield* splitFolio(k, from, cpu, true)) === 0) {
+      for (let i = 0; i < 2 ** order; i++) split.push(from + i);
+      continue;
+    }
+    // Freed meanwhile: nothing had it but who isolated it.
+    if (ref === 1) {
+      putPage(k, from);
+      continue;
+    }
     const to = yield* migrateFolioUnmap(k, from, cpu);
     if (to < 0) stayed.push(from);
     else unmapped.push({ from, to });
@@ -102,17 +117,24 @@ function* migratePagesBatch(k: Kernel, pfns: readonly number[], cpu: number): Ke
   const undone: Unmapped[] = [];
   for (const pair of unmapped) if (!(yield* migrateFolioMove(k, pair, cpu))) undone.push(pair);
   for (const { from, to } of undone) {
-    yield* removeMigrationPtes(k, from, from, cpu);
+    yield* (pageAt(k.view, from).order === 0 ? removeMigrationPtes : removeMigrationEntries)(k, from, from, cpu);
     putPage(k, to);
     stayed.push(from);
   }
   return stayed;
 }
 
-/** `migrate_folio_unmap()`: a new frame, and migration entries in the place of all entries. -1 if the page stays. */
+/** `migrate_folio_unmap()`: a new frame, or as many as the folio has, and migration entries in the place of all entries. -1 if the page stays. */
 function* migrateFolioUnmap(k: Kernel, from: number, cpu: number): KernelThread<number> {
-  const to = allocPage(k);
+  const { order } = pageAt(k.view, from);
+  const to = order === 0 ? allocPage(k) : allocLargeFolio(k, order);
   if (k.interleaved) yield { op: 'acquire', lock: `folio(${from})` };
+  if (order !== 0) {
+    if (yield* tryToMigrateFolio(k, from, cpu)) return to;
+    yield* removeMigrationEntries(k, from, from, cpu);
+    putPage(k, to);
+    return -1;
+  }
   yield* tryToMigrate(k, from, cpu);
   if (pageAt(k.view, from).mapcount === 0) return to;
   yield* removeMigrationPtes(k, from, from, cpu);
@@ -122,10 +144,14 @@ function* migrateFolioUnmap(k: Kernel, from: number, cpu: number): KernelThread<
 
 /** `migrate_folio_move()`: false if somebody holds the page. */
 function* migrateFolioMove(k: Kernel, { from, to }: Unmapped, cpu: number): KernelThread<boolean> {
-  if (!moveToNewFolio(k, from, to)) return false;
+  const large = pageAt(k.view, from).order !== 0;
+  // Its entries went one by one, if they were single ones: that has put it on the queue.
+  const queued = k.behaviours['migration-requeues-folio'] && k.view.largeFolios[from]?.partiallyMapped === 1;
+  if (!(large ? moveLargeFolio : moveToNewFolio)(k, from, to)) return false;
   k.emit({ type: 'FolioLruAdded', pfn: to, flags: pageAt(k.view, to).flags, ref: 1, lruCpu: cpu });
   drainLruAdd(k, cpu);
-  yield* removeMigrationPtes(k, from, to, cpu);
+  yield* (large ? removeMigrationEntries : removeMigrationPtes)(k, from, to, cpu);
+  if (queued) deferredSplitFolio(k, to);
   putPage(k, to);
   putPage(k, from);
   return true;

@@ -61,7 +61,7 @@ export function* madviseCold(k: Kernel, mm: number, start: number, end: number, 
   const last = end / PAGE_SIZE;
   for (let vpn = nextTable(mmAt(k.view, mm), start / PAGE_SIZE, last); vpn >= 0;) {
     const stop = Math.min(tableEnd(vpn), last);
-    yield* placesIn(k, mm, vpn, stop);
+    yield* placesIn(k, mm, vpn, stop, cpu);
     vpn = nextTable(mmAt(k.view, mm), stop, last);
   }
 }
@@ -77,8 +77,8 @@ export function* madvisePageout(k: Kernel, mm: number, start: number, end: numbe
   for (let vpn = nextTable(mmAt(k.view, mm), start / PAGE_SIZE, last); vpn >= 0;) {
     const stop = Math.min(tableEnd(vpn), last);
     // All of a table are isolated before the first is reclaimed.
-    const places = yield* placesIn(k, mm, vpn, stop);
-    yield* reclaimPages(k, places);
+    const places = yield* placesIn(k, mm, vpn, stop, cpu);
+    yield* reclaimPages(k, places, cpu);
     vpn = nextTable(mmAt(k.view, mm), stop, last);
   }
 }
@@ -87,13 +87,13 @@ export function* madvisePageout(k: Kernel, mm: number, start: number, end: numbe
  * `madvise_cold_or_pageout_pte_range()`: what may be reclaimed in [from, to) vpns of one table, large folios that lie there whole among it.
  * Large folios that others map are left alone; those of which only a part lies there are split.
  */
-function* placesIn(k: Kernel, mm: number, from: number, to: number): KernelThread<Place[]> {
+function* placesIn(k: Kernel, mm: number, from: number, to: number, cpu: number): KernelThread<Place[]> {
   const leaf = leafAt(mmAt(k.view, mm), from);
   if (leaf !== 0) {
     const pfn = ptePfn(leaf);
     if (pteSpecial(leaf) || maybeMappedShared(k, pfn)) return [];
     if (to - from === PTRS_PER_PTE) return onLru(k, pfn) ? [{ mm, vpn: from, pfn }] : [];
-    if ((yield* splitFolio(k, pfn)) !== 0) return [];
+    if ((yield* splitFolio(k, pfn, cpu)) !== 0) return [];
   }
   const places: Place[] = [];
   for (let vpn = from; vpn < to;) {
@@ -103,7 +103,7 @@ function* placesIn(k: Kernel, mm: number, from: number, to: number): KernelThrea
     else if (pageAt(k.view, pfn).order !== 0) {
       const n = folioPteBatch(k, mm, vpn, to);
       const pages = 2 ** pageAt(k.view, pfn).order;
-      if (n < pages && !maybeMappedShared(k, pfn) && (yield* splitFolio(k, pfn)) === 0) continue;
+      if (n < pages && !maybeMappedShared(k, pfn) && (yield* splitFolio(k, pfn, cpu)) === 0) continue;
       // A folio that lies here whole and has no more mappings is nobody else's.
       if (n === pages && onLru(k, pfn) && k.view.largeFolios[pfn]?.largeMapcount === pages)
         places.push({ mm, vpn, pfn });
@@ -120,11 +120,11 @@ function* placesIn(k: Kernel, mm: number, from: number, to: number): KernelThrea
 const onLru = (k: Kernel, pfn: number): boolean => (pageAt(k.view, pfn).flags & (PG_LRU | PG_UNEVICTABLE)) === PG_LRU;
 
 /** `reclaim_pages()`, `shrink_folio_list()`. */
-function* reclaimPages(k: Kernel, places: readonly Place[]): KernelThread {
+function* reclaimPages(k: Kernel, places: readonly Place[], cpu: number): KernelThread {
   for (const place of places) {
     const { flags, order } = pageAt(k.view, place.pfn);
     if ((flags & PG_ANON) === 0) shrinkCached(k, place);
-    else if (order !== 0) yield* shrinkLargeFolio(k, place);
+    else if (order !== 0) yield* shrinkLargeFolio(k, place, cpu);
     else if ((flags & PG_SWAPBACKED) !== 0) shrinkFolio(k, place);
     else discardLazyfree(k, place);
   }
@@ -179,7 +179,7 @@ function shrinkCached(k: Kernel, { mm, vpn, pfn }: Place): void {
  * than a page at a time, `folio_alloc_swap()` without SWP_BLKDEV), or if parts of it were given up before, it is split, and its pages go one
  * by one, the first first, then from the last on. Those that were mapped nowhere are free with the split.
  */
-function* shrinkLargeFolio(k: Kernel, place: Place): KernelThread {
+function* shrinkLargeFolio(k: Kernel, place: Place, cpu: number): KernelThread {
   const { mm, vpn, pfn } = place;
   const { flags, order } = pageAt(k.view, pfn);
   if ((flags & PG_SWAPBACKED) === 0) return discardLargeLazyfree(k, place);
@@ -187,7 +187,7 @@ function* shrinkLargeFolio(k: Kernel, place: Place): KernelThread {
     if (maybePinned(k, pfn) || !canSplitFolio(k, pfn)) return;
     const queued = k.view.largeFolios[pfn]?.partiallyMapped === 1;
     if (queued || !folioAllocSwap(k, pfn)) {
-      if ((yield* splitFolio(k, pfn)) === 0) shrinkPages(k, place, 2 ** order);
+      if ((yield* splitFolio(k, pfn, cpu)) === 0) shrinkPages(k, place, 2 ** order);
       return;
     }
   }

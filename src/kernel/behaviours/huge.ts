@@ -98,6 +98,14 @@ export const HUGE_BEHAVIOURS = {
     requires: [],
     aliases: [],
   },
+  'migration-requeues-folio': {
+    description:
+      'A large folio that waited to be split waits for it at its new place as well, also if only its own migration unmapped it in parts; before, the new folio was on no queue. In stable updates of 6.18.',
+    commit: null,
+    since: '6.18',
+    requires: [],
+    aliases: [],
+  },
   'collapse-in-place': {
     description:
       'Where 512 entries map one huge page, collapse puts a huge entry in their place instead of copying, and says of the page what it says of a fresh one: its own. No kernel does.',

@@ -1,5 +1,6 @@
 // Area thp: aligned blocks of 2 MiB that huge entries may map, and large folios of 16 KiB to 1 MiB in them: whole, split, shared by fork,
 // moved, given back in parts.
+import type { Value } from '../../../../workload/operation.js';
 import { exitProcess, fork, load, store } from '../access.js';
 import type { Area, Step } from '../area.js';
 import { BLOCKS, FAR_BLOCK, PAGES, anyBlock, mappedBlock, partOf, sizedPart } from '../blocks.js';
@@ -106,6 +107,37 @@ const swapBlock: Step = (draft) => {
     madvise(draft, task, { start: touched, length: PAGE }, random.pick([MADV.DONTNEED, MADV.FREE]));
   if (random.chance(50)) draft.add(draft.anyTask(), 'load', touched);
   if (random.chance(50)) draft.add(draft.anyTask(), 'store', range.start, random.between(0, 255));
+  return true;
+};
+
+/** Whole folios, huge or not, or parts of them get other frames. */
+const migrateBlock = onBlock(60, any, (draft, task, { start, length }) => {
+  const nodes: Value = null;
+  if (draft.random.chance(50)) draft.add(task, 'migrate', start, length);
+  else draft.add(task, 'mbind', start, length, 0, nodes, 0, 2);
+});
+
+/** A fresh folio, often with entries of its own, shared or held or locked, that gets other frames, then more of the same, or goes to the swap area. */
+const storeAndMigrateBlock: Step = (draft) => {
+  const { random } = draft;
+  if (draft.operations.some(({ name }) => name === 'mseal')) return false;
+  const task = draft.anyTask();
+  const block = anyBlock(draft);
+  const whole = random.chance(50) ? { start: block, length: TABLE } : sizedPart(draft, block);
+  const part = { start: whole.start + PAGE * random.below(whole.length / PAGE), length: PAGE };
+  mapFixed(draft, task, whole, RW, MAP.PRIVATE);
+  madvise(draft, task, whole, MADV.HUGEPAGE);
+  draft.add(task, 'store', part.start, random.between(0, 255));
+  if (random.chance(20)) mlock(draft, task, whole, true);
+  if (random.chance(40)) mprotect(draft, task, part, random.pick([1, RW]));
+  if (random.chance(15)) madvise(draft, task, part, MADV.DONTNEED);
+  if (random.chance(30)) fork(draft);
+  if (random.chance(15)) spliceRange(draft, task, part);
+  const range = random.chance(70) ? whole : part;
+  for (let times = random.between(1, 2); times > 0; times--)
+    draft.add(random.chance(80) ? task : draft.anyTask(), 'migrate', range.start, range.length);
+  if (random.chance(20)) madvise(draft, task, whole, MADV.PAGEOUT);
+  draft.add(draft.anyTask(), 'store', part.start, random.between(0, 255));
   return true;
 };
 
@@ -225,6 +257,8 @@ export const THP: Area = {
     discard: [1, discardBlock],
     pageout: [4, advise(50, [MADV.PAGEOUT])],
     swapBlock: [6, swapBlock],
+    migrate: [4, migrateBlock],
+    storeAndMigrate: [4, storeAndMigrateBlock],
     populateRead: [2, advise(40, [MADV.POPULATE_READ], isReadable)],
     populateWrite: [3, advise(40, [MADV.POPULATE_WRITE], isWritable)],
     forkAdvice: [2, advise(50, [MADV.WIPEONFORK, MADV.KEEPONFORK])],
