@@ -56,7 +56,8 @@ export function writtenContent(content: Bytes, offset: number, length: number, b
   for (let i = 0; i < runs.length; i += 3)
     if (base.inode !== 0 || runs[i + 2] !== base.fill) kept.push(runs[i]!, runs[i + 1]!, runs[i + 2]!);
   if (kept.length === 0 && base.inode === 0 && base.fill === 0) return null;
-  if (kept.length === 3 && kept[1] === PAGE_SIZE) return { fill: kept[2]!, inode: 0, index: 0, runs: [] };
+  if (kept.length === 3 && kept[1] === PAGE_SIZE)
+    return kept[2] === 0 ? null : { fill: kept[2]!, inode: 0, index: 0, runs: [] };
   return { fill: base.fill, inode: base.inode, index: base.index, runs: kept };
 }
 

@@ -1,6 +1,6 @@
 // read(2) and write(2) between files and user buffers: mm/filemap.c and mm/shmem.c, as far as pages see them.
 import type { InodeView, OpenFile } from '../../reducers/state.js';
-import { InodeKind, cachedPfn } from '../../reducers/state.js';
+import { InodeKind, PG_NOT_UPTODATE, cachedPfn, pageAt } from '../../reducers/state.js';
 import { NotModelledError } from '../lib/errors.js';
 import type { Call, Got } from './call.js';
 import { fromKernel, intArg } from './call.js';
@@ -225,13 +225,23 @@ function commitWrite(
   // A block that is new is zeroed and dirty even so (folio_zero_new_buffers).
   const fresh = isHole(k, k.view.inodes[inode] as InodeView, index);
   growTo(k, inode, from + copied);
+  const now = k.view.inodes[inode] as InodeView;
+  const absent = cachedPfn(now, index) < 0 && !isTakenAsCached(now, index);
   const pfn = grabPage(k, inode, index, cpu);
-  markUptodate(k, pfn);
+  if (copied > 0 || !isNotRead(k, pfn, absent, fresh || length === PAGE_SIZE)) markUptodate(k, pfn);
+  else if (absent) k.emit({ type: 'FolioUptodateSet', pfn, uptodate: 0 });
   if (copied > 0) copyFromUser(k, tid, addr, copied, pfn, offset);
   // block_commit_write() of no bytes finds the block that they would have begun in the middle of.
   if (copied > 0 || offset > 0 || fresh) markDirty(k, pfn);
   return 0;
 }
+
+/**
+ * Is a page that a write got ready without its bytes still? What is to be overwritten as a whole is not read first, nor is what the disk has nothing
+ * of; until bytes come nobody maps it unasked.
+ */
+const isNotRead = (k: Kernel, pfn: number, absent: boolean, unread: boolean): boolean =>
+  unread && (absent || (pageAt(k.view, pfn).flags & PG_NOT_UPTODATE) !== 0);
 
 /** `shmem_write_begin()` of bytes up to `end`, in page `index`: its frame, or a negative errno. Seals are looked at page by page. */
 function shmemWriteBegin(k: Kernel, id: number, index: number, end: number, cpu: number): number {
