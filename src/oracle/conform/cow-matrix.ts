@@ -269,6 +269,26 @@ const SPLIT_HUGE = [
 ];
 const COLLAPSE = '1 madvise(A, 2097152, MADV_COLLAPSE) = 0';
 
+/** Cases of collapse: what the mail says came of them, and what is now. */
+const COLLAPSE_RESULTS: readonly (readonly [name: string, then: string, now: string])[] = [
+  ['collapse before fork', 'ok: no leak from parent into child', 'the same: a copy, exclusive, and fork shares it'],
+  [
+    'collapse after fork (fully shared)',
+    'skipped: MADV_COLLAPSE fails, as no entry is writable',
+    'succeeds: shared entries are enough since 6.18; the child keeps the old page',
+  ],
+  [
+    'collapse after fork (lower shared)',
+    'ok: no leak from parent into child',
+    'the same: the shared half is copied too',
+  ],
+  [
+    'collapse after fork (upper shared)',
+    'ok: no leak from parent into child',
+    'the same: the shared half is copied too',
+  ],
+];
+
 /** do_test_anon_thp_collapse(): collapse before fork, or after it, when all or one half is shared. */
 function collapses(): CowCase[] {
   const group = 'Basic COW of a huge page after fork';
@@ -291,8 +311,6 @@ function collapses(): CowCase[] {
 }
 
 const HUGE_SIZE = 2 * 1024 * 1024;
-const HALF = HUGE_SIZE / 2;
-const REST = HUGE_SIZE - 4096;
 
 /** A huge page, filled: mapped by one huge entry. */
 const HUGE = [
@@ -304,24 +322,34 @@ const HUGE = [
 /** The same mapped by 512 entries: one page was read-only for a moment. */
 const HUGE_BY_PAGES = [...HUGE, '1 mprotect(A+0x1000, 4096, PROT_READ) = 0', `1 mprotect(A+0x1000, 4096, ${RW}) = 0`];
 
-/** What may become of a huge page before a case begins, and how many bytes of it the case is about: THP_RUN_* of the self-test. */
-const HUGE_PAGES: readonly (readonly [name: string, size: number, lines: readonly string[]])[] = [
-  ['THP', HUGE_SIZE, HUGE],
-  ['PTE-mapped THP', HUGE_SIZE, HUGE_BY_PAGES],
-  ['single PTE of THP', 4096, [...HUGE_BY_PAGES, `1 madvise(A+0x1000, ${REST}, MADV_DONTNEED) = 0`]],
-  [
-    'partially mremapped THP',
-    HALF,
-    [...HUGE_BY_PAGES, `1 mremap(A+${HALF}, ${HALF}, ${HALF}, MREMAP_MAYMOVE|MREMAP_FIXED, 0x100000600000) = M`],
-  ],
-  [
-    'partially shared THP',
-    HUGE_SIZE,
-    [
-      ...[...HUGE_BY_PAGES, `1 madvise(A+0x1000, ${REST}, MADV_DONTFORK) = 0`, '1 fork() = 9', '9 exit_group(0)'],
-      `1 madvise(A+0x1000, ${REST}, MADV_DOFORK) = 0`,
-    ],
-  ],
+/** What a large folio became before a case begins, how many bytes of it the case is about, and the lines that do it: THP_RUN_* of the self-test. */
+type Become = readonly [name: string, size: number, lines: readonly string[]];
+
+/** What may become of a folio of `bytes` that `begin` makes and entries of single pages map; `what` it is called. */
+function becomes(what: string, bytes: number, begin: readonly string[]): readonly Become[] {
+  const [half, rest] = [bytes / 2, bytes - 4096];
+  const moved = `1 mremap(A+${half}, ${half}, ${half}, MREMAP_MAYMOVE|MREMAP_FIXED, 0x100000600000) = M`;
+  const shared = [`1 madvise(A+0x1000, ${rest}, MADV_DONTFORK) = 0`, '1 fork() = 9', '9 exit_group(0)'];
+  return [
+    [`PTE-mapped ${what}`, bytes, begin],
+    [`single PTE of ${what}`, 4096, [...begin, `1 madvise(A+0x1000, ${rest}, MADV_DONTNEED) = 0`]],
+    [`partially mremapped ${what}`, half, [...begin, moved]],
+    [`partially shared ${what}`, bytes, [...begin, ...shared, `1 madvise(A+0x1000, ${rest}, MADV_DOFORK) = 0`]],
+  ];
+}
+
+const HUGE_PAGES: readonly Become[] = [['THP', HUGE_SIZE, HUGE], ...becomes('THP', HUGE_SIZE, HUGE_BY_PAGES)];
+
+/** Sizes of large folios below 2 MiB that this kernel has a setting for, in kB. */
+export const FOLIO_SIZES: readonly number[] = [16, 32, 64, 128, 256, 512, 1024];
+
+/** A folio of `kilobytes`, filled. */
+const sized = (kilobytes: number): readonly string[] => [
+  `sysfs("transparent_hugepage/hugepages-${kilobytes}kB/enabled", "madvise")`,
+  `1 mmap(0x100000200000, ${kilobytes * 1024}, ${RW}, MAP_PRIVATE|MAP_ANONYMOUS|MAP_FIXED, -1, 0) = A`,
+  ...HUGE.slice(1, 2),
+  `1 madvise(A, ${kilobytes * 1024}, MADV_HUGEPAGE) = 0`,
+  `1 store(A, 0x01, ${kilobytes * 1024})`,
 ];
 
 /** The case about `size` bytes of a huge page instead of one page; what goes through pipes stays one page. */
@@ -334,9 +362,9 @@ const widened = (each: CowCase, group: string, size: number): CowCase => ({
     .replaceAll(/ (store|load)\(A, (0x\w+, )?4096/g, ` $1(A, $2${size}`),
 });
 
-/** The cases on huge pages, resident and swapped out (which splits them). */
-function huge(): CowCase[] {
-  return HUGE_PAGES.flatMap(([name, size, lines]) => {
+/** The cases on large folios, resident and swapped out (which splits them where the area is a file). */
+function large(folios: readonly Become[]): CowCase[] {
+  return folios.flatMap(([name, size, lines]) => {
     const pageout = `1 madvise(A, ${size}, MADV_PAGEOUT) = 0`;
     return [
       [name, lines],
@@ -360,8 +388,17 @@ export const cowMatrix = (): readonly CowCase[] => [
   ...anonymous(SWAPPED_OUT).map((each) => ({ ...each, group: `${each.group}, swapped out` })),
   ...nonAnonymous(),
   ...collapses(),
-  ...huge(),
+  ...large(HUGE_PAGES),
 ];
+
+/** A case on a folio smaller than 2 MiB. */
+export interface SizedCase extends CowCase {
+  readonly kilobytes: number;
+}
+
+/** Every case on large folios of `kilobytes`, in the order of the table. */
+export const sizedMatrix = (kilobytes: number): readonly SizedCase[] =>
+  large(becomes('folio', kilobytes * 1024, sized(kilobytes))).map((each) => ({ ...each, kilobytes }));
 
 /** How one case came out. */
 export interface CowRow {
@@ -376,8 +413,44 @@ export interface CowRow {
 const word = (value: boolean | string): string =>
   value === true ? 'agrees' : value === false ? '**differs**' : `not observable: ${value}`;
 
-/** docs/cow-matrix.md for `rows`, of the kernel that calls itself `release`. */
-export function cowMatrixText(rows: readonly CowRow[], release: string): string {
+/** How one case on a folio of `kilobytes` came out. */
+export interface SizedRow extends CowRow {
+  readonly kilobytes: number;
+}
+
+/** The cases by what they are about, each size a column: how many agree of those that can be observed, or pass on the model of those that cannot. */
+function sizedTable(rows: readonly SizedRow[]): string[] {
+  const groups = [...new Set(rows.map(({ group }) => group))];
+  const cell = (group: string, kilobytes: number): string => {
+    const cases = rows.filter((each) => each.group === group && each.kilobytes === kilobytes);
+    const seen = cases.filter(({ kernel }) => typeof kernel === 'boolean');
+    return seen.length === 0
+      ? `${cases.filter(({ model }) => model).length}/${cases.length} pass`
+      : `${seen.filter(({ kernel, model }) => kernel === true && model).length}/${seen.length}`;
+  };
+  return [
+    `| what | ${FOLIO_SIZES.map((size) => `${size} kB`).join(' | ')} |`,
+    `|---|${FOLIO_SIZES.map(() => '---').join('|')}|`,
+    ...groups.map((group) => `| ${group} | ${FOLIO_SIZES.map((size) => cell(group, size)).join(' | ')} |`),
+  ];
+}
+
+/** What came of one of the cases of collapse. */
+const collapsed = (rows: readonly CowRow[], name: string): string => {
+  const row = rows.find((each) => each.name === name);
+  if (row === undefined) throw new Error(`no case ${name}`);
+  return `${row.model ? 'passes' : '**fails**'}, ${word(row.kernel)}`;
+};
+
+/** The cases of collapse beside what the mail that brought them said of the kernel of its time. */
+const collapseTable = (rows: readonly CowRow[]): string[] => [
+  '| case | result in the mail (MADV_COLLAPSE of 6.1) | Linux 6.18 | case on the model, kernel |',
+  '|---|---|---|---|',
+  ...COLLAPSE_RESULTS.map(([name, then, now]) => `| ${name} | ${then} | ${now} | ${collapsed(rows, name)} |`),
+];
+
+/** docs/cow-matrix.md for `rows`, and `sizes` of smaller folios, of the kernel that calls itself `release`. */
+export function cowMatrixText(rows: readonly CowRow[], sizes: readonly SizedRow[], release: string): string {
   const seen = rows.filter(({ kernel }) => typeof kernel === 'boolean');
   const agree = seen.filter(({ kernel }) => kernel === true).length;
   const passed = rows.filter(({ model }) => model).length;
@@ -397,6 +470,20 @@ export function cowMatrixText(rows: readonly CowRow[], release: string): string 
     '| what | case | model | kernel |',
     '|---|---|---|---|',
     ...lines,
+    '',
+    '## Large folios below 2 MiB',
+    '',
+    `The same cases on folios of every size that has a setting (\`hugepages-SIZEkB/enabled\`): ${sizes.length} cases, ${sizes.filter(({ model }) => model).length} pass on the model. A cell`,
+    'counts those that agree with the kernel of those that can be observed, else those that pass on the model.',
+    '',
+    ...sizedTable(sizes),
+    '',
+    '## Collapse',
+    '',
+    'The mail that brought these cases into the self-test feared collapse in place: of a huge page that 512 entries map, each with a flag of its own. Linux copies, so that the flag',
+    'is that of a fresh page; `examples/bugs/thp-inplace-collapse-*.fsw` show what would be without ([kernel-notes.md](kernel-notes.md#collapse)).',
+    '',
+    ...collapseTable(rows),
     '',
   ].join('\n');
 }
