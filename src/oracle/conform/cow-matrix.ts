@@ -318,9 +318,13 @@ const HUGE = [
   `1 mmap(0x100000a00000, 4096, ${RW}, MAP_PRIVATE|MAP_ANONYMOUS|MAP_FIXED, -1, 0) = BUF`,
   `1 madvise(A, ${HUGE_SIZE}, MADV_HUGEPAGE) = 0`,
   `1 store(A, 0x01, ${HUGE_SIZE})`,
+  'check page(1, A).level == "pmd"',
 ];
 /** The same mapped by 512 entries: one page was read-only for a moment. */
-const HUGE_BY_PAGES = [...HUGE, '1 mprotect(A+0x1000, 4096, PROT_READ) = 0', `1 mprotect(A+0x1000, 4096, ${RW}) = 0`];
+const HUGE_BY_PAGES = [
+  ...[...HUGE, '1 mprotect(A+0x1000, 4096, PROT_READ) = 0', `1 mprotect(A+0x1000, 4096, ${RW}) = 0`],
+  'check page(1, A).level == "pte" and page(1, A).order == 9',
+];
 
 /** What a large folio became before a case begins, how many bytes of it the case is about, and the lines that do it: THP_RUN_* of the self-test. */
 type Become = readonly [name: string, size: number, lines: readonly string[]];
@@ -350,6 +354,7 @@ const sized = (kilobytes: number): readonly string[] => [
   ...HUGE.slice(1, 2),
   `1 madvise(A, ${kilobytes * 1024}, MADV_HUGEPAGE) = 0`,
   `1 store(A, 0x01, ${kilobytes * 1024})`,
+  `check page(1, A).order == ${Math.log2(kilobytes / 4)}`,
 ];
 
 /** The case about `size` bytes of a huge page instead of one page; what goes through pipes stays one page. */
@@ -444,7 +449,7 @@ const collapsed = (rows: readonly CowRow[], name: string): string => {
 
 /** The cases of collapse beside what the mail that brought them said of the kernel of its time. */
 const collapseTable = (rows: readonly CowRow[]): string[] => [
-  '| case | result in the mail (MADV_COLLAPSE of 6.1) | Linux 6.18 | case on the model, kernel |',
+  '| case | result in the mail | Linux 6.18 | case on the model, kernel |',
   '|---|---|---|---|',
   ...COLLAPSE_RESULTS.map(([name, then, now]) => `| ${name} | ${then} | ${now} | ${collapsed(rows, name)} |`),
 ];
