@@ -82,12 +82,17 @@ export function* copyToUser(
   { from, offset }: { readonly from: number; readonly offset: number },
 ): KernelThread<AccessResult> {
   const end = addr + length;
+  // Where the copy has overwritten what it copies from, up to here.
+  let overwritten = 0;
   for (let at = addr; at < end;) {
     const stop = pieceEnd(at, end);
     const result = yield* touch(k, tid, at, 'write', false);
     if (result.kind === 'signal') return result;
     const pfn = pfnAt(k, tid, at);
-    if (pfn >= 0) emitCopy(k, pfn, at % PAGE_SIZE, from, offset + at - addr, stop - at);
+    const fromOffset = offset + at - addr;
+    if (pfn >= 0 && fromOffset < overwritten) wroteUnknown(k, pfn, at % PAGE_SIZE, stop - at);
+    else if (pfn >= 0) emitCopy(k, pfn, at % PAGE_SIZE, from, fromOffset, stop - at);
+    if (pfn >= 0 && pfn === from) overwritten = Math.max(overwritten, (at % PAGE_SIZE) + stop - at);
     at = stop;
   }
   return DONE;
@@ -110,11 +115,18 @@ export function copyFromUser(k: Kernel, tid: number, addr: number, length: numbe
     const to = offset + at - addr;
     const seen = pfnAt(k, tid, at);
     if (isZeroPte(entry)) emitCopy(k, pfn, to, -1, 0, stop - at);
-    else if (seen < 0) k.emit({ type: 'PageWritten', pfn, offset: to, length: stop - at, byte: -1 });
+    else if (seen < 0) wroteUnknown(k, pfn, to, stop - at);
+    else if (seen === pfn && at % PAGE_SIZE < to && (at % PAGE_SIZE) + stop - at > offset && at > addr)
+      // Some of it the copy itself may have overwritten.
+      wroteUnknown(k, pfn, to, stop - at);
     else emitCopy(k, pfn, to, seen, at % PAGE_SIZE, stop - at);
     at = stop;
   }
 }
+
+/** Bytes that the model does not know come to frame `pfn`. */
+const wroteUnknown = (k: Kernel, pfn: number, offset: number, length: number): void =>
+  k.emit({ type: 'PageWritten', pfn, offset, length, byte: -1 });
 
 /** `length` bytes at `fromOffset` of frame `from` (-1: zeros) come to `offset` of frame `pfn`. */
 export function emitCopy(
@@ -128,7 +140,7 @@ export function emitCopy(
   const overlaps = pfn === from && Math.abs(offset - fromOffset) < length;
   // Which byte of a page copied onto itself is read before it is overwritten is the processor's affair.
   if (overlaps && offset !== fromOffset && uniformByte(pageAt(k.view, pfn).content, fromOffset, length) < 0)
-    k.emit({ type: 'PageWritten', pfn, offset, length, byte: -1 });
+    wroteUnknown(k, pfn, offset, length);
   else k.emit({ type: 'BytesCopied', pfn, offset, from, fromOffset: from < 0 ? 0 : fromOffset, length });
 }
 

@@ -1,5 +1,6 @@
 // References to user pages: what get_user_pages() and pin_user_pages() hand out, and what becomes of pages that somebody holds.
 import { describe, expect, it } from 'vitest';
+import { contentText } from '../../reducers/content.js';
 import { pageAt } from '../../reducers/state.js';
 import { ranWell, runWorkload } from '../support/workload.js';
 
@@ -221,6 +222,21 @@ check page(2, A).anon_exclusive
 1 ptrace(PTRACE_PEEKDATA, 7, A, A) = ESRCH`);
     expect(ran.run.view.holders.every((holder) => holder === null)).toBe(true);
     expect(() => runWorkload(`${ANON}\n1 ptrace(16, 2, 0, 0)`)).toThrow('ptrace but for PEEKDATA and POKEDATA');
+  });
+  it('a copy onto itself, further on, leaves bytes that only the processor knows: those it may have overwritten before', () => {
+    const mapped =
+      '1 mmap(0x10000000000, 8192, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS|MAP_FIXED, -1, 0) = A\n';
+    const fill = '1 store(A, 7, 8192)\n1 store(A+0xfff, 1)\n';
+    const copy = (call: string, to: string, from: string): string =>
+      `1 ${call}(1, [{iov_base=${to}, iov_len=4096}], 1, [{iov_base=${from}, iov_len=4096}], 1, 0) = 4096\n`;
+    const whole = (text: string): string[] => {
+      const ran = ranWell(mapped + fill + text);
+      return [0, 1].map((n) => contentText(ran.page(1, 0x10000000000 + n * 4096).content));
+    };
+    // The page is read in one go: were its last bytes read before its first had come there, or behind?
+    expect(whole(copy('process_vm_readv', 'A+16', 'A'))).toEqual(['0x07', '0x07+0:16=?']);
+    // Written to, the second page is a copy of its own.
+    expect(whole(copy('process_vm_writev', 'A', 'A+16'))).toEqual(['0x07', '0x07']);
   });
   it('a page that is shared is not read onto itself: what becomes of it is not modelled', () => {
     expect(() =>
