@@ -21,6 +21,8 @@ import type { KsmEvent } from './ksm.js';
 import { KSM_SHAPES } from './ksm.js';
 import type { HugeEvent } from './huge.js';
 import { HUGE_SHAPES } from './huge.js';
+import type { HugetlbEvent } from './hugetlb.js';
+import { HUGETLB_SHAPES } from './hugetlb.js';
 import type { LargeFolioEvent } from './large-folio.js';
 import { LARGE_FOLIO_SHAPES } from './large-folio.js';
 import type { CollapseEvent } from './collapse.js';
@@ -42,6 +44,7 @@ export type * from './migrate.js';
 export type * from './large-migrate.js';
 export type * from './ksm.js';
 export type * from './huge.js';
+export type * from './hugetlb.js';
 export type * from './large-folio.js';
 export type * from './collapse.js';
 export type * from './split.js';
@@ -63,6 +66,7 @@ export type KernelEvent =
   | KsmEvent
   | CollapseEvent
   | HugeEvent
+  | HugetlbEvent
   | LargeFolioEvent
   | SplitEvent
   | ShmemEvent;
@@ -89,6 +93,7 @@ export const CATALOGUE: ShapesOf<KernelEvent> = {
   ...LARGE_MIGRATE_SHAPES,
   ...KSM_SHAPES,
   ...HUGE_SHAPES,
+  ...HUGETLB_SHAPES,
   ...LARGE_FOLIO_SHAPES,
   ...COLLAPSE_SHAPES,
   ...SPLIT_SHAPES,
@@ -96,6 +101,7 @@ export const CATALOGUE: ShapesOf<KernelEvent> = {
 };
 
 export { HUGE_ENTRY_EVENTS } from './huge.js';
+export { HUGETLB_POOL_EVENTS } from './hugetlb.js';
 
 /** Event types by opcode. */
 export const TYPE_BY_OPCODE: readonly (EventType | undefined)[] = (() => {

@@ -19,6 +19,7 @@ import {
   MM_SWAPENTS,
   PG_ANON,
   PG_FREE,
+  PG_HUGETLB,
   PG_SWAPBACKED,
   RECLAIMED,
   slotOfValue,
@@ -81,7 +82,7 @@ export function frameCounts(state: KernelView): Map<number, FrameCounts> {
       if (pfn >= 0) of(head(pfn)).ref += bias ?? 0;
     }
   for (const inode of state.inodes)
-    for (const leaf of inode?.pages ?? []) for (const slot of leaf ?? []) if (slot > 0) of(slot - 1).ref++;
+    for (const leaf of inode?.pages ?? []) for (const slot of leaf ?? []) if (slot > 0) of(head(slot - 1)).ref++;
   return counts;
 }
 
@@ -93,6 +94,8 @@ export function rssOf(state: KernelView, mm: MmView): number[] {
     const migrating = isMigrationPte(entry);
     if (!migrating && (!ptePresent(entry) || pteSpecial(entry))) return;
     const page = pageAt(state, ptePfn(entry));
+    // Counted elsewhere.
+    if ((page.flags & PG_HUGETLB) !== 0) return;
     // A page that was moved has no mapping any more while its entries still name it.
     const shmem = migrating ? (page.flags & PG_SWAPBACKED) !== 0 : state.inodes[page.mapping]?.kind === InodeKind.shmem;
     const type = (page.flags & PG_ANON) !== 0 ? MM_ANONPAGES : shmem ? MM_SHMEMPAGES : MM_FILEPAGES;

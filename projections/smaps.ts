@@ -30,6 +30,8 @@ export interface Smaps {
   readonly KSM: number;
   readonly LazyFree: number;
   readonly AnonHugePages: number;
+  readonly Shared_Hugetlb: number;
+  readonly Private_Hugetlb: number;
   readonly Swap: number;
   readonly SwapPss: number;
   readonly Locked: number;
@@ -68,6 +70,8 @@ export function smapsOf(facts: Facts, space: MmEntries, vma: VmaFacts): Smaps {
     ksm: 0,
     lazyFree: 0,
     huge: 0,
+    hugetlbShared: 0,
+    hugetlbPrivate: 0,
   };
   let pss = 0;
   let swap = shmemSwapped(facts, space, vma);
@@ -83,6 +87,10 @@ export function smapsOf(facts: Facts, space: MmEntries, vma: VmaFacts): Smaps {
     const flags = frames.flags[frames.head(pfn)] as number;
     // Who else maps a page that is being moved cannot be told: smaps takes it for shared, not sure how often, and its entry for clean.
     const mappers = migrating ? 1 : (frames.mappers[pfn] as number);
+    if (frames.kind[pfn] === FrameKind.hugetlb) {
+      pages[mappers > 1 ? 'hugetlbShared' : 'hugetlbPrivate']++;
+      return;
+    }
     const dirty = (!migrating && (entry & PTE_DIRTY) !== 0) || (flags & FRAME_DIRTY) !== 0;
     if (migrating || mappers > 1) pages[dirty ? 'sharedDirty' : 'sharedClean']++;
     else pages[dirty ? 'privateDirty' : 'privateClean']++;
@@ -94,6 +102,7 @@ export function smapsOf(facts: Facts, space: MmEntries, vma: VmaFacts): Smaps {
     if ((flags & FRAME_SWAPBACKED) === 0 && !dirty) pages.lazyFree++;
   });
   const { sharedClean, sharedDirty, privateClean, privateDirty, anonymous, ksm, lazyFree, huge } = pages;
+  const { hugetlbShared, hugetlbPrivate } = pages;
   const pssKb = Math.floor(pss / PSS_SCALE / 1024);
   return {
     start: vma.start,
@@ -108,6 +117,8 @@ export function smapsOf(facts: Facts, space: MmEntries, vma: VmaFacts): Smaps {
     KSM: ksm * PAGE_KB,
     LazyFree: lazyFree * PAGE_KB,
     AnonHugePages: huge * PAGE_KB,
+    Shared_Hugetlb: hugetlbShared * PAGE_KB,
+    Private_Hugetlb: hugetlbPrivate * PAGE_KB,
     Swap: swap * PAGE_KB,
     SwapPss: Math.floor(swapPss / PSS_SCALE / 1024),
     Locked: (vma.flags & VM_LOCKED) !== 0 ? pssKb : 0,
@@ -131,11 +142,13 @@ export function meminfoOf(facts: Facts): Meminfo {
   for (let pfn = 0; pfn < frames.size; pfn++) {
     if (frames.mappers[pfn] === 0) continue;
     if (frames.kind[pfn] === FrameKind.anon) anon++;
-    else mapped++;
+    else if (frames.kind[pfn] !== FrameKind.hugetlb) mapped++;
   }
   let cached = 0;
   let shmem = 0;
   for (const { kind, pages } of facts.inodes.values()) {
+    // Not counted with other files.
+    if (kind === InodeKind.hugetlbfs) continue;
     cached += pages.size;
     if (kind === InodeKind.shmem) shmem += pages.size;
   }

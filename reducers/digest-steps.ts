@@ -1,6 +1,7 @@
 // What single types of events add to the rolling digest, beyond what the kinds of their fields tell.
 import type { EventType } from '../events/index.js';
 import type { SubjectHash } from './digest.js';
+import { HPAGE_PMD_ORDER } from './state.js';
 
 /** One call on SubjectHash; arguments are names of fields, or numbers as they are. */
 export interface Step {
@@ -11,6 +12,10 @@ export interface Step {
 const SHMEM: Step = { method: 'shmem', args: ['inode'] };
 const KSM: Step = { method: 'ksm', args: [] };
 const KSM_ITEM: Step = { method: 'ksmItem', args: ['mm', 'vpn'] };
+
+const POOL: Step = { method: 'hugetlb', args: [] };
+const HUGE_PAGE: Step = { method: 'hugePage', args: ['pfn'] };
+const BLOCK: Step = { method: 'block', args: ['mm', 'vpn'] };
 
 /** What kinds of fields do not tell: numbers that are runs, descriptors. */
 export const EXTRA_STEPS: Partial<Record<EventType, readonly Step[]>> = {
@@ -168,4 +173,24 @@ export const EXTRA_STEPS: Partial<Record<EventType, readonly Step[]>> = {
   KsmZeroPagesChanged: [KSM, { method: 'ksmItem', args: ['mm', -1] }],
   KsmScanEnded: [KSM],
   KsmUseZeroPagesSet: [KSM],
+  HugetlbPageAdded: [POOL, { method: 'freshFolio', args: ['pfn', HPAGE_PMD_ORDER] }],
+  HugetlbPageEnqueued: [POOL],
+  HugetlbPageDequeued: [POOL],
+  HugetlbPageRemoved: [POOL, { method: 'splitPages', args: ['pfn', HPAGE_PMD_ORDER] }],
+  HugetlbPoolCounted: [POOL],
+  HugetlbRestoreSet: [POOL],
+  HugetlbPageZeroed: [HUGE_PAGE],
+  HugetlbPageCopied: [HUGE_PAGE],
+  HugetlbPageMapped: [POOL, HUGE_PAGE, BLOCK],
+  HugetlbCowMapped: [POOL, { method: 'hugePage', args: ['oldPfn'] }, HUGE_PAGE, BLOCK],
+  HugetlbEntryCopied: [HUGE_PAGE, BLOCK, { method: 'block', args: ['child', 'vpn'] }],
+  HugetlbEntryZapped: [HUGE_PAGE, BLOCK],
+  HugetlbPageFreed: [POOL, HUGE_PAGE],
+  HugetlbPageCached: [POOL, HUGE_PAGE, { method: 'hugeSlots', args: ['inode', 'index'] }],
+  HugetlbPageUncached: [HUGE_PAGE, { method: 'hugeSlots', args: ['inode', 'index'] }],
+  ResvMapCreated: [POOL],
+  ResvMapReferenced: [POOL],
+  ResvMapFreed: [POOL],
+  ResvRegionsSet: [POOL],
+  HugetlbVmaSet: [POOL],
 };

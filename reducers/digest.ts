@@ -8,6 +8,7 @@ import { leafAt, leafPart, missingTableBytes, pteTable } from './pte.js';
 import type { Step } from './digest-steps.js';
 import { EXTRA_STEPS } from './digest-steps.js';
 import { COUNTED } from './huge.js';
+import { hugetlbNumbers } from './hugetlb-state.js';
 import type { InodeView, KernelView, MmView } from './state.js';
 import { HPAGE_PMD_NR, HPAGE_PMD_ORDER, SECTION, cachedPfn, initialState, swapSlot } from './state.js';
 import type { TableBits, Touched } from './touched.js';
@@ -324,6 +325,16 @@ export class SubjectHash {
     this.numbers([useZeroPages, scans, lastNode, pagesShared, pagesSharing, pagesUnshared, zeroPages]);
     for (const { mm, exited, items } of slots) this.numbers([mm, exited, items.length]);
     for (const { id, pfn } of nodes) this.numbers([id, pfn]);
+  }
+
+  /** The pool of hugetlb pages, reservation maps, and whose they are. */
+  hugetlb(): void {
+    this.numbers(hugetlbNumbers(this.#state));
+  }
+
+  /** Page-cache slots of the huge page at page `index`. */
+  hugeSlots(inodeId: number, index: number): void {
+    this.slots(inodeId, [index, HPAGE_PMD_NR], 2);
   }
 
   /** Who holds pages, and which. */

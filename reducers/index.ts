@@ -9,6 +9,7 @@ import { largeMigrateReducers } from './large-migrate.js';
 import { ksmReducers } from './ksm.js';
 import { collapseReducers } from './collapse.js';
 import { hugeReducers } from './huge.js';
+import { hugetlbReducers } from './hugetlb.js';
 import { largeSwapReducers } from './large-swap.js';
 import { largeFolioReducers } from './large-folio.js';
 import { pageTableReducers } from './page-table.js';
@@ -34,6 +35,7 @@ const reducers: Reducers<EventType> = {
   ...ksmReducers,
   ...collapseReducers,
   ...hugeReducers,
+  ...hugetlbReducers,
   ...largeFolioReducers,
   ...splitReducers,
   ...shmemReducers,

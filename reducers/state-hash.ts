@@ -1,5 +1,6 @@
 // A hash of a whole state: equal for equal states, however they came to be. Keyframes carry it.
 import { Hash64 } from '../src/lib/hash.js';
+import { hugetlbNumbers, hugetlbUsed } from './hugetlb-state.js';
 import type { KernelView, KsmView, MmView, PageView } from './state.js';
 import { ascending } from './touched.js';
 
@@ -136,6 +137,7 @@ function restInto(hash: Hash64, state: KernelView): void {
     hash.text(name);
     hash.text(state.settings[name] as string);
   }
+  if (hugetlbUsed(state)) numbersOf(hash, hugetlbNumbers(state), 24);
   for (const inode of state.inodes) {
     if (inode === null) continue;
     hash.text(inode.name);

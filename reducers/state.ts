@@ -1,5 +1,7 @@
 // The shape of the folded state. Plain objects and arrays only, so that Immer, msgpack and a browser take it as it is.
 // `KernelState` is writable and only reducers see it so; everyone else gets `KernelView`.
+import type { Hugetlb } from './hugetlb-state.js';
+import { noHugetlb } from './hugetlb-state.js';
 import type { PgdTable } from './pte.js';
 
 /** Kinds of file behind a mapping. */
@@ -18,6 +20,8 @@ export const InodeKind = {
   ring: 5,
   /** /proc/PID/mem: the address space with that id in the name. */
   mem: 6,
+  /** hugetlbfs: memfd with MFD_HUGETLB, what is behind a mapping with MAP_HUGETLB. */
+  hugetlbfs: 8,
 } as const;
 
 /** Indices of the rss counters, in the order in which the kernel adds them. */
@@ -46,6 +50,8 @@ export const PG_RECLAIM = 1024;
 export const PG_SWAPCACHE = 512;
 /** The opposite of PG_uptodate: the page is in the cache and nobody filled it. */
 export const PG_NOT_UPTODATE = 64;
+/** One of the 512 pages of a hugetlb page, in the pool or in use. */
+export const PG_HUGETLB = 2048;
 
 /** What is to be done with a page of an mlock batch: `mlock_folio()`, `mlock_new_folio()` and `munlock_folio()` put it there. */
 export const MlockKind = { munlock: 0, mlock: 1, mlockNew: 2 } as const;
@@ -344,6 +350,7 @@ export interface KernelState {
   shmem: Record<number, ShmemInode>;
   /** Files below /sys/kernel/mm that were written, and what stands there; the others say what they do at boot. */
   settings: Record<string, string>;
+  hugetlb: Hugetlb;
 }
 
 type DeepReadonly<T> = T extends (infer U)[]
@@ -395,6 +402,7 @@ export function initialState(): KernelState {
     ksm: noKsm(),
     shmem: {},
     settings: {},
+    hugetlb: noHugetlb(),
   };
 }
 

@@ -22,6 +22,8 @@ export const VM_DONTEXPAND = 0x40000;
 export const VM_LOCKONFAULT = 0x80000;
 export const VM_ACCOUNT = 0x100000;
 export const VM_NORESERVE = 0x200000;
+/** Of hugetlbfs. */
+export const VM_HUGETLB = 0x400000;
 /** mseal(2). Linux has it above bit 31. */
 export const VM_SEALED = 0x1000000;
 /** Pages and frame numbers side by side. Linux has it where VM_SOFTDIRTY is here. */
@@ -44,6 +46,8 @@ export const VM_ACCESS = VM_READ | VM_WRITE | VM_EXEC;
 export const isCowMapping = (flags: number): boolean => (flags & (VM_SHARED | VM_MAYWRITE)) === VM_MAYWRITE;
 /** `vma_is_anonymous()`. */
 export const vmaIsAnonymous = (vma: VmaView): boolean => vma.inode === 0;
+/** `is_vm_hugetlb_page()`. */
+export const isHugetlb = ({ flags }: { readonly flags: number }): boolean => (flags & VM_HUGETLB) !== 0;
 /** `vma_is_sealed()`. */
 export const vmaIsSealed = (vma: VmaView): boolean => (vma.flags & VM_SEALED) !== 0;
 /** `vma_pages()`. */

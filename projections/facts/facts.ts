@@ -4,6 +4,7 @@ import { isZeroPte, mkPte, ptePfn, pteSpecial } from '../../reducers/pte.js';
 import { HPAGE_PMD_ORDER, InodeKind } from '../../reducers/state.js';
 import { VM_PFNMAP } from '../../reducers/vma.js';
 import { FRAME_EXCLUSIVE, FRAME_SWAPBACKED, FrameKind, FrameTable } from './frames.js';
+import { HugetlbFacts } from './hugetlb.js';
 import { KsmFacts } from './ksm.js';
 import type { ShmemFile } from './shmem.js';
 import { shmemCommitted, shmemPages } from './shmem.js';
@@ -66,6 +67,7 @@ export class Facts {
   readonly mlock = new Map<number, number[]>();
   readonly holders = new Map<number, HolderFacts>();
   readonly ksm = new KsmFacts();
+  readonly hugetlb = new HugetlbFacts();
 
   /** A file came into being. */
   addInode(inode: number, name: string, kind: number, size: number): void {
@@ -81,7 +83,7 @@ export class Facts {
   /** A frame became anonymous memory of `anonVma`. */
   becomesAnon(pfn: number, anonVma: number, exclusive: boolean): void {
     if (!this.frames.has(pfn)) return;
-    this.mappings.setKind(pfn, FrameKind.anon);
+    if (this.frames.kind[pfn] !== FrameKind.hugetlb) this.mappings.setKind(pfn, FrameKind.anon);
     this.frames.flags[pfn]! |= FRAME_SWAPBACKED | (exclusive ? FRAME_EXCLUSIVE : 0);
     this.mappings.setAnonVma(pfn, anonVma);
   }

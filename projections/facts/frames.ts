@@ -1,7 +1,7 @@
 // What is known of each frame without any counter: what it is, and how many of each kind of holder lead to it.
 
-/** Kinds of frame, as the rss counters tell them apart. */
-export const FrameKind = { file: 0, anon: 1, shmem: 2 } as const;
+/** Kinds of frame, as the rss counters tell them apart; what is hugetlb's, anonymous or of a file, is in none of them. */
+export const FrameKind = { file: 0, anon: 1, shmem: 2, hugetlb: 3 } as const;
 export type FrameKind = (typeof FrameKind)[keyof typeof FrameKind];
 
 export const FRAME_EXCLUSIVE = 1;

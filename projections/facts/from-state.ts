@@ -1,5 +1,5 @@
 // Reading Facts from a state.
-import { forEachPte } from '../../reducers/pte.js';
+import { forEachPte, ptePfn } from '../../reducers/pte.js';
 import type { InodeView, KernelView, MmView } from '../../reducers/state.js';
 import {
   FREE_SLOT,
@@ -8,6 +8,7 @@ import {
   PG_ANON_EXCLUSIVE,
   PG_DIRTY,
   PG_FREE,
+  PG_HUGETLB,
   PG_SWAPBACKED,
   RECLAIMED,
   isKsm,
@@ -49,6 +50,7 @@ export function factsOf(state: KernelView): Facts {
     if (count !== FREE_SLOT && pfn >= 0) facts.cacheSwap(slot, pfn);
   });
   facts.ksm.read(state);
+  facts.hugetlb.read(state);
   return facts;
 }
 
@@ -89,6 +91,10 @@ function readFrame(
     facts.frames.flags[pfn]! &= ~FRAME_SWAPBACKED;
     if (isKsm(page)) facts.frames.flags[pfn]! |= FRAME_KSM;
   } else if (state.inodes[mapping]?.kind === InodeKind.shmem) facts.mappings.setKind(pfn, FrameKind.shmem);
+  if ((flags & PG_HUGETLB) !== 0) {
+    facts.mappings.setKind(pfn, FrameKind.hugetlb);
+    facts.frames.flags[pfn]! &= ~FRAME_SWAPBACKED;
+  }
   if ((flags & PG_SWAPBACKED) !== 0) facts.frames.flags[pfn]! |= FRAME_SWAPBACKED;
   if ((flags & PG_DIRTY) !== 0) facts.frames.flags[pfn]! |= FRAME_DIRTY;
 }
@@ -108,7 +114,10 @@ function readMm(facts: Facts, mm: MmView): void {
   facts.gathers.set(mm.id, gather);
 }
 
-/** Tables count even where they are empty. */
+const isHugetlbFrame = ({ frames }: Facts, pfn: number): boolean =>
+  frames.has(pfn) && frames.kind[pfn] === FrameKind.hugetlb;
+
+/** Tables count even where they are empty; there is none where a hugetlb entry stands. */
 function readTables(facts: Facts, space: MmEntries, mm: MmView): void {
   mm.pgd.forEach((pud, g) => {
     if (pud) space.puds.add(g);
@@ -116,7 +125,12 @@ function readTables(facts: Facts, space: MmEntries, mm: MmView): void {
       const base = (g * 512 + u) * 2 ** 18;
       if (!pmd) return;
       facts.mappings.addTables(space, base, 1);
-      for (let m = 0; m < 512; m++) if (pmd[m]) facts.mappings.addTables(space, base + m * 512, 1);
+      for (let m = 0; m < 512; m++) {
+        const below = pmd[m];
+        if (!below) continue;
+        facts.mappings.addTables(space, base + m * 512, 1);
+        if (typeof below === 'number' && isHugetlbFrame(facts, ptePfn(below))) space.bare.add(base / 512 + m);
+      }
     });
   });
 }

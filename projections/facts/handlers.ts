@@ -4,6 +4,7 @@ import { HPAGE_PMD_NR, HPAGE_PMD_ORDER, InodeKind, PG_DIRTY, PG_SWAPBACKED } fro
 import type { Projection } from '../projection.js';
 import type { Facts } from './facts.js';
 import { heldPages } from './facts.js';
+import { hugetlbHandlers } from './hugetlb-handlers.js';
 import { vmaHandlers } from './vma-handlers.js';
 import { FRAME_DIRTY, FRAME_EXCLUSIVE, FRAME_KSM, FRAME_SWAPBACKED, FrameKind } from './frames.js';
 
@@ -16,6 +17,19 @@ function forEachFrame(runs: readonly number[], stride: number, from: number, vis
 /** How each event changes the facts. */
 export const factHandlers: Projection<Facts>['on'] = {
   ...vmaHandlers,
+  ...hugetlbHandlers,
+  VmaInserted(facts, event) {
+    vmaHandlers.VmaInserted(facts, event);
+    facts.hugetlb.mapped(event.mm, event.start, event.flags);
+  },
+  VmaRemoved(facts, event) {
+    vmaHandlers.VmaRemoved(facts, event);
+    facts.hugetlb.unmapped(event.mm, event.start);
+  },
+  VmaSplit(facts, event) {
+    vmaHandlers.VmaSplit(facts, event);
+    facts.hugetlb.split(event.mm, event.start, event.at);
+  },
   MmCreated(facts, { mm }) {
     facts.mappings.create(mm);
     facts.vmas.create(mm);
@@ -26,6 +40,7 @@ export const factHandlers: Projection<Facts>['on'] = {
     facts.vmas.drop(mm);
     dropGather(facts, mm);
     facts.gathers.delete(mm);
+    facts.hugetlb.end(mm);
   },
   PageTableAllocated({ mappings }, { mm, vpn, bytes }) {
     const space = mappings.of(mm);

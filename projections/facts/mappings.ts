@@ -40,6 +40,8 @@ export interface MmEntries {
   readonly puds: Set<number>;
   /** Pages mapped, by FrameKind. */
   readonly rss: Int32Array;
+  /** Tables of the lowest level that are none: a hugetlb entry stands there, and nothing in store for a split. By vpn / 512. */
+  readonly bare: Set<number>;
   /** Swap entries. */
   swapped: number;
   /** Migration entries; `rss` counts them as pages of the frame's kind. */
@@ -98,7 +100,8 @@ export class Mappings {
       tables: new Map(),
       pmds: new Set(),
       puds: new Set(),
-      rss: new Int32Array(3),
+      rss: new Int32Array(4),
+      bare: new Set(),
       swapped: 0,
       migrating: 0,
       ksmZeroPages: 0,
@@ -166,6 +169,14 @@ export class Mappings {
     for (let i = 0; i < PTRS_PER_PTE; i++) this.write(space, index * PTRS_PER_PTE + i, leafPart(leaf, i));
   }
 
+  /** The same of a hugetlb entry: no table goes with it. */
+  writeBare(space: MmEntries, vpn: number, leaf: number): void {
+    const index = Math.floor(vpn / PTRS_PER_PTE);
+    this.writeBlock(space, vpn, leaf);
+    if (leaf === 0) space.bare.delete(index);
+    else space.bare.add(index);
+  }
+
   /** How many entries lead to `slot` of the swap area, and how many of them are exclusive. */
   slotUse(slot: number): { readonly entries: number; readonly exclusive: number } {
     return this.#slots.get(slot) ?? { entries: 0, exclusive: 0 };
@@ -216,7 +227,7 @@ export class Mappings {
   }
 
   tableBytes(space: MmEntries): number {
-    return (space.tables.size + space.pmds.size + space.puds.size) * TABLE_BYTES;
+    return (space.tables.size - space.bare.size + space.pmds.size + space.puds.size) * TABLE_BYTES;
   }
 
   /** Calls `visit` for each non-empty entry in [from, to), ascending; until it returns false. */
@@ -279,6 +290,7 @@ export class Mappings {
         if (entry !== 0) this.write(space, index * PTRS_PER_PTE + i, 0);
       });
     space.tables.delete(index);
+    space.bare.delete(index);
     space.lastIndex = -1;
     space.lastTable = null;
   }

@@ -6,6 +6,7 @@ import { entryInvariants } from './entries.js';
 import { eventInvariants } from './events.js';
 import { frameInvariants } from './frames.js';
 import { gupInvariants } from './gup.js';
+import { hugetlbCounterInvariants, hugetlbEventInvariants } from './hugetlb.js';
 import { largeEntryInvariants, largeEventInvariants } from './large.js';
 import { migrateCounterInvariants, migrateEventInvariants } from './migrate.js';
 import { ksmCounterInvariants, ksmFrameInvariants } from './ksm.js';
@@ -62,6 +63,8 @@ export const INVARIANTS: readonly Invariant[] = [
   ...shmemCounterInvariants,
   ...shmemEntryInvariants,
   ...shmemEventInvariants,
+  ...hugetlbEventInvariants,
+  ...hugetlbCounterInvariants,
 ];
 
 export const INVARIANT_NAMES: readonly string[] = INVARIANTS.map(({ name }) => name);

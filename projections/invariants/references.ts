@@ -1,7 +1,7 @@
 // The books of reference counts: what each frame's should be, with the references that a running operation holds for a moment.
 import type { KernelEvent } from '../../events/index.js';
 import type { KernelView, PageView } from '../../reducers/state.js';
-import { PG_FREE, SECTION } from '../../reducers/state.js';
+import { HPAGE_PMD_NR, PG_FREE, SECTION } from '../../reducers/state.js';
 import type { FrameTable } from '../facts/frames.js';
 import { wider } from '../facts/frames.js';
 
@@ -83,6 +83,23 @@ export class References {
         break;
       case 'KsmPageReplaced':
         this.#add(event.pfn, 1, number);
+        break;
+      case 'HugetlbPageAdded':
+      case 'HugetlbPageDequeued':
+        this.#set(event.pfn, event.ref, number);
+        break;
+      case 'HugetlbPageMapped':
+        this.#add(event.pfn, event.ref - 1, number);
+        break;
+      case 'HugetlbCowMapped':
+        this.#add(event.pfn, -1, number);
+        this.#add(event.oldPfn, 1, number);
+        break;
+      case 'HugetlbPageUncached':
+        this.#add(event.pfn, HPAGE_PMD_NR + event.ref, number);
+        break;
+      case 'HugetlbPageReleased':
+        this.#add(event.pfn, event.ref, number);
         break;
       case 'FolioReleased':
         if (event.freed === 1) this.#set(event.pfn, 0, number);

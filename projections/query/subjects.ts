@@ -176,7 +176,11 @@ export const SUBJECTS: Readonly<Record<string, Finder>> = {
 
 /** `meminfo`, `ksm` and what else the machine as a whole has; null for a name that is none of it. Values as /proc/meminfo and /sys/kernel/mm/ksm print them. */
 export function machineSubject(state: KernelView, name: string): Subject | null {
-  if (name === 'meminfo') return { name, fields: { Committed_AS: state.committed * 4 } };
+  if (name === 'meminfo') {
+    const { total, free, resv, surplus } = state.hugetlb;
+    const pool = { HugePages_Total: total, HugePages_Free: free, HugePages_Rsvd: resv, HugePages_Surp: surplus };
+    return { name, fields: { Committed_AS: state.committed * 4, ...pool } };
+  }
   if (name !== 'ksm') return null;
   const { pagesShared, pagesSharing, pagesUnshared, zeroPages, scans } = state.ksm;
   return {

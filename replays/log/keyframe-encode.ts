@@ -3,6 +3,7 @@
 //   keyframe := [at, previous, hash, root, tasks, anonVmas, inodes, mms, frames, rest]
 //
 // Frames and page-table entries are taken one by one, all other objects whole. Lists of names and places are ascending.
+import { hugetlbUsed } from '../../reducers/hugetlb-state.js';
 import type { PteTable } from '../../reducers/pte.js';
 import type { KernelView, MmView, PageView } from '../../reducers/state.js';
 import { pageAt } from '../../reducers/state.js';
@@ -48,6 +49,9 @@ export const WIDTH = {
   ksmItem: 10,
   large: 11,
   shmem: 8,
+  resvMap: 3,
+  region: 3,
+  hugetlbVma: 5,
 } as const;
 /** Where the keyframe before stands, for one that holds the whole state. */
 export const WHOLE = -1;
@@ -116,7 +120,7 @@ export function encodeKeyframe(
     framesOf(state, selection),
     [
       ...[cpusOf(state), filesOf(state, selection), gupOf(state), slotsOf(state)],
-      ...[ksmOf(state), largeFoliosOf(state), settingsOf(state), shmemOf(state)],
+      ...[ksmOf(state), largeFoliosOf(state), settingsOf(state), shmemOf(state), hugetlbOf(state)],
     ],
   ]);
   return payload.length <= PAYLOAD_MAX ? payload : null;
@@ -421,6 +425,25 @@ function ordersOf(state: KernelView): unknown {
     rows.add(first, pfn - first, order);
   }
   return rows.encode();
+}
+
+/** All of it; null where there never was any. Regions of all maps stand in one list, [map, from, to]*. */
+function hugetlbOf(state: KernelView): unknown {
+  if (!hugetlbUsed(state)) return null;
+  const { total, free, resv, surplus, max, overcommit, freeList, restore, maps, vmas } = state.hugetlb;
+  const counters = [total, free, resv, surplus, max, overcommit, maps.length];
+  const mapRows = pool.rows(WIDTH.resvMap);
+  const regions = pool.rows(WIDTH.region);
+  for (const map of maps) {
+    if (map === null) continue;
+    mapRows.add(map.id, map.inode, map.refs);
+    for (let i = 0; i + 1 < map.regions.length; i += 2)
+      regions.add(map.id, map.regions[i] as number, map.regions[i + 1] as number);
+  }
+  const vmaRows = pool.rows(WIDTH.hugetlbVma);
+  for (const { mm, start, map, flags, reserved } of vmas) vmaRows.add(mm, start, map, flags, reserved);
+  const rows = [mapRows.encode(), regions.encode(), vmaRows.encode()];
+  return [listOf(counters), listOf(freeList), listOf(restore), ...rows];
 }
 
 const settingsOf = (state: KernelView): unknown =>

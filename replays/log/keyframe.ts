@@ -13,6 +13,8 @@ import type {
   ShmemInode,
   Vma,
 } from '../../reducers/state.js';
+import type { Hugetlb } from '../../reducers/hugetlb-state.js';
+import { noHugetlb } from '../../reducers/hugetlb-state.js';
 import { MalformedError } from './columns.js';
 import { arrayOf, isCount } from './event-codec.js';
 import { HUGE_ENTRY, LIMIT, WHOLE, WHOLE_TABLE, WIDTH } from './keyframe-encode.js';
@@ -47,7 +49,7 @@ export function keyframeOf(data: unknown): Keyframe {
 /** Makes of `state`, which is that of the keyframe before (or the initial one), the state of this one. Throws MalformedError. */
 export function applyKeyframe(state: KernelState, keyframe: Keyframe): void {
   const [root, tasks, anonVmas, inodes, mms, frames, rest] = keyframe.contents;
-  const [cpus, files, gup, slots, ksm, large, settings, shmem] = arrayOf(rest, 'the rest of a keyframe');
+  const [cpus, files, gup, slots, ksm, large, settings, shmem, hugetlb] = arrayOf(rest, 'the rest of a keyframe');
   const cpuCount = rootInto(state, root);
   tasksInto(state, tasks);
   anonVmasInto(state, anonVmas);
@@ -72,6 +74,33 @@ export function applyKeyframe(state: KernelState, keyframe: Keyframe): void {
   if (large !== undefined) largeFoliosInto(state, large);
   if (settings !== undefined) settingsInto(state, settings);
   if (shmem !== undefined) shmemInto(state, shmem);
+  state.hugetlb = hugetlb === undefined || hugetlb === null ? noHugetlb() : hugetlbFrom(hugetlb);
+}
+
+function hugetlbFrom(data: unknown): Hugetlb {
+  const [counterData, freeData, restoreData, mapData, regionData, vmaData] = arrayOf(data, 'hugetlb');
+  const counters = numbersIn(counterData, LIMIT.numbers, 'counters of the pool', LIMIT.ids);
+  const [total = 0, free = 0, resv = 0, surplus = 0, max = 0, overcommit = 0, length = 1] = counters;
+  if (!isCount(length, LIMIT.ids) || length < 1) throw new MalformedError('an impossible number of reservation maps');
+  const maps = new Array<Hugetlb['maps'][0]>(length).fill(null);
+  eachRow(rowsOf(mapData, WIDTH.resvMap, LIMIT.ids, 'reservation maps', LIMIT.ids), (row) => {
+    const [id, inode, refs] = row as [number, number, number];
+    maps[placeIn(maps, id, 'reservation map')] = { id, inode, refs, regions: [] };
+  });
+  eachRow(rowsOf(regionData, WIDTH.region, LIMIT.numbers, 'regions', LIMIT.ids), (row) => {
+    const [id, from, to] = row as [number, number, number];
+    const map = maps[placeIn(maps, id, 'reservation map')];
+    if (!map) throw new MalformedError('a region of no map');
+    map.regions.push(from, to);
+  });
+  const vmas: Hugetlb['vmas'] = [];
+  eachRow(rowsOf(vmaData, WIDTH.hugetlbVma, LIMIT.numbers, 'owners of reservations', LIMIT.ids), (row) => {
+    const [mm, start, map, flags, reserved] = row as [number, number, number, number, number];
+    vmas.push({ mm, start, map, flags, reserved });
+  });
+  const freeList = numbersIn(freeData, LIMIT.frames, 'free huge pages');
+  const restore = numbersIn(restoreData, LIMIT.frames, 'huge pages with a reservation');
+  return { total, free, resv, surplus, max, overcommit, freeList, restore, maps, vmas };
 }
 
 function ksmFrom(data: unknown): Ksm {

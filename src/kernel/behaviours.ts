@@ -3,6 +3,7 @@ import { EXIT, UserError } from '../lib/errors.js';
 import { ANONYMOUS_BEHAVIOURS } from './behaviours/anonymous.js';
 import { GUP_BEHAVIOURS } from './behaviours/gup.js';
 import { HUGE_BEHAVIOURS } from './behaviours/huge.js';
+import { HUGETLB_BEHAVIOURS } from './behaviours/hugetlb.js';
 import { KSM_BEHAVIOURS } from './behaviours/ksm.js';
 import { FILES_BEHAVIOURS } from './behaviours/files.js';
 import { MAPPINGS_BEHAVIOURS } from './behaviours/mappings.js';
@@ -14,6 +15,7 @@ const DEFINITIONS = {
   ...ANONYMOUS_BEHAVIOURS,
   ...GUP_BEHAVIOURS,
   ...HUGE_BEHAVIOURS,
+  ...HUGETLB_BEHAVIOURS,
   ...KSM_BEHAVIOURS,
 };
 export type BehaviourName = keyof typeof DEFINITIONS;

@@ -1,7 +1,8 @@
 // exit: kernel/exit.c, and the end of an address space: exit_mmap() of mm/mmap.c.
 import { mmAt } from '../../reducers/state.js';
-import { VM_ACCOUNT, VM_LOCKED } from '../../reducers/vma.js';
+import { VM_ACCOUNT, VM_LOCKED, isHugetlb } from '../../reducers/vma.js';
 import { exitFiles } from './fput.js';
+import { hugetlbClose } from './hugetlb/file.js';
 import type { Kernel } from './kernel.js';
 import { currentTask } from './kernel.js';
 import { ksmExit } from './ksm.js';
@@ -43,7 +44,7 @@ export function mmput(k: Kernel, mm: number, cpu: number, deferFlush = false): v
 function exitMmap(k: Kernel, mm: number, cpu: number): void {
   updateHiwaterRss(k, mm);
   const { vmas } = mmAt(k.view, mm);
-  const gone = vmas.map(({ start, end, flags, anonVma, chain }) => ({ start, end, flags, anonVma, chain }));
+  const gone = vmas.map((vma) => ({ ...vma }));
   for (const { start, end, flags } of gone) zapPageRange(k, mm, flags, start, end, cpu, 'drop');
   let committed = 0;
   let locked = 0;
@@ -66,6 +67,11 @@ function exitMmap(k: Kernel, mm: number, cpu: number): void {
     locked: -locked,
     committed: -committed,
   });
+  const hugetlb = gone.filter(isHugetlb);
+  if (hugetlb.length === 0) return;
+  // Their pages come back before what they reserved.
+  flushGather(k, mm);
+  for (const vma of hugetlb) hugetlbClose(k, mm, vma);
 }
 
 /** `tlb_finish_mmu()` at the end of `exit_mmap()`, and `__mmdrop()`. */

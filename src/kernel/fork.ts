@@ -1,7 +1,16 @@
 // fork, vfork, clone, clone3: kernel/fork.c, with dup_mmap().
 import { mmAt, rssPages } from '../../reducers/state.js';
 import type { VmaView } from '../../reducers/state.js';
-import { VM_ACCOUNT, VM_DONTCOPY, VM_LOCKED, VM_LOCKONFAULT, VM_WIPEONFORK, vmaPages } from '../../reducers/vma.js';
+import {
+  VM_ACCOUNT,
+  VM_DONTCOPY,
+  VM_LOCKED,
+  VM_LOCKONFAULT,
+  VM_WIPEONFORK,
+  isHugetlb,
+  vmaPages,
+} from '../../reducers/vma.js';
+import { copyHugetlbPageRange } from './hugetlb/unmap.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { currentTask } from './kernel.js';
 import { ksmFork } from './ksm.js';
@@ -61,5 +70,6 @@ function* dupVma(k: Kernel, parent: number, child: number, vma: VmaView, cpu: nu
   const flags = vma.flags & ~(VM_LOCKED | VM_LOCKONFAULT);
   k.emit({ type: 'VmaInserted', mm: child, start, end, flags, pgoff, inode, file, ...link });
   if (wipe || !vmaNeedsCopy(vma)) return;
+  if (isHugetlb(vma)) return copyHugetlbPageRange(k, parent, child, vma);
   yield* copyPageRange(k, { parent, child, cpu }, vma);
 }

@@ -2,6 +2,7 @@
 import { HolderKind, InodeKind } from '../../reducers/state.js';
 import { NotModelledError } from '../lib/errors.js';
 import { hasEnd, holderOf, removeHolder } from './holders.js';
+import { evictUnreachable } from './hugetlb/file.js';
 import type { Kernel } from './kernel.js';
 import { shmemInfo, shmemPut } from './shmem.js';
 
@@ -13,6 +14,7 @@ import { shmemInfo, shmemPut } from './shmem.js';
 export function releaseUnreachable(k: Kernel, inode: number, cpu: number): void {
   const kind = k.view.inodes[inode]?.kind;
   if (kind === InodeKind.shmem) return shmemPut(k, inode, cpu);
+  if (kind === InodeKind.hugetlbfs) return evictUnreachable(k, inode);
   if ((kind !== InodeKind.pipe && kind !== InodeKind.ring) || hasEnd(k, inode, () => true)) return;
   if (kind === InodeKind.ring && k.view.mms.some((mm) => mm?.vmas.some((vma) => vma.inode === inode)))
     throw new NotModelledError('closing an io_uring instance whose memory is mapped');
@@ -26,7 +28,8 @@ export function releaseUnreachable(k: Kernel, inode: number, cpu: number): void 
 export function exitFiles(k: Kernel, tgid: number, cpu: number): void {
   for (const [fd, { inode }] of Object.entries(k.view.files[tgid] ?? {})) {
     const kind = k.view.inodes[inode]?.kind;
-    if (kind !== InodeKind.pipe && kind !== InodeKind.ring && shmemInfo(k, inode) === undefined) continue;
+    const keeps = kind === InodeKind.pipe || kind === InodeKind.ring || kind === InodeKind.hugetlbfs;
+    if (!keeps && shmemInfo(k, inode) === undefined) continue;
     k.emit({ type: 'FdClosed', tgid, fd: Number(fd) });
     releaseUnreachable(k, inode, cpu);
   }

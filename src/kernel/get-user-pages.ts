@@ -25,9 +25,12 @@ import {
   VM_SHARED,
   VM_WRITE,
   isCowMapping,
+  isHugetlb,
   vmaLookup,
 } from '../../reducers/vma.js';
+import { NotModelledError } from '../lib/errors.js';
 import { grab, heldCount, releaseAt } from './holders.js';
+import { isHugetlbPage } from './hugetlb/pool.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { EFAULT, GUP_PIN_COUNTING_BIAS, PAGE_SIZE, TASK_SIZE, currentTask } from './kernel.js';
 import type { Access } from './memory/fault.js';
@@ -57,6 +60,8 @@ export interface Gup {
   /** Keeps the pages. */
   readonly holder: number;
 }
+
+const HUGETLB_GUP = 'references to huge pages of the pool (GUP)';
 
 /** References that one page costs. */
 const biasOf = (flags: number): number => ((flags & FOLL_PIN) !== 0 ? GUP_PIN_COUNTING_BIAS : 1);
@@ -140,6 +145,7 @@ function* gupFastPte(k: Kernel, gup: Gup, addr: number, length: number): KernelT
   if ((entry & PTE_PRESENT) === 0 || pteSpecial(entry)) return false;
   if (((flags & FOLL_WRITE) !== 0 || mayCow) && !pteWrite(entry)) return false;
   const pfn = ptePfn(entry);
+  if (isHugetlbPage(k, pfn)) throw new NotModelledError(HUGETLB_GUP);
   const marked = exclusivePage(k, entry);
   if (!fastFolioAllowed(k, pageAt(k.view, pfn), flags)) return false;
   // Linux asks only once it has the page, as it may be shared in between; where it is already the answer is the same.
@@ -202,6 +208,7 @@ function* followOrFault(k: Kernel, gup: Gup, vpn: number, offset: number, length
   for (;;) {
     const vma = vmaLookup(mmAt(k.view, mm), addr);
     if (vma === null || !checkVmaFlags(k, vma, gup.flags)) return false;
+    if (isHugetlb(vma)) throw new NotModelledError(HUGETLB_GUP);
     const flags = wantedOf(k, vma, gup.flags, broken);
     if (k.interleaved) yield { op: 'acquire', lock: `ptl(${mm},${vpn})` };
     const found = followPagePte(k, flags === gup.flags ? gup : { ...gup, flags }, vma, vpn, broken);

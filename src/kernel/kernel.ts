@@ -115,6 +115,7 @@ export const EOVERFLOW = 75;
 export const EOPNOTSUPP = 95;
 
 export const SIGBUS = 7;
+export const SIGKILL = 9;
 export const SIGSEGV = 11;
 /** si_code of SIGSEGV and SIGBUS. */
 export const SI_KERNEL = 128;

@@ -33,6 +33,7 @@ import {
   VM_DONTCOPY,
   VM_DONTDUMP,
   VM_HUGEPAGE,
+  VM_HUGETLB,
   VM_IO,
   VM_LOCKED,
   VM_MAYSHARE,
@@ -46,6 +47,7 @@ import {
   VM_SPECIAL,
   VM_WIPEONFORK,
   findVmaIndex,
+  isHugetlb,
   vmaIsAnonymous,
   vmasIn,
   linearPageIndex,
@@ -54,6 +56,7 @@ import { forceReadAhead } from './filemap.js';
 import { madviseGuardInstall, madviseGuardRemove } from './guard.js';
 import { splitFolio } from './folio-split.js';
 import { faultinPageRange } from './gup.js';
+import { hugetlbDontneed } from './hugetlb/steal.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { madviseCollapse } from './khugepaged.js';
 import { ksmEnter, unmergeKsmPages } from './ksm.js';
@@ -180,6 +183,7 @@ function* madviseVma(
   switch (advice) {
     case MADV.DONTNEED:
     case MADV.DONTNEED_LOCKED:
+      if (isHugetlb(vma)) return hugetlbDontneed(k, mm, from, to);
       if ((flags & VM_PFNMAP) !== 0 || ((flags & VM_LOCKED) !== 0 && advice === MADV.DONTNEED)) return -EINVAL;
       updateHiwaterRss(k, mm);
       zapPageRange(k, mm, flags, from, to, currentTask(k, tid).cpu, 'keep');
@@ -188,7 +192,7 @@ function* madviseVma(
       return 0;
     case MADV.COLD:
     case MADV.PAGEOUT:
-      if ((flags & (VM_LOCKED | VM_PFNMAP)) !== 0) return -EINVAL;
+      if ((flags & (VM_LOCKED | VM_PFNMAP | VM_HUGETLB)) !== 0) return -EINVAL;
       if (advice === MADV.COLD) yield* madviseCold(k, mm, from, to, currentTask(k, tid).cpu);
       else yield* madvisePageout(k, mm, from, to, currentTask(k, tid).cpu);
       return 0;
@@ -203,6 +207,8 @@ function* madviseVma(
     case MADV.GUARD_REMOVE:
       return madviseGuardRemove(k, mm, vma, from, to);
     case MADV.WILLNEED:
+      // Nothing could be read.
+      if (isHugetlb(vma)) return 0;
       // Swapped pages of anonymous memory are looked for, and what was read goes to the LRU; of files the pages themselves.
       if (vma.inode !== 0)
         readFile(k, vma.inode, linearPageIndex(vma, from), linearPageIndex(vma, to), currentTask(k, tid).cpu);
@@ -218,7 +224,7 @@ function* madviseVma(
       if ((flags & VM_IO) !== 0) return -EINVAL;
       break;
     case MADV.DODUMP:
-      if ((flags & VM_SPECIAL) !== 0) return -EINVAL;
+      if ((flags & VM_SPECIAL) !== 0 && !isHugetlb(vma)) return -EINVAL;
       break;
     case MADV.MERGEABLE:
       // Where KSM cannot work the advice is silently no change.

@@ -4,6 +4,7 @@ import { InodeKind, cachedPfn, pageAt } from '../../reducers/state.js';
 import { VM_MAYWRITE, VM_SHARED, VM_WRITE } from '../../reducers/vma.js';
 import { NotModelledError } from '../lib/errors.js';
 import { isWritable } from './files.js';
+import { hugetlbFileSetup, isHugetlbfs } from './hugetlb/file.js';
 import type { Kernel } from './kernel.js';
 import { EBUSY, EINVAL, EPERM } from './kernel.js';
 import { createShmemInode, shmemInfo } from './shmem.js';
@@ -16,6 +17,10 @@ const F_ALL_SEALS = 63;
 /** MFD_* of memfd_create(2). */
 const MFD = { CLOEXEC: 1, ALLOW_SEALING: 2, HUGETLB: 4, NOEXEC_SEAL: 8, EXEC: 16 } as const;
 const MFD_ALL_FLAGS = 31;
+const MFD_HUGE_SHIFT = 26;
+const MFD_HUGE_MASK = 0x3f;
+/** Of 2 MiB, as a power of two. */
+const HUGE_2MB = 21;
 /** Longest name, bytes: NAME_MAX without `memfd:`. */
 const NAME_MAX = 249;
 /** Everybody's right to execute. */
@@ -23,13 +28,17 @@ const MODE_EXEC = 0o111;
 
 /**
  * `memfd_create(2)` up to its descriptor: vm.memfd_noexec 0. @returns the new file, or a negative errno.
- * @throws NotModelledError with MFD_HUGETLB.
+ * @throws NotModelledError with MFD_HUGETLB and a size other than 2 MiB.
  */
 export function memfdCreate(k: Kernel, name: string, flags: number): number {
-  if ((flags & MFD.HUGETLB) !== 0) throw new NotModelledError('memfd_create with MFD_HUGETLB');
-  if ((flags & ~MFD_ALL_FLAGS) !== 0) return -EINVAL;
+  const huge = (flags & MFD.HUGETLB) !== 0;
+  const size = (flags >>> MFD_HUGE_SHIFT) & MFD_HUGE_MASK;
+  const known = huge ? MFD_ALL_FLAGS | (MFD_HUGE_MASK << MFD_HUGE_SHIFT) : MFD_ALL_FLAGS;
+  if ((flags & ~known) !== 0) return -EINVAL;
   if ((flags & MFD.EXEC) !== 0 && (flags & MFD.NOEXEC_SEAL) !== 0) return -EINVAL;
   if (new TextEncoder().encode(name).length > NAME_MAX) return -EINVAL;
+  if (huge && size !== 0 && size !== HUGE_2MB) throw new NotModelledError('huge pages of other sizes than 2 MiB');
+  if (huge) return hugetlbFileSetup(k, `/memfd:${name} ${k.view.inodes.length}`, 0);
   const noexec = (flags & MFD.NOEXEC_SEAL) !== 0;
   const sealable = noexec || (flags & MFD.ALLOW_SEALING) !== 0;
   return createShmemInode(k, `/memfd:${name} ${k.view.inodes.length}`, 0, {
@@ -88,6 +97,7 @@ export const memfdGetSeals = (k: Kernel, file: OpenFile): number =>
 
 /** Only files in memory can be sealed. @throws NotModelledError for one of a recording, whose seals nobody knows. */
 function notShmem(k: Kernel, { inode }: OpenFile): number {
+  if (isHugetlbfs(k.view, inode)) throw new NotModelledError('seals of files of hugetlbfs');
   if (k.view.inodes[inode]?.kind === InodeKind.shmem) throw new NotModelledError('seals of a file that others made');
   return -EINVAL;
 }

@@ -2,8 +2,10 @@
 import type { VmaView } from '../../reducers/state.js';
 import { mmAt } from '../../reducers/state.js';
 import {
+  VM_IO,
   VM_LOCKED,
   VM_LOCKONFAULT,
+  VM_PFNMAP,
   VM_SHARED,
   VM_SPECIAL,
   findVmaIndex,
@@ -53,7 +55,7 @@ function* populateLocked(k: Kernel, tid: number, mm: number, start: number, end:
   for (const { start: each } of [...vmasIn(mmAt(k.view, mm), start, end)]) {
     const now = mmAt(k.view, mm);
     const vma = now.vmas[findVmaIndex(now, Math.max(each, start))] as VmaView;
-    if ((vma.flags & VM_SPECIAL) !== 0 || (vma.flags & VM_LOCKONFAULT) !== 0) continue;
+    if ((vma.flags & (VM_IO | VM_PFNMAP)) !== 0 || (vma.flags & VM_LOCKONFAULT) !== 0) continue;
     const to = Math.min(vma.end, end);
     const error = yield* populateVmaPageRange(k, tid, mm, vma.flags, Math.max(vma.start, start), to);
     if (error !== 0) return -ENOMEM;

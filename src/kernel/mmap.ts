@@ -3,7 +3,9 @@ import type { MmView, OpenFile, VmaView } from '../../reducers/state.js';
 import { InodeKind, mmAt } from '../../reducers/state.js';
 import {
   VM_ACCOUNT,
+  VM_DONTEXPAND,
   VM_GROWSDOWN,
+  VM_HUGETLB,
   VM_LOCKED,
   VM_MAYEXEC,
   VM_MAYREAD,
@@ -42,6 +44,8 @@ import { mmPopulate } from './gup.js';
 import { NO_FILE, createInode } from './files.js';
 import { F_SEAL, memfdCheckSealsMmap } from './memfd.js';
 import { createShmemInode } from './shmem.js';
+import { hugetlbMmap, isHugetlbfs } from './hugetlb/file.js';
+import { HUGE_PAGE_SIZE, hugeAlign } from './hugetlb/pool.js';
 import { markNewVma, newVmaFlag } from './soft-dirty.js';
 import { STACK_GUARD_GAP, MMAP_MIN_ADDR, accountVma, anonPgoff, doMunmap, gatherMunmap, insertVma } from './vma.js';
 
@@ -69,6 +73,11 @@ const MAP_NORESERVE = 0x4000;
 const MAP_POPULATE = 0x8000;
 const MAP_NONBLOCK = 0x10000;
 const MAP_HUGETLB = 0x40000;
+const MAP_HUGE_SHIFT = 26;
+const MAP_HUGE_MASK = 0x3f;
+/** Sizes of huge pages as powers of two. */
+const HUGE_2MB = 21;
+const HUGE_1GB = 30;
 const MAP_FIXED_NOREPLACE = 0x100000;
 
 const O_ACCMODE = 3;
@@ -142,14 +151,20 @@ export function* getUnmappedArea(
   addr: number,
   length: number,
   what: 'mmap' | 'mremap' | 'shmat',
+  align = PAGE_SIZE,
 ): KernelThread<number> {
   if (length > TASK_SIZE) return -ENOMEM;
   const told = yield { op: 'place', what };
   if (told >= 0) return told;
   const now = mmAt(k.view, mm);
-  const hint = pageAlign(addr);
+  const hint = Math.ceil(addr / align) * align;
   if (hint > 0 && hint + length <= TASK_SIZE && fits(k, now, hint, length)) return hint;
-  return unmappedAreaTopdown(k, now, length);
+  if (align === PAGE_SIZE) return unmappedAreaTopdown(k, now, length);
+  // A gap is looked for that is large enough wherever it begins.
+  const found = unmappedAreaTopdown(k, now, length + align - PAGE_SIZE);
+  if (found < 0) return found;
+  const highest = found + align - PAGE_SIZE;
+  return highest - (highest % align);
 }
 
 /** `ksys_mmap_pgoff()`, `do_mmap()`, `mmap_region()`. Returns the address or a negative errno. */
@@ -157,10 +172,13 @@ export function* doMmap(k: Kernel, tid: number, call: MmapCall): KernelThread<nu
   const { flags, prot, file } = call;
   const anonymous = (flags & MAP_ANONYMOUS) !== 0;
   if (!isPageAligned(call.offset)) return -EINVAL;
-  if ((flags & MAP_HUGETLB) !== 0) throw new NotModelledError('mmap with MAP_HUGETLB');
   if (!anonymous && file === null) return -EBADF;
+  const ofFile = file !== null && isHugetlbfs(k.view, file.inode);
+  if ((flags & MAP_HUGETLB) !== 0 && !anonymous && !ofFile) return -EINVAL;
+  const hugetlb = ofFile || (flags & MAP_HUGETLB) !== 0;
+  if (hugetlb && anonymous && !isKnownHugeSize((flags >>> MAP_HUGE_SHIFT) & MAP_HUGE_MASK)) return -EINVAL;
   if (call.length === 0) return -EINVAL;
-  const length = pageAlign(call.length);
+  const length = hugetlb ? hugeAlign(call.length) : pageAlign(call.length);
   if (length >= 2 ** 64) return -ENOMEM;
   if (call.offset / PAGE_SIZE + length / PAGE_SIZE >= 2 ** 52) return -EOVERFLOW;
   const mm = currentTask(k, tid).mm;
@@ -168,11 +186,12 @@ export function* doMmap(k: Kernel, tid: number, call: MmapCall): KernelThread<nu
   const fixed = (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) !== 0;
   const ringError = ringMapError(k, file, call.offset, fixed ? call.addr : roundHintToMin(call.addr));
   if (ringError !== 0) return ringError;
-  let addr = fixed ? call.addr : yield* getUnmappedArea(k, mm, roundHintToMin(call.addr), length, 'mmap');
+  const align = hugetlb ? HUGE_PAGE_SIZE : PAGE_SIZE;
+  let addr = fixed ? call.addr : yield* getUnmappedArea(k, mm, roundHintToMin(call.addr), length, 'mmap', align);
   if (addr < 0) return addr;
   if (fixed) {
     if (length > TASK_SIZE || addr > TASK_SIZE - length) return -ENOMEM;
-    if (!isPageAligned(addr)) return -EINVAL;
+    if (addr % align !== 0) return -EINVAL;
   }
   if ((flags & MAP_FIXED_NOREPLACE) !== 0 && vmasIn(mmAt(k.view, mm), addr, addr + length).length > 0) return -EEXIST;
 
@@ -207,7 +226,8 @@ export function* doMmap(k: Kernel, tid: number, call: MmapCall): KernelThread<nu
   if (vmFlags < 0) return vmFlags;
   if ((flags & MAP_NORESERVE) !== 0) vmFlags |= VM_NORESERVE;
   if (lockLimitError(k, mm, vmFlags, length) !== 0) return -EAGAIN;
-  if (isAccountable(vmFlags)) vmFlags |= VM_ACCOUNT;
+  if (hugetlb) vmFlags |= VM_HUGETLB | VM_DONTEXPAND;
+  else if (isAccountable(vmFlags)) vmFlags |= VM_ACCOUNT;
   // What is to be replaced is cut off before anybody knows whether the mapping may be, and stays so.
   const refused = gatherMunmap(k, mm, addr, addr + length);
   if (refused !== 0) return refused;
@@ -216,6 +236,14 @@ export function* doMmap(k: Kernel, tid: number, call: MmapCall): KernelThread<nu
   if (unmapped < 0) return unmapped;
   // shmem_zero_setup() charges the object behind shared anonymous memory as a whole; what was mapped before is gone already.
   if (anonymous && shared && (flags & MAP_NORESERVE) === 0 && !enoughMemory(k, length / PAGE_SIZE)) return -ENOMEM;
+  const populate = (flags & (MAP_POPULATE | MAP_NONBLOCK)) === MAP_POPULATE || (vmFlags & VM_LOCKED) !== 0;
+  if (hugetlb) {
+    const error = hugetlbMmap(k, mm, { start: addr, length, flags: vmFlags & ~VM_LOCKED, file, offset: call.offset });
+    if (error !== 0) return error;
+    accountVma(k, mm, vmFlags & ~VM_LOCKED, length / PAGE_SIZE, 1);
+    if (populate) yield* mmPopulate(k, tid, addr, addr + length);
+    return addr;
+  }
   const inode = anonymous
     ? shared
       ? createSharedAnonymous(k, length, vmFlags, call.recorded)
@@ -237,9 +265,14 @@ export function* doMmap(k: Kernel, tid: number, call: MmapCall): KernelThread<nu
   markNewVma(k, mm, addr);
   accountVma(k, mm, vmFlags, length / PAGE_SIZE, 1);
   if (ring) mapRing(k, mm, addr);
-  const populate = (flags & (MAP_POPULATE | MAP_NONBLOCK)) === MAP_POPULATE || (vmFlags & VM_LOCKED) !== 0;
   if (populate) yield* mmPopulate(k, tid, addr, addr + length);
   return addr;
+}
+
+/** `hstate_sizelog()`: 0 is the default size. @throws NotModelledError for the size of 1 GiB. */
+function isKnownHugeSize(log: number): boolean {
+  if (log === HUGE_1GB) throw new NotModelledError('huge pages of other sizes than 2 MiB');
+  return log === 0 || log === HUGE_2MB;
 }
 
 /** Do the address space limit, less what is replaced, and the commit limit allow the mapping? */

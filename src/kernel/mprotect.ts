@@ -22,6 +22,7 @@ import {
   VM_ACCESS,
   VM_ACCOUNT,
   VM_GROWSDOWN,
+  VM_HUGETLB,
   VM_LOCKED,
   VM_NORESERVE,
   VM_SHARED,
@@ -33,6 +34,7 @@ import {
   vmaPages,
   vmasIn,
 } from '../../reducers/vma.js';
+import { hugetlbChangeProtection } from './hugetlb/unmap.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { EACCES, EINVAL, ENOMEM, EPERM, PAGE_SIZE, currentTask, isPageAligned, pageAlignWrapped } from './kernel.js';
 import { folioPteBatch } from './large-folio.js';
@@ -98,7 +100,7 @@ function mprotectFixup(k: Kernel, mm: number, start: number, end: number, wanted
   let flags = wanted;
   const pages = (end - start) / PAGE_SIZE;
   if ((flags & VM_WRITE) !== 0) {
-    if ((old & (VM_ACCOUNT | VM_WRITE | VM_SHARED | VM_NORESERVE)) === 0) {
+    if ((old & (VM_ACCOUNT | VM_WRITE | VM_SHARED | VM_NORESERVE | VM_HUGETLB)) === 0) {
       if (!enoughMemory(k, pages)) return -ENOMEM;
       flags |= VM_ACCOUNT;
     }
@@ -118,6 +120,7 @@ function mprotectFixup(k: Kernel, mm: number, start: number, end: number, wanted
 
 /** `change_protection()`: gives every entry the new rights. The write bit comes only where no fault could have anything to do. */
 function changeProtection(k: Kernel, mm: number, start: number, end: number, flags: number, inode: number): void {
+  if ((flags & VM_HUGETLB) !== 0) return hugetlbChangeProtection(k, mm, start, end, flags);
   const last = end / PAGE_SIZE;
   for (let vpn = nextTable(mmAt(k.view, mm), start / PAGE_SIZE, last); vpn >= 0;) {
     const stop = Math.min(tableEnd(vpn), last);

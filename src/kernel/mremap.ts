@@ -11,11 +11,13 @@ import {
   VM_PFNMAP,
   VM_SHARED,
   findVmaIndex,
+  isHugetlb,
   vmaIsAnonymous,
   vmaIsSealed,
   vmaLookup,
   vmasIn,
 } from '../../reducers/vma.js';
+import { NotModelledError } from '../lib/errors.js';
 import { mmPopulate } from './gup.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import {
@@ -112,6 +114,7 @@ function prepError(k: Kernel, mm: number, remap: Remap): number {
   const vma = vmaLookup(mmAt(k.view, mm), addr);
   if (vma === null) return -EFAULT;
   if (vmaIsSealed(vma)) return -EPERM;
+  if (isHugetlb(vma)) throw new NotModelledError('mremap of huge pages of the pool');
   if (!impliesNewAddr(remap) && newLength <= oldLength) return 0;
   const duplicates = oldLength === 0 && (vma.flags & (VM_SHARED | VM_MAYSHARE)) === 0;
   if (duplicates && k.behaviours['mremap-duplicates-shared-only']) return -EINVAL;

@@ -11,8 +11,9 @@ import { MEMORY_CALLS } from './calls/memory.js';
 import { MIGRATE_CALLS } from './calls/migrate.js';
 import { PAGE_CACHE_CALLS } from './calls/page-cache.js';
 import { PROCESS_CALLS } from './calls/process.js';
+import { doGroupExit } from './exit.js';
 import type { Kernel, KernelThread } from './kernel.js';
-import { currentMm } from './kernel.js';
+import { SIGKILL, currentMm } from './kernel.js';
 
 /** Every call the model knows. A name that is not here is not modelled. */
 const HANDLERS: Readonly<Record<string, Handler>> = {
@@ -39,7 +40,10 @@ export function* runCall(k: Kernel, call: Call): KernelThread<Got> {
   if (handler === undefined) throw new NotModelledError(call.name);
   for (const value of call.args)
     if (isNameRef(value)) throw new InputError({ line: call.operation.line }, `nothing is called '${value.ref}' yet`);
-  return yield* handler(k, call);
+  const got = yield* handler(k, call);
+  // Nobody survives that to see it.
+  if (got !== null && 'signal' in got && got.signal === SIGKILL) doGroupExit(k, call.tid);
+  return got;
 }
 
 /** Does task `tid` have an address space that lost part of its layout to the recorder? */

@@ -13,12 +13,16 @@ import {
   VM_WRITE,
   VM_ACCESS,
   findVmaIndex,
+  isHugetlb,
   vmaIsSealed,
   vmaPages,
   vmasIn,
 } from '../../reducers/vma.js';
+import { hugetlbClose } from './hugetlb/file.js';
+import { isHugeAligned } from './hugetlb/pool.js';
+import { vmaWasSplit } from './hugetlb/reservations.js';
 import type { Kernel } from './kernel.js';
-import { ENOMEM, EPERM, PAGE_SIZE, pageDown } from './kernel.js';
+import { EINVAL, ENOMEM, EPERM, PAGE_SIZE, pageDown } from './kernel.js';
 import { splitHugePmdAt } from './memory/huge.js';
 import { flushGather, freePgtables, updateHiwaterRss, zapPageRange } from './memory/zap.js';
 import { anonVmaClone, anonVmaPrepare, unlinkAnonVmas } from './rmap.js';
@@ -192,8 +196,13 @@ export function splitVma(k: Kernel, mm: number, at: number): void {
   splitHugePmdAt(k, mm, at);
   const { start, anonVma, chain } = mmAt(k.view, mm).vmas[findVmaIndex(mmAt(k.view, mm), at)] as VmaView;
   k.emit({ type: 'VmaSplit', mm, start, at });
+  if (isHugetlb(vma)) vmaWasSplit(k, mm, start, at);
   if (anonVma !== 0) anonVmaClone(k, anonVma, chain);
 }
+
+/** `hugetlb_vm_op_split()`: would the mapping be cut at byte `at` in the middle of a page? */
+const cutsHugePage = (vma: VmaView | undefined, at: number): boolean =>
+  vma !== undefined && vma.start < at && isHugetlb(vma) && !isHugeAligned(at);
 
 /** `split_vma()`: splits unless vm.max_map_count is reached. Returns 0 or -ENOMEM. */
 function trySplitVma(k: Kernel, mm: number, at: number): number {
@@ -201,6 +210,7 @@ function trySplitVma(k: Kernel, mm: number, at: number): number {
   const vma = now.vmas[findVmaIndex(now, at)];
   if (vma === undefined || vma.start >= at) return 0;
   if (now.vmas.length >= k.machine.maxMapCount) return -ENOMEM;
+  if (cutsHugePage(vma, at)) return -EINVAL;
   splitVma(k, mm, at);
   return 0;
 }
@@ -247,8 +257,12 @@ export function gatherMunmap(k: Kernel, mm: number, start: number, end: number):
   if (splitExceedsMapCount(k, mm, start, end)) return -ENOMEM;
   const [first] = vmasIn(mmAt(k.view, mm), start, end);
   if (first !== undefined && first.start < start && vmaIsSealed(first)) return -EPERM;
+  if (cutsHugePage(first, start)) return -EINVAL;
   splitVma(k, mm, start);
-  if (vmasIn(mmAt(k.view, mm), start, end).some(vmaIsSealed)) return -EPERM;
+  const inside = vmasIn(mmAt(k.view, mm), start, end);
+  if (inside.some(vmaIsSealed)) return -EPERM;
+  const last = inside.at(-1);
+  if (last !== undefined && last.end > end && cutsHugePage(last, end)) return -EINVAL;
   splitVma(k, mm, end);
   return 0;
 }
@@ -272,6 +286,7 @@ export function doMunmap(k: Kernel, mm: number, start: number, end: number, cpu:
   flushGather(k, mm);
   for (const vma of gone) accountVma(k, mm, vma.flags, vmaPages(vma), -1);
   for (const inode of new Set(gone.map((vma) => vma.inode))) shmemPut(k, inode, cpu);
+  for (const vma of gone) if (isHugetlb(vma)) hugetlbClose(k, mm, vma);
   return 0;
 }
 

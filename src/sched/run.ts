@@ -281,7 +281,7 @@ export function gotText(got: Got): string {
   if ('value' in got) return `0x${got.value.toString(16)}`;
   if ('errno' in got) return got.errno;
   if ('word' in got) return got.word;
-  return got.signal === 7 ? 'SIGBUS' : 'SIGSEGV';
+  return got.signal === 7 ? 'SIGBUS' : got.signal === 9 ? 'SIGKILL' : 'SIGSEGV';
 }
 
 /** Errors of kernel code and expressions do not know the line they come from. */

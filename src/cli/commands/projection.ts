@@ -2,6 +2,7 @@
 import { accounting } from '../../../projections/accounting.js';
 import { activity } from '../../../projections/activity.js';
 import { cowCost } from '../../../projections/cow-cost.js';
+import { hugetlbReserves } from '../../../projections/hugetlb-reserves.js';
 import { exclusivity } from '../../../projections/exclusivity.js';
 import type { ReadableProjection } from '../../../projections/projection.js';
 import { rmap } from '../../../projections/rmap.js';
@@ -18,6 +19,7 @@ const PROJECTIONS = [
   exclusivity,
   shmem,
   cowCost,
+  hugetlbReserves,
   { ...activity, read: (view: unknown) => view },
 ] as readonly ReadableProjection<unknown>[];
 

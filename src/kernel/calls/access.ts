@@ -2,6 +2,7 @@
 import { NotModelledError } from '../../lib/errors.js';
 import type { Call, Got, Handler } from '../call.js';
 import { badArgument, fromKernel, intArg, textArg } from '../call.js';
+import { POOL_SETTINGS } from '../hugetlb/pool.js';
 import { EFAULT, currentTask } from '../kernel.js';
 import type { Access, AccessResult } from '../memory/fault.js';
 import { userFault } from '../memory/fault.js';
@@ -53,6 +54,12 @@ export const ACCESS_CALLS: Readonly<Record<string, Handler>> = {
   },
   *sysfs(k, call) {
     const [name, value] = [textArg(call, 0), textArg(call, 1)];
+    const pool = POOL_SETTINGS[name];
+    if (pool !== undefined) {
+      if (!/^\d{1,9}$/.test(value)) throw badArgument(call, 1, 'a number of pages');
+      pool(k, Number(value));
+      return null;
+    }
     const setting = SETTINGS[name];
     if (setting === undefined) throw new NotModelledError(`the setting /sys/kernel/mm/${name}`);
     if (!setting.values.includes(value)) throw badArgument(call, 1, `one of ${setting.values.join(', ')}`);

@@ -5,8 +5,9 @@ import type { Call, Got, Handler } from '../call.js';
 import { cIntArg, fromKernel, textArg } from '../call.js';
 import { openMem, readMem, writeMem } from '../proc-mem.js';
 import { doPipe2, readPipe, writePipe } from '../pipe.js';
-import { closeFd, fileArg, createInode, doLseek, dupFd, inodeNamed, installFd } from '../files.js';
+import { closeFd, fileArg, createInode, doLseek, dupFd, inodeNamed, installFd, offsetArg } from '../files.js';
 import { hasEnd } from '../holders.js';
+import { hugetlbTruncate, isHugetlbfs } from '../hugetlb/file.js';
 import type { Kernel, KernelThread } from '../kernel.js';
 import { memfdAddSeals, memfdCreate, memfdGetSeals } from '../memfd.js';
 import { EBADF, EINVAL, ESPIPE, currentTask } from '../kernel.js';
@@ -42,6 +43,10 @@ function* transfer(k: Kernel, call: Call, write: boolean): KernelThread<Got> {
   if (file !== null && kind === InodeKind.pipe) {
     if (positioned) return fromKernel(-ESPIPE);
     return write ? yield* writePipe(k, call, file) : yield* readPipe(k, call, file);
+  }
+  if (kind === InodeKind.hugetlbfs) {
+    if (write) return fromKernel(-EINVAL);
+    throw new NotModelledError('read of a file of hugetlbfs');
   }
   if (kind === InodeKind.ring) return fromKernel(positioned ? -ESPIPE : -EINVAL);
   if (file !== null && kind === InodeKind.mem)
@@ -101,6 +106,11 @@ export const FILE_CALLS: Readonly<Record<string, Handler>> = {
     return fromKernel(yield* dupFd(k, call, -1, cIntArg(call, 2, 0)));
   },
   *ftruncate(k, call) {
+    const file = call.recorded ? null : fileArg(k, call, 0);
+    if (file !== null && isHugetlbfs(k.view, file.inode)) {
+      const size = offsetArg(call, 1);
+      return fromKernel(size < 0 ? -EINVAL : hugetlbTruncate(k, file.inode, size));
+    }
     filesOnly(k, call);
     return fromKernel(doFtruncate(k, call));
   },

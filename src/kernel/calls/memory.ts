@@ -22,7 +22,7 @@ export const MEMORY_CALLS: Readonly<Record<string, Handler>> = {
     const anonymous = (flags & 0x20) !== 0;
     const file = anonymous ? null : fileArg(k, call, 4);
     const kind = file === null ? 0 : (k.view.inodes[file.inode]?.kind ?? 0);
-    if (kind >= InodeKind.pipe && kind !== InodeKind.ring)
+    if (kind >= InodeKind.pipe && kind !== InodeKind.ring && kind !== InodeKind.hugetlbfs)
       throw new NotModelledError('mmap of a pipe or /proc/PID/mem');
     const zero = file !== null && k.view.inodes[file.inode]?.name === '/dev/zero' && (flags & 0xf) === 2;
     return fromKernel(

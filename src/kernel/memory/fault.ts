@@ -22,9 +22,11 @@ import {
   VM_SHARED,
   VM_WRITE,
   isCowMapping,
+  isHugetlb,
   vmaIsAnonymous,
   vmaLookup,
 } from '../../../reducers/vma.js';
+import { hugetlbFault } from '../hugetlb/fault.js';
 import type { Kernel, KernelThread } from '../kernel.js';
 import {
   BUS_ADRERR,
@@ -32,6 +34,7 @@ import {
   SEGV_ACCERR,
   SEGV_MAPERR,
   SIGBUS,
+  SIGKILL,
   SIGSEGV,
   SI_KERNEL,
   TASK_SIZE,
@@ -64,7 +67,7 @@ export interface Fault {
 }
 
 /** `vm_fault_t`, as far as the model gets: handled, or what the task is sent. */
-export type FaultResult = 'done' | 'major' | 'sigbus' | 'sigsegv';
+export type FaultResult = 'done' | 'major' | 'sigbus' | 'sigsegv' | 'oom';
 
 /** How an access by a task ended. */
 export type AccessResult =
@@ -130,6 +133,7 @@ export function* userFault(
   const result = yield* handleMmFault(k, { tid, cpu, mm: mmId, addr, vpn, access });
   if (result === 'sigsegv') return refused(k, tid, user, SIGSEGV, SEGV_MAPERR, addr);
   if (result === 'sigbus') return refused(k, tid, user, SIGBUS, BUS_ADRERR, addr);
+  if (result === 'oom') return refused(k, tid, user, SIGKILL, SI_KERNEL, addr);
   k.emit({ type: 'FaultAccounted', tid, major: result === 'major' ? 1 : 0 });
   return DONE;
 }
@@ -144,6 +148,8 @@ const mayBecomeHuge = (k: Kernel, mm: MmView, vma: VmaView, vpn: number): boolea
  * under the lock.
  */
 export function* handleMmFault(k: Kernel, fault: Fault): KernelThread<FaultResult> {
+  const hugetlb = vmaLookup(mmAt(k.view, fault.mm), fault.addr);
+  if (hugetlb !== null && isHugetlb(hugetlb)) return yield* hugetlbFault(k, fault);
   pmdAlloc(k, fault.mm, fault.vpn);
   if (k.interleaved) yield { op: 'preempt', at: 'fault:F2' };
   const mm = mmAt(k.view, fault.mm);

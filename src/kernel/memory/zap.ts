@@ -24,7 +24,9 @@ import {
 } from '../../../reducers/pte.js';
 import type { MmView } from '../../../reducers/state.js';
 import { InodeKind, PG_ANON, folioHead, mmAt, pageAt, rssPages } from '../../../reducers/state.js';
-import { VM_LOCKED, findVmaIndex } from '../../../reducers/vma.js';
+import { VM_HUGETLB, VM_LOCKED, findVmaIndex } from '../../../reducers/vma.js';
+import { freeHugePage, isHugetlbPage } from '../hugetlb/pool.js';
+import { unmapHugepageRange } from '../hugetlb/unmap.js';
 import type { Kernel } from '../kernel.js';
 import { PAGE_SIZE, TASK_SIZE } from '../kernel.js';
 import type { Mappings } from '../large-folio.js';
@@ -62,6 +64,7 @@ export function zapPageRange(
   cpu: number,
   markers: Markers,
 ): void {
+  if ((flags & VM_HUGETLB) !== 0) return unmapHugepageRange(k, mm, start, end);
   const last = end / PAGE_SIZE;
   for (let vpn = nextTable(mmAt(k.view, mm), start / PAGE_SIZE, last); vpn >= 0;) {
     const stop = Math.min(tableEnd(vpn), last);
@@ -179,15 +182,19 @@ export function flushGather(k: Kernel, mm: number): void {
   for (const pfn of gather) freeSwapCache(k, pfn);
   const runs: number[] = [];
   const freed: number[] = [];
+  const huge: number[] = [];
   const dropped = new Map<number, number>();
   for (const page of gather) {
     appendRun(runs, page);
     const pfn = folioHead(k.view, page);
     const times = (dropped.get(pfn) ?? 0) + 1;
     dropped.set(pfn, times);
-    if (pageAt(k.view, pfn).ref === times) appendRun(freed, pfn);
+    if (pageAt(k.view, pfn).ref !== times) continue;
+    if (isHugetlbPage(k, pfn)) huge.push(pfn);
+    else appendRun(freed, pfn);
   }
   k.emit({ type: 'GatherFlushed', mm, ref: -1, runs, freed });
+  for (const pfn of huge) freeHugePage(k, pfn);
 }
 
 /** `free_pgtables()` after a range from `start` on was unmapped: tables that no VMA reaches any more, between the neighbours left. */

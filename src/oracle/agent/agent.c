@@ -9,6 +9,7 @@
  *   start [1]                a first task, number 1; tasks of the workload before are killed, files removed; 1: KSM begins anew
  *   file @NAME SIZE SEED CACHED   makes a file of SIZE bytes; page i holds the byte that SEED and i give (see file_byte)
  *   end                      kills the tasks
+ *   nr_hugepages N           nr_overcommit_hugepages N: files of the pool of huge pages
  *   ksm_scan N               full scans by ksmd      ksm_use_zero_pages 0|1      khugepaged_scan 1
  *   TASK call NR a0 .. a5    a system call; an argument `@HEX` stands for the address of these bytes
  *   TASK load ADDR LENGTH, store ADDR BYTE LENGTH, touch ADDR WRITE
@@ -393,6 +394,21 @@ static void perform(int t, const char *name, char *arguments)
 	observe(fd_limit);
 }
 
+/* A file of the pool of huge pages, which whoever guards the settings gives back. */
+static int write_pool(const char *name, int number)
+{
+	char path[96], text[16];
+	int fd, length = snprintf(text, sizeof(text), "%d", number), error;
+
+	snprintf(path, sizeof(path), "/sys/kernel/mm/hugepages/hugepages-2048kB/%s", name);
+	fd = open(path, O_WRONLY);
+	if (fd < 0)
+		return -errno;
+	error = write(fd, text, length) == length ? 0 : -errno;
+	close(fd);
+	return error;
+}
+
 /* What the machine does on its own. */
 static void machine(const char *name, int number)
 {
@@ -401,6 +417,8 @@ static void machine(const char *name, int number)
 	drain();
 	if (!strcmp(name, "khugepaged_scan"))
 		error = khugepaged_scan();
+	else if (strstr(name, "_hugepages"))
+		error = write_pool(name, number);
 	else
 		error = strcmp(name, "ksm_scan") ? ksm_use_zero_pages(number) : ksm_scan(number);
 	drain_all();
@@ -439,6 +457,10 @@ static int command_line(char *line)
 		machine(line[4] == 's' ? "ksm_scan" : "ksm_use_zero_pages", number);
 	} else if (sscanf(line, "khugepaged_scan %d", &number) == 1) {
 		machine("khugepaged_scan", number);
+	} else if (sscanf(line, "nr_hugepages %d", &number) == 1) {
+		machine("nr_hugepages", number);
+	} else if (sscanf(line, "nr_overcommit_hugepages %d", &number) == 1) {
+		machine("nr_overcommit_hugepages", number);
 	} else if (sscanf(line, "%d %31s %n", &task, name, &at) >= 2) {
 		perform(task, name, line + at);
 	} else {

@@ -139,7 +139,8 @@ static long field(const char *from, const char *name)
 {
 	const char *at = strstr(from, name);
 
-	return at ? atol(at + strlen(name)) : 0;
+	/* HugePages_Rsvd may be below zero, and is printed as if it were not. */
+	return at ? (long)strtoul(at + strlen(name), NULL, 10) : 0;
 }
 
 static long faults_of(const struct task *t)

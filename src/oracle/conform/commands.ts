@@ -2,6 +2,7 @@
 import type { Operation, Value } from '../../workload/operation.js';
 import { isFd, isNameRef, isStruct, isText } from '../../workload/operation.js';
 import { KSM_SCANS } from '../../kernel/calls/ksm.js';
+import { POOL_SETTINGS } from '../../kernel/hugetlb/pool.js';
 import { ARENA_END, ARENA_START } from './generate/places.js';
 
 const PAGE = 4096;
@@ -133,6 +134,7 @@ export class Translator {
     if (name === 'ksm_scan' || name === 'ksm_use_zero_pages')
       return { kind: 'command', line: `${name} ${this.#number(operation.args[0] ?? KSM_SCANS)}` };
     if (name === 'khugepaged_scan') return { kind: 'command', line: 'khugepaged_scan 1' };
+    if (name === 'sysfs' && this.#begun) return this.#poolSetting(operation);
     if (name === 'sysfs' || name === 'swapon')
       return this.#begun ? impossible(`${name} behind other operations`) : NONE;
     this.#begun = true;
@@ -190,6 +192,14 @@ export class Translator {
       default:
         return impossible(name);
     }
+  }
+
+  /** Of the settings only those of the pool of huge pages are written while tasks run. */
+  #poolSetting({ args: [file, value] }: Operation): Command {
+    const texts = [file, value].map((each) => (each !== undefined && each !== null && isText(each) ? each.text : ''));
+    const [name = '', number = ''] = texts;
+    if (POOL_SETTINGS[name] === undefined || !/^\d+$/.test(number)) return impossible('sysfs behind other operations');
+    return { kind: 'command', line: `${name.slice(name.lastIndexOf('/') + 1)} ${number}` };
   }
 
   #plain(operation: Operation, text: string): Command {

@@ -77,6 +77,7 @@ export function runModel(operations: readonly Operation[], options: ModelOptions
   const steps: ModelStep[] = [];
   let impossible: string | null = null;
   let before: Observation | null = null;
+  let begun = false;
   for (const operation of operations) {
     const command = translator.translate(operation);
     if (command.kind === 'impossible') {
@@ -84,6 +85,8 @@ export function runModel(operations: readonly Operation[], options: ModelOptions
       break;
     }
     events = [];
+    if (command.kind === 'command' && !begun) side.begin();
+    begun ||= command.kind === 'command';
     const got = run.execute(operation);
     if (command.kind === 'none') continue;
     if (operation.name === 'inode') noteFile(operation, side, translator);

@@ -48,12 +48,18 @@ const SECTOR_PAGES = 8;
 const NOT_THERE = {
   ShmemPmdMapped: 0,
   FilePmdMapped: 0,
-  Shared_Hugetlb: 0,
-  Private_Hugetlb: 0,
 } as const;
 
-/** The pool of huge pages, as differences from the start: the model takes none from it. */
-const NO_HUGE_PAGES = { huge_total: 0, huge_free: 0, huge_rsvd: 0, huge_surp: 0 } as const;
+/** The pool of huge pages. */
+type Pool = Pick<KernelView['hugetlb'], 'total' | 'free' | 'resv' | 'surplus'>;
+
+/** The pool of huge pages, as differences from `start`. */
+const poolFields = ({ hugetlb }: KernelView, start: Pool): Fields => ({
+  huge_total: hugetlb.total - start.total,
+  huge_free: hugetlb.free - start.free,
+  huge_rsvd: hugetlb.resv - start.resv,
+  huge_surp: hugetlb.surplus - start.surplus,
+});
 
 type Handlers = Readonly<Record<string, ((facts: Facts, event: KernelEvent) => void) | undefined>>;
 
@@ -65,11 +71,18 @@ export class ModelSide {
   /** Seeds of the files that the workload made, by inode: they give the bytes of pages that came from the disk. */
   readonly #seeds = new Map<number, number>();
   readonly #faults = new Map<number, number>();
+  #pool: Pool = { total: 0, free: 0, resv: 0, surplus: 0 };
 
   /** `ksm`: the workload is about KSM, whose counters are shown. */
   constructor(state: () => KernelView, ksm: boolean) {
     this.#state = state;
     this.#ksm = ksm;
+  }
+
+  /** Settings are as they are to be: what the pool has from now on is told as difference. */
+  begin(): void {
+    const { total, free, resv, surplus } = this.#state().hugetlb;
+    this.#pool = { total, free, resv, surplus };
   }
 
   event(event: KernelEvent): void {
@@ -113,7 +126,8 @@ export class ModelSide {
     const subjects = new Map<string, Fields>();
     const frames = new Map<string, number>();
     subjects.set(OPERATION, this.#outcome(tid, operation, got));
-    subjects.set(MACHINE, this.#ksm ? { ...NO_HUGE_PAGES, ...ksmFields(state) } : NO_HUGE_PAGES);
+    const pool = poolFields(state, this.#pool);
+    subjects.set(MACHINE, this.#ksm ? { ...pool, ...ksmFields(state) } : pool);
     const files = new Naming<number>();
     const naming = new Naming<number>();
     const slots = new Naming<number>();

@@ -3,6 +3,7 @@ import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
 import { availableParallelism, release } from 'node:os';
 import type { MachineSettings } from '../../kernel/kernel.js';
+import { POOL_SETTINGS } from '../../kernel/hugetlb/pool.js';
 import { SETTINGS as KERNEL_SETTINGS } from '../../kernel/thp.js';
 import { DEFAULT_MACHINE, PAGE_SIZE } from '../../kernel/kernel.js';
 import { EXIT, UserError } from '../../lib/errors.js';
@@ -10,6 +11,7 @@ import { Agent } from '../agent/agent.js';
 import { layoutText, readKernelLayout } from '../agent/btf.js';
 import { buildAgent } from '../agent/build.js';
 import type { Operation, Value } from '../../workload/operation.js';
+import { isText } from '../../workload/operation.js';
 import { leadingSettings, wantsBlockDevice } from './commands.js';
 import { Settings } from '../settings.js';
 import { usesKsm } from './conform.js';
@@ -24,6 +26,8 @@ const swaps = ({ name, args }: Operation): boolean =>
   name === 'madvise' && (args[2] === MADV_PAGEOUT || (isWord(args[2]) && args[2].word === 'MADV_PAGEOUT'));
 const isWord = (value: Value | undefined): value is { readonly word: string } =>
   typeof value === 'object' && value !== null && 'word' in value;
+const isTextOf = (value: Value | undefined, text: string): boolean =>
+  value !== undefined && value !== null && isText(value) && value.text === text;
 const KSM = '/sys/kernel/mm/ksm';
 /** Given back in the opposite order: pages_to_scan cannot be written while an advisor decides it. */
 const KSM_SETTINGS: readonly (readonly [string, string | number])[] = [
@@ -130,6 +134,7 @@ export class Session {
   async prepare(operations: readonly Operation[]): Promise<void> {
     const wanted = new Map(Object.entries(KERNEL_SETTINGS).map(([name, { first }]) => [name, first]));
     for (const [name, value] of leadingSettings(operations)) wanted.set(name, value);
+    await this.#preparePool(wanted, operations);
     for (const [name, value] of wanted) {
       const path = `/sys/kernel/mm/${name}`;
       if (this.#written.get(name) === value || !existsSync(path)) continue;
@@ -147,6 +152,24 @@ export class Session {
     this.#swaps = area;
     // The first page is the header.
     this.machine = { ...machineSettings(), swapPages: SWAP_PAGES[area] - 1 };
+  }
+
+  /**
+   * The pool of huge pages as the workload begins with it, with fresh pages: those that were used may be dirty. It may write to the files
+   * itself, so that nothing is known of them afterwards.
+   */
+  async #preparePool(wanted: Map<string, string>, operations: readonly Operation[]): Promise<void> {
+    const names = Object.keys(POOL_SETTINGS);
+    const asked = names.some((name) => operations.some(({ args: [file] }) => isTextOf(file, name)));
+    const settings = names.map((name) => [`/sys/kernel/mm/${name}`, wanted.get(name) ?? '0'] as const);
+    for (const name of names) wanted.delete(name);
+    if (!asked) return;
+    for (const [path] of settings) await this.#settings.set(path, 0);
+    for (const [path, value] of settings) {
+      const got = await this.#settings.set(path, value);
+      if (got !== value)
+        throw new UserError(`the running kernel cannot be asked: ${path} is ${got}, not ${value}`, EXIT.unable);
+    }
   }
 
   /** ksmd scans when it is told, every page each time, and nobody else's memory. */

@@ -1,0 +1,95 @@
+// The part of the state that mm/hugetlb.c has for itself: the pool, reservation maps, and whose they are.
+import type { KernelView } from './state.js';
+
+/** This mapping was given reservations when it was made; it is never stolen from. */
+export const HPAGE_RESV_OWNER = 1;
+/** A page was taken away from this mapping: what is not there any more is not given anew. */
+export const HPAGE_RESV_UNMAPPED = 2;
+
+/** `struct resv_map`. */
+export interface ResvMap {
+  id: number;
+  /** The file that it belongs to, 0 for a private mapping's. */
+  inode: number;
+  /** VMAs that share it; 1 for a file's. */
+  refs: number;
+  /** [from, to)* in huge pages, ascending, apart. Of a file: reserved or there. Of a private mapping: its reservation is used up. */
+  regions: number[];
+}
+
+/** `vm_private_data` of a private mapping. */
+export interface HugetlbVma {
+  mm: number;
+  start: number;
+  /** Reservation map, 0 for none. */
+  map: number;
+  /** HPAGE_RESV_*. */
+  flags: number;
+  /** Pages reserved, where they are counted in the mapping instead of a map. */
+  reserved: number;
+}
+
+/** The pool of pages of 2 MiB, and who has reserved what of it. */
+export interface Hugetlb {
+  /** nr_huge_pages, free_huge_pages, resv_huge_pages, surplus_huge_pages, max_huge_pages, nr_overcommit_huge_pages. */
+  total: number;
+  free: number;
+  resv: number;
+  surplus: number;
+  max: number;
+  overcommit: number;
+  /** Free pages, the next one to be given first. */
+  freeList: number[];
+  /** Pages with the flag restore_reserve, in the order in which they got it. */
+  restore: number[];
+  /** By id; ids start at 1 and are never used again. */
+  maps: (ResvMap | null)[];
+  /** Private mappings that have anything there, in the order in which they got it. */
+  vmas: HugetlbVma[];
+}
+
+/** No pool. */
+export function noHugetlb(): Hugetlb {
+  return {
+    total: 0,
+    free: 0,
+    resv: 0,
+    surplus: 0,
+    max: 0,
+    overcommit: 0,
+    freeList: [],
+    restore: [],
+    maps: [null],
+    vmas: [],
+  };
+}
+
+export type HugetlbView = KernelView['hugetlb'];
+export type ResvMapView = NonNullable<HugetlbView['maps'][0]>;
+export type HugetlbVmaView = HugetlbView['vmas'][0];
+
+/** `vm_private_data` of the private mapping at `start`; null for nothing there. */
+export const hugetlbVmaAt = (state: KernelView, mm: number, start: number): HugetlbVmaView | null =>
+  state.hugetlb.vmas.find((each) => each.mm === mm && each.start === start) ?? null;
+
+/** The reservation map of file `inode`. */
+export const inodeResvMap = (state: KernelView, inode: number): ResvMapView | null =>
+  state.hugetlb.maps.find((each) => each !== null && each.inode === inode) ?? null;
+
+/** Is there anything but what there is at the beginning? */
+export function hugetlbUsed({ hugetlb }: KernelView): boolean {
+  const { total, free, resv, surplus, max, overcommit, freeList, restore, maps, vmas } = hugetlb;
+  const counted = [total, free, resv, surplus, max, overcommit].some((each) => each !== 0);
+  return counted || freeList.length + restore.length + vmas.length > 0 || maps.length > 1;
+}
+
+/** All of it as numbers, for digests and hashes: counters, lists with their lengths. */
+export function hugetlbNumbers({ hugetlb }: KernelView): number[] {
+  const { total, free, resv, surplus, max, overcommit, freeList, restore, maps, vmas } = hugetlb;
+  const numbers = [total, free, resv, surplus, max, overcommit, freeList.length, ...freeList];
+  numbers.push(restore.length, ...restore, maps.length);
+  for (const map of maps)
+    if (map !== null) numbers.push(map.id, map.inode, map.refs, map.regions.length, ...map.regions);
+  for (const { mm, start, map, flags, reserved } of vmas) numbers.push(mm, start, map, flags, reserved);
+  return numbers;
+}

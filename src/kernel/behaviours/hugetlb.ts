@@ -1,0 +1,84 @@
+// Pages of the hugetlb pool: who is promised some, and who goes without.
+import type { BehaviourDefinition } from './definition.js';
+
+/** Switches, oldest first. */
+export const HUGETLB_BEHAVIOURS = {
+  'hugetlb-private-reserve': {
+    description:
+      'A private mapping of huge pages reserves its pages in the pool, for the process that made it, or is refused; before, nothing was promised, and any fault could find the pool empty.',
+    commit: 'a1e78772d72b',
+    since: '2.6.27',
+    requires: [],
+    aliases: ['private-reserve', 'B02'],
+  },
+  'hugetlb-private-resv-map': {
+    description:
+      'What a private mapping of huge pages has reserved is kept by page in a map that its parts share; before (within 2.6.27), as a number in the mapping, which both parts had after it was cut.',
+    commit: '84afd99b8398',
+    since: '2.6.27',
+    requires: ['hugetlb-private-reserve'],
+    aliases: ['B03'],
+  },
+  'hugetlb-owner-steals': {
+    description:
+      'Where no page is left to copy a shared huge page, the process that made the mapping takes it away from its children, which get a signal where they miss it; before, whoever wrote was killed.',
+    commit: '04f2cbe35699',
+    since: '2.6.27',
+    requires: ['hugetlb-private-reserve'],
+    aliases: ['cow-steal', 'B01'],
+  },
+  'hugetlb-sigbus-on-shortage': {
+    description: 'A fault that finds no huge page gets SIGBUS; before, the process was killed.',
+    commit: '4a6018f7f4f1',
+    since: '2.6.34',
+    requires: [],
+    aliases: ['sigbus-on-shortage', 'B06'],
+  },
+  'hugetlb-reuse-by-mapcount': {
+    description:
+      'A write to a huge page keeps it if nobody else maps it, whoever holds it otherwise; before, nobody else might hold it.',
+    commit: '0fe6e20b9c4c',
+    since: '2.6.36',
+    requires: [],
+    aliases: ['B04'],
+  },
+  'hugetlb-reuse-anon-only': {
+    description:
+      'A private write never keeps a huge page of the file; before (since hugetlb-reuse-by-mapcount), one that nobody else mapped was written to.',
+    commit: null,
+    since: '3.12',
+    requires: ['hugetlb-reuse-by-mapcount'],
+    aliases: ['B07'],
+  },
+  'hugetlb-dontneed': {
+    description: 'MADV_DONTNEED takes huge pages of the pool; before, it was refused.',
+    commit: '90e7e7f5ef3f',
+    since: '5.18',
+    requires: [],
+    aliases: [],
+  },
+  'hugetlb-dontneed-rounds-down': {
+    description:
+      'MADV_DONTNEED leaves a huge page alone of which it was given a part; before (since hugetlb-dontneed), it was thrown away.',
+    commit: '8ebe0a5eaaeb',
+    since: '6.1',
+    requires: ['hugetlb-dontneed'],
+    aliases: [],
+  },
+  'hugetlb-restore-on-unmap': {
+    description:
+      'A huge page of its own that the owner of a reservation unmaps gives the reservation back; before, it was spent, and memory thrown away could not be had again.',
+    commit: 'df7a6d1f6405',
+    since: '6.9',
+    requires: ['hugetlb-private-resv-map'],
+    aliases: ['restore-on-owner-unmap', 'B16'],
+  },
+  'hugetlb-restore-on-last-unmap': {
+    description:
+      'It does so only if nobody else maps the page: else the reservation would be there before the page is free. Stable updates have it, 6.18 as modelled does not.',
+    commit: null,
+    since: null,
+    requires: ['hugetlb-restore-on-unmap'],
+    aliases: ['restore-only-last-unmap', 'B17'],
+  },
+} as const satisfies Readonly<Record<string, BehaviourDefinition>>;

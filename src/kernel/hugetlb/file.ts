@@ -1,0 +1,123 @@
+// Files of hugetlbfs: what stands behind every mapping of it. fs/hugetlbfs/inode.c.
+import type { InodeView, KernelView, OpenFile } from '../../../reducers/state.js';
+import { HPAGE_PMD_NR, InodeKind, cachedPfn } from '../../../reducers/state.js';
+import { inodeResvMap } from '../../../reducers/hugetlb-state.js';
+import { VM_WRITE, vmaPages } from '../../../reducers/vma.js';
+import type { Kernel } from '../kernel.js';
+import { EINVAL, PAGE_SIZE } from '../kernel.js';
+import { flushGather } from '../memory/zap.js';
+import { HUGE_PAGE_SIZE, isHugeAligned, putHugePage } from './pool.js';
+import type { HugetlbMapping } from './reservations.js';
+import { allocResvMap, reservePages, unreservePages, vmaWasClosed } from './reservations.js';
+import { unmapHugepageRange } from './unmap.js';
+
+/** `vm_file` of what no descriptor leads to. */
+const NO_FILE = -1;
+
+/** Is `inode` a file of hugetlbfs? */
+export const isHugetlbfs = (view: KernelView, inode: number): boolean =>
+  view.inodes[inode]?.kind === InodeKind.hugetlbfs;
+
+/** `hugetlb_file_setup()`: a file without a name in any directory, of `size` bytes, with its reservation map. */
+export function hugetlbFileSetup(k: Kernel, name: string, size: number): number {
+  const inode = k.view.inodes.length;
+  k.emit({ type: 'InodeCreated', inode, name, kind: InodeKind.hugetlbfs, size, resident: 0 });
+  allocResvMap(k, inode);
+  return inode;
+}
+
+/** What `hugetlbfs_file_mmap()` is asked for: `length` bytes, aligned, at `start`. `file` null: MAP_HUGETLB without a descriptor. */
+export interface HugetlbMmap {
+  readonly start: number;
+  readonly length: number;
+  /** VM_*. */
+  readonly flags: number;
+  readonly file: OpenFile | null;
+  /** Bytes. */
+  readonly offset: number;
+}
+
+/**
+ * `hugetlbfs_file_mmap()`: the mapping, with what it reserves. A writable one makes the file as long as it reaches. Returns 0, -EINVAL for an
+ * offset within a page, or -ENOMEM for want of pages to reserve.
+ */
+export function hugetlbMmap(k: Kernel, mm: number, { start, length, flags, file, offset }: HugetlbMmap): number {
+  const from = file === null ? 0 : offset;
+  if (!isHugeAligned(from)) return -EINVAL;
+  const inode = file === null ? hugetlbFileSetup(k, '/anon_hugepage (deleted)', length) : file.inode;
+  const own = reservePages(k, inode, from / HUGE_PAGE_SIZE, (from + length) / HUGE_PAGE_SIZE, flags);
+  if (typeof own === 'number') {
+    evictUnreachable(k, inode);
+    return own;
+  }
+  if ((flags & VM_WRITE) !== 0 && (k.view.inodes[inode] as InodeView).size < from + length)
+    k.emit({ type: 'InodeResized', inode, size: from + length, data: from + length });
+  const end = start + length;
+  const opened = file === null ? NO_FILE : file.file;
+  const pgoff = from / PAGE_SIZE;
+  k.emit({ type: 'VmaInserted', mm, start, end, flags, pgoff, inode, file: opened, anonVma: 0, chain: [] });
+  if (own !== null) k.emit({ type: 'HugetlbVmaSet', mm, start, ...own });
+  return 0;
+}
+
+/** `remove_inode_hugepages()`: cached pages from huge page `from` on leave the file. Returns how many. */
+function removeCached(k: Kernel, inode: number, from: number): number {
+  const pages = (k.view.inodes[inode] as InodeView).pages.length * 512;
+  let freed = 0;
+  for (let index = from * HPAGE_PMD_NR; index < pages; index += HPAGE_PMD_NR) {
+    const pfn = cachedPfn(k.view.inodes[inode] as InodeView, index);
+    if (pfn < 0) continue;
+    k.emit({ type: 'HugetlbPageUncached', inode, index, pfn, ref: 1 - HPAGE_PMD_NR });
+    putHugePage(k, pfn);
+    freed++;
+  }
+  return freed;
+}
+
+/** Does a descriptor or a mapping of anybody lead to the file? */
+function isReachable({ files, mms }: KernelView, inode: number): boolean {
+  const opened = Object.values(files).some((table) => Object.values(table).some((file) => file.inode === inode));
+  return opened || mms.some((mm) => mm?.vmas.some((vma) => vma.inode === inode));
+}
+
+/** `hugetlbfs_evict_inode()`, if a descriptor or mapping that just went was the last that led to the file: its pages and reservations go. */
+export function evictUnreachable(k: Kernel, inode: number): void {
+  if (!isHugetlbfs(k.view, inode) || isReachable(k.view, inode)) return;
+  const map = inodeResvMap(k.view, inode);
+  if (map === null) return;
+  const { id } = map;
+  unreservePages(k, inode, 0, removeCached(k, inode, 0));
+  k.emit({ type: 'ResvMapFreed', map: id });
+}
+
+/** `hugetlb_vm_op_close()` and `fput()` of a mapping that is gone: reservations it did not use, and the file if nothing else leads to it. */
+export function hugetlbClose(k: Kernel, mm: number, vma: HugetlbMapping): void {
+  const { inode } = vma;
+  vmaWasClosed(k, mm, vma);
+  evictUnreachable(k, inode);
+}
+
+/** `hugetlb_vmtruncate()`: the file has `size` bytes; what lies beyond goes, private copies as well. Returns 0, or -EINVAL for a part of a page. */
+export function hugetlbTruncate(k: Kernel, inode: number, size: number): number {
+  if (!isHugeAligned(size)) return -EINVAL;
+  const before = (k.view.inodes[inode] as InodeView).size;
+  if (size !== before) k.emit({ type: 'InodeResized', inode, size, data: size });
+  if (size >= before) return 0;
+  unmapFrom(k, inode, size / PAGE_SIZE);
+  const from = size / HUGE_PAGE_SIZE;
+  unreservePages(k, inode, from, removeCached(k, inode, from));
+  return 0;
+}
+
+/** `hugetlb_vmdelete_list()`: every mapping of pages (of 4 KiB) from `first` on. */
+function unmapFrom(k: Kernel, inode: number, first: number): void {
+  for (let id = 1; id < k.view.mms.length; id++) {
+    const mm = k.view.mms[id];
+    if (!mm) continue;
+    for (const vma of mm.vmas) {
+      const from = Math.max(0, first - vma.pgoff);
+      if (vma.inode === inode && from < vmaPages(vma)) unmapHugepageRange(k, id, vma.start + from * PAGE_SIZE, vma.end);
+    }
+    flushGather(k, id);
+  }
+}
