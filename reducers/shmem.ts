@@ -23,9 +23,9 @@ export const shmemReducers: Reducers<ShmemEvent['type']> = {
     state.committed += committed;
   },
   ShmemPageSwapped(state, { inode, runs, slot, ref, count }) {
-    const [index = -1, pfn = -1] = runs;
+    const [index = -1, pfn = -1, pages = 0] = runs;
     const target = state.inodes[inode];
-    if (!target || index < 0 || slot < 0) return;
+    if (!target || index < 0 || slot < 0 || pages < 1) return;
     setCacheSlot(target, index, swappedAt(slot));
     countCached(state, inode, runs, -1);
     addCount(state, slot, count);
@@ -35,9 +35,9 @@ export const shmemReducers: Reducers<ShmemEvent['type']> = {
     page.mapping = 0;
   },
   ShmemPageSwappedIn(state, { inode, runs, slot, ref, count }) {
-    const [index = -1, pfn = -1] = runs;
+    const [index = -1, pfn = -1, pages = 0] = runs;
     const target = state.inodes[inode];
-    if (!target || index < 0) return;
+    if (!target || index < 0 || pages < 1) return;
     setCacheSlot(target, index, pfn + 1);
     countCached(state, inode, runs, 1);
     addCount(state, slot, count);
@@ -51,9 +51,9 @@ export const shmemReducers: Reducers<ShmemEvent['type']> = {
     page.flags |= PG_DIRTY;
   },
   ShmemSwapFreed(state, { inode, runs, slot, count, slotFreed }) {
-    const [index = -1] = runs;
+    const [index = -1, pages = 0] = runs;
     const target = state.inodes[inode];
-    if (!target || index < 0) return;
+    if (!target || index < 0 || pages < 1) return;
     setCacheSlot(target, index, -1);
     if (slotFreed === 1) freeSlot(state, slot);
     else addCount(state, slot, count);

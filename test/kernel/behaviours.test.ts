@@ -4,6 +4,16 @@ import { BEHAVIOURS, BEHAVIOUR_NAMES, behavioursOf, originOf, withBehaviours } f
 const on = (version: string): (typeof BEHAVIOUR_NAMES)[number][] =>
   BEHAVIOUR_NAMES.filter((name) => behavioursOf(version)[name]);
 
+/** Of the hugetlb pool, which came early. */
+const POOL = [
+  'hugetlb-private-reserve',
+  'hugetlb-private-resv-map',
+  'hugetlb-owner-steals',
+  'hugetlb-sigbus-on-shortage',
+  'hugetlb-reuse-by-mapcount',
+  'hugetlb-reuse-anon-only',
+];
+
 /** Names in one order, so that those of one version may stand in any. */
 const sorted = (names: readonly string[]): string[] => names.toSorted();
 
@@ -15,12 +25,13 @@ const OLD = [
   'stack-guard-gap',
   'mremap-duplicates-shared-only',
   'growth-keeps-min-addr',
+  ...POOL,
 ];
 
 describe('a kernel version', () => {
   it('has the behaviours that came with it or before', () => {
     expect(on('2.6.26')).toEqual([]);
-    expect(sorted(on('4.5'))).toEqual(sorted(['softdirty-enables-writenotify', 'madv-free-skips-shared']));
+    expect(sorted(on('4.5'))).toEqual(sorted(['softdirty-enables-writenotify', 'madv-free-skips-shared', ...POOL]));
     expect(sorted(on('5.7'))).toEqual(sorted(OLD));
     const refcounts = [...OLD, 'huge-cow-splits', 'cow-reuse-by-refcount', 'fork-copies-pinned'];
     expect(sorted(on('5.9'))).toEqual(sorted(refcounts));
@@ -34,6 +45,7 @@ describe('a kernel version', () => {
         'lazyfree-checks-refs',
         'swapin-reuse-by-refcount',
         'thp-cow-reuse-by-refcount',
+        'hugetlb-dontneed',
       ]),
     );
     expect(sorted(on('6.18'))).toEqual(

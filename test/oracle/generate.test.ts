@@ -1,6 +1,7 @@
 // Generated workloads: the same each time, inside the arena, and nothing in them that the model cannot run.
 import { describe, expect, it } from 'vitest';
 import type { EventType } from '../../events/index.js';
+import { HUGETLB_SHAPES } from '../../events/hugetlb.js';
 import { CATALOGUE } from '../../events/index.js';
 import { accountingErrors } from '../../projections/accounting.js';
 import { behavioursOf } from '../../src/kernel/behaviours.js';
@@ -192,6 +193,8 @@ describe('generated workloads', () => {
       // Only with behaviours that no kernel has.
       ...['PagesReused', 'CowPagesMapped', 'CowHugePageMapped'],
     ];
+    // No area makes a pool of huge pages.
+    elsewhere.push(...Object.keys(HUGETLB_SHAPES));
     const missed = Object.keys(CATALOGUE).filter((type) => !seen.has(type));
     expect(missed.toSorted()).toEqual(elsewhere.toSorted());
   });

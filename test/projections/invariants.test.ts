@@ -183,6 +183,20 @@ const SPLIT_AND_COLLAPSED = `
 1 mprotect(A+P, P, RW)
 1 madvise(A, 0x200000, MADV_COLLAPSE)`;
 
+const POOL = `
+sysfs("hugepages/hugepages-2048kB/nr_hugepages", "4")
+1 mmap(0x100200000000, 0x800000, RW, PRIV|ANON|HUGE|FIXED, -1, 0) = A
+1 store(A, 1)
+1 fork() = 2
+1 munmap(A+0x400000, 0x400000)
+1 mmap(0x100300000000, 0x400000, RW, PRIV|ANON|HUGE|FIXED, -1, 0)
+1 store(A, 2)
+2 load(A)`;
+const SHARED_POOL = `
+sysfs("hugepages/hugepages-2048kB/nr_hugepages", "2")
+1 mmap(0x100200000000, 0x400000, RW, SH|ANON|HUGE|FIXED, -1, 0) = A
+1 store(A, 1)`;
+
 /** A wrong event: `nth` of its type (0 the first, -1 the last) gives way to what `make` returns. */
 interface Case<T extends EventType> {
   readonly rule: string;
@@ -211,6 +225,70 @@ const nothing = (): readonly KernelEvent[] => [];
 const writable = (runs: readonly number[], at: number): number[] => runs.map((n, i) => (i === at ? n | WRITE : n));
 
 const CASES: readonly Case<EventType>[] = [
+  wrong(
+    'hugetlb-pool-split',
+    POOL,
+    'HugetlbPageAdded',
+    but<'HugetlbPageAdded'>(() => ({ total: 0 })),
+  ),
+  wrong(
+    'hugetlb-surplus-limit',
+    POOL,
+    'HugetlbPageAdded',
+    but<'HugetlbPageAdded'>(() => ({ surplus: 1 })),
+  ),
+  wrong(
+    'hugetlb-surplus-bound',
+    POOL,
+    'HugetlbPoolCounted',
+    but<'HugetlbPoolCounted'>(({ surplus }) => ({ surplus: surplus - 1 })),
+  ),
+  wrong(
+    'hugetlb-max',
+    POOL,
+    'HugetlbPoolCounted',
+    but<'HugetlbPoolCounted'>(({ max }) => ({ max: max + 1 })),
+  ),
+  wrong(
+    'resv-not-negative',
+    POOL,
+    'HugetlbPoolCounted',
+    but<'HugetlbPoolCounted'>(({ resv }) => ({ resv: resv - 9 })),
+  ),
+  wrong(
+    'resv-backed',
+    POOL,
+    'HugetlbPoolCounted',
+    but<'HugetlbPoolCounted'>(({ resv }) => ({ resv: resv + 9 })),
+  ),
+  wrong(
+    'resv-equals-regions',
+    POOL,
+    'HugetlbPoolCounted',
+    but<'HugetlbPoolCounted'>(({ resv }) => ({ resv: resv + 1 })),
+  ),
+  wrong('resv-map-refs', POOL, 'ResvMapReferenced', nothing, { cause: 'HugetlbVmaSet', nth: -1 }),
+  wrong('reservation-promise-kept', POOL, 'PmdReused', ({ mm, vpn }) => [
+    { type: 'SignalSent', tid: mm, signal: 7, code: 2, addr: vpn * 4096 },
+  ]),
+  wrong(
+    'steal-spares-owners',
+    POOL,
+    'HugetlbVmaSet',
+    but<'HugetlbVmaSet'>(({ flags }) => ({ flags: flags | 1 })),
+    { nth: -1 },
+  ),
+  wrong(
+    'resv-regions-sound',
+    POOL,
+    'ResvRegionsSet',
+    but<'ResvRegionsSet'>(({ regions }) => ({ regions: regions.toReversed() })),
+  ),
+  wrong('hugetlb-cached-page-has-entry', SHARED_POOL, 'ResvRegionsSet', nothing, { cause: 'HugetlbPageCached' }),
+  wrong('hugetlb-free-page-clean', POOL, 'HugetlbPageMapped', (event) => [
+    event,
+    { type: 'HugetlbPageEnqueued', pfn: event.pfn, free: 1 },
+  ], { cause: 'HugetlbPageEnqueued' }),
   wrong(
     'collapse-needs-free',
     COLLAPSED,
@@ -925,7 +1003,7 @@ check page(1, A).swapcache and page(1, A).anon_exclusive
     for (const { formula, source, since } of INVARIANTS) {
       expect(formula.length).toBeGreaterThan(10);
       expect(source.length).toBeGreaterThan(5);
-      expect(since).toMatch(/^(all|\d+\.(\d+|x))$/);
+      expect(since).toMatch(/^(all|\d+\.(\d+(\.\d+)?|x))$/);
     }
   });
 });
