@@ -285,10 +285,13 @@ const CASES: readonly Case<EventType>[] = [
     but<'ResvRegionsSet'>(({ regions }) => ({ regions: regions.toReversed() })),
   ),
   wrong('hugetlb-cached-page-has-entry', SHARED_POOL, 'ResvRegionsSet', nothing, { cause: 'HugetlbPageCached' }),
-  wrong('hugetlb-free-page-clean', POOL, 'HugetlbPageMapped', (event) => [
-    event,
-    { type: 'HugetlbPageEnqueued', pfn: event.pfn, free: 1 },
-  ], { cause: 'HugetlbPageEnqueued' }),
+  wrong(
+    'hugetlb-free-page-clean',
+    POOL,
+    'HugetlbPageMapped',
+    (event) => [event, { type: 'HugetlbPageEnqueued', pfn: event.pfn, free: 1 }],
+    { cause: 'HugetlbPageEnqueued' },
+  ),
   wrong(
     'collapse-needs-free',
     COLLAPSED,

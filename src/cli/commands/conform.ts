@@ -174,6 +174,7 @@ async function recordCommand(
     const verdict = await judgeFile(session, file, operations, behaviours, new Counts());
     if (verdict.stopped !== null)
       throw new UserError(`${file}: cannot be recorded whole: ${verdict.stopped}`, EXIT.input);
+    await session.prepare(operations);
     const seen = await runKernel(verdict.half, session.agent);
     const lines = verdict.half.steps.map(({ operation }) => operation.line);
     const name = recordedName(file);

@@ -84,6 +84,8 @@ export async function judge(
     { seen: first, mismatches: found },
   ];
   while (runs.length < RUNS) {
+    // What it changed of the machine is as it was.
+    await session.prepare(operations);
     const seen = await runKernel(half, session.agent);
     runs.push({ seen, mismatches: firstMismatch(half, seen, new Counts()) });
   }
