@@ -18,18 +18,6 @@ function forEachFrame(runs: readonly number[], stride: number, from: number, vis
 export const factHandlers: Projection<Facts>['on'] = {
   ...vmaHandlers,
   ...hugetlbHandlers,
-  VmaInserted(facts, event) {
-    vmaHandlers.VmaInserted(facts, event);
-    facts.hugetlb.mapped(event.mm, event.start, event.flags);
-  },
-  VmaRemoved(facts, event) {
-    vmaHandlers.VmaRemoved(facts, event);
-    facts.hugetlb.unmapped(event.mm, event.start);
-  },
-  VmaSplit(facts, event) {
-    vmaHandlers.VmaSplit(facts, event);
-    facts.hugetlb.split(event.mm, event.start, event.at);
-  },
   MmCreated(facts, { mm }) {
     facts.mappings.create(mm);
     facts.vmas.create(mm);
@@ -40,7 +28,6 @@ export const factHandlers: Projection<Facts>['on'] = {
     facts.vmas.drop(mm);
     dropGather(facts, mm);
     facts.gathers.delete(mm);
-    facts.hugetlb.end(mm);
   },
   PageTableAllocated({ mappings }, { mm, vpn, bytes }) {
     const space = mappings.of(mm);

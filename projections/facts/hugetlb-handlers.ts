@@ -2,6 +2,7 @@
 import { HPAGE_PMD_NR, HPAGE_PMD_ORDER } from '../../reducers/state.js';
 import type { Projection } from '../projection.js';
 import type { Facts } from './facts.js';
+import { vmaHandlers } from './vma-handlers.js';
 import { FRAME_DIRTY, FRAME_EXCLUSIVE, FrameKind } from './frames.js';
 
 function setFlags({ frames }: Facts, pfn: number, set: number, clear: number): void {
@@ -97,5 +98,17 @@ export const hugetlbHandlers: Projection<Facts>['on'] = {
     if (target) target.regions = regions;
   },
   HugetlbVmaSet: ({ hugetlb }, event) => hugetlb.setVma(event),
+  VmaInserted(facts, event) {
+    vmaHandlers.VmaInserted(facts, event);
+    facts.hugetlb.mapped(event.mm, event.start, event.flags);
+  },
+  VmaRemoved(facts, event) {
+    vmaHandlers.VmaRemoved(facts, event);
+    facts.hugetlb.unmapped(event.mm, event.start);
+  },
+  VmaSplit(facts, event) {
+    vmaHandlers.VmaSplit(facts, event);
+    facts.hugetlb.split(event.mm, event.start, event.at);
+  },
   TaskCreated: ({ hugetlb }, { mm }) => hugetlb.begin(mm),
 };

@@ -63,11 +63,9 @@ export class HugetlbFacts {
     return this.#vmas.get(placeOf(mm, start));
   }
 
+  /** A task has address space `mm`; numbers are not used again. */
   begin(mm: number): void {
     this.#begun.add(mm);
-  }
-  end(mm: number): void {
-    this.#begun.delete(mm);
   }
 
   /** A mapping came. */

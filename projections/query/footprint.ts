@@ -157,6 +157,13 @@ export function constantOf(expression: Expression, nameOf: QueryScope['nameOf'])
 
 type Names = Pick<QueryScope, 'nameOf' | 'pid'>;
 
+/** Lines of meminfo that there are. */
+const MEMINFO = /^(Committed_AS|HugePages_\w+)$/;
+const noteMeminfo: Part = (state, notes) => {
+  notes.note(state.committed);
+  noteNumbers(state.hugetlb, notes);
+};
+
 /** Puts what `expression` rests on into `parts`; false if that is not known. */
 function collect(expression: Expression, names: Names, parts: Part[]): boolean {
   switch (expression.node) {
@@ -164,7 +171,7 @@ function collect(expression: Expression, names: Names, parts: Part[]): boolean {
     case 'text':
       return true;
     case 'name':
-      if (expression.name === 'meminfo') parts.push((state, notes) => notes.note(state.committed));
+      if (expression.name === 'meminfo') parts.push(noteMeminfo);
       if (expression.name === 'ksm') parts.push((state, notes) => noteNumbers(state.ksm, notes));
       return (
         ['meminfo', 'ksm'].includes(expression.name) ||
@@ -179,8 +186,7 @@ function collect(expression: Expression, names: Names, parts: Part[]): boolean {
       return true;
     }
     case 'field':
-      // Other fields of the machine than these have no part yet.
-      if (expression.of.node === 'name' && expression.of.name === 'meminfo' && expression.field !== 'Committed_AS')
+      if (expression.of.node === 'name' && expression.of.name === 'meminfo' && !MEMINFO.test(expression.field))
         return false;
       return collect(expression.of, names, parts);
     case 'unary':

@@ -259,9 +259,8 @@ export function gatherMunmap(k: Kernel, mm: number, start: number, end: number):
   if (first !== undefined && first.start < start && vmaIsSealed(first)) return -EPERM;
   if (cutsHugePage(first, start)) return -EINVAL;
   splitVma(k, mm, start);
-  const inside = vmasIn(mmAt(k.view, mm), start, end);
-  if (inside.some(vmaIsSealed)) return -EPERM;
-  const last = inside.at(-1);
+  if (vmasIn(mmAt(k.view, mm), start, end).some(vmaIsSealed)) return -EPERM;
+  const last = vmasIn(mmAt(k.view, mm), start, end).at(-1);
   if (last !== undefined && last.end > end && cutsHugePage(last, end)) return -EINVAL;
   splitVma(k, mm, end);
   return 0;

@@ -33,7 +33,7 @@ check meminfo.Committed_AS == 16`),
     expect(() => failed('check page(1, A).colour')).toThrow(/has no field 'colour'/);
     expect(() => failed('check page(9, A).mapcount')).toThrow(/no task 9/);
     expect(() => failed('check mm(1).rss_anon ==')).toThrow(/a value was expected, not the end/);
-    expect(() => failed('check meminfo.HugePages_Rsvd == 0')).toThrow(/not modelled: meminfo.HugePages_Rsvd/);
+    expect(() => failed('check meminfo.AnonPages == 0')).toThrow(/not modelled: meminfo.AnonPages/);
     expect(() => failed('check uffd(3).features')).toThrow(/not modelled: uffd/);
   });
   it('binds as one expects: not over comparisons, and over or, * over +', () => {
