@@ -31,7 +31,7 @@ import {
   mmAt,
   pageAt,
 } from '../../../reducers/state.js';
-import { VM_ACCESS, VM_WRITE, linearPageIndex, vmaLookup } from '../../../reducers/vma.js';
+import { VM_ACCESS, VM_LOCKED, VM_WRITE, linearPageIndex, vmaLookup } from '../../../reducers/vma.js';
 import { NotModelledError } from '../../lib/errors.js';
 import type { Kernel, KernelThread } from '../kernel.js';
 import { PAGE_SIZE } from '../kernel.js';
@@ -40,7 +40,7 @@ import { allocLargeFolio, putPage } from '../page-alloc.js';
 import { anonVmaPrepare } from '../rmap.js';
 import { hugePageFits, hugePageWanted, usesHugeZeroPage } from '../thp.js';
 import type { Fault, FaultResult } from './fault.js';
-import { folioAddedLruVma, locksPages, munlockVmaPages } from './mlocked.js';
+import { folioAddedLruVma, locksPages, mlockVmaPages, munlockVmaPages } from './mlocked.js';
 import { pmdAlloc } from './tables.js';
 
 /** The first page of the 2 MiB that `vpn` lies in. */
@@ -202,7 +202,7 @@ function splitAndFallBack(k: Kernel, mm: number, vpn: number): 'fallback' {
 
 /**
  * `__split_huge_pmd()` without freezing: 512 entries in the place of the huge one around `vpn`, in the table that was in store for that.
- * Every page is as exclusive as the first was. A locked folio stays locked (measured; in 6.12 the huge entry's going still unlocked it).
+ * Every page is as exclusive as the first was. A locked folio stays locked, for the entries count as another lock (6.18), if its lock was counted.
  */
 export function splitHugePmd(k: Kernel, mm: number, at: number): void {
   const vpn = blockStart(at);
@@ -231,7 +231,17 @@ export function splitHugePmd(k: Kernel, mm: number, at: number): void {
     [pfn, HPAGE_PMD_NR],
     [pfn, -1],
   ]);
+  const vma = vmaLookup(mmAt(k.view, mm), vpn * PAGE_SIZE);
+  if (vma === null || (vma.flags & VM_LOCKED) === 0) return;
+  // The entries lock the folio, and then the huge entry unlocks it.
+  const cpu = cpuOf(k, mm);
+  if (k.behaviours['mlock-large-when-mapped']) mlockVmaPages(k, vma, [pfn], cpu);
+  munlockVmaPages(k, vma.flags, [pfn], cpu);
 }
+
+/** Where a task of address space `mm` runs, which splits its huge entries itself. */
+const cpuOf = (k: Kernel, mm: number): number =>
+  Object.values(k.view.tasks).find((task) => task.mm === mm || task.exitMm === mm)?.cpu ?? 0;
 
 /** `split_huge_pmd_if_needed()` where a VMA is to end or begin at byte `at`: no huge entry may reach across. */
 export function splitHugePmdAt(k: Kernel, mm: number, at: number): void {
