@@ -2,13 +2,21 @@
 // accounted have such events: those that a workload makes; of a recording it is not known what others did to them.
 import type { ShapesOf } from './shapes.js';
 
+/** `shmem_fill_super()`: tmpfs number `sb` is mounted at `name`. `maxBlocks` pages have room in it, 0: no limit. */
+export interface TmpfsMounted {
+  readonly type: 'TmpfsMounted';
+  readonly sb: number;
+  readonly name: string;
+  readonly maxBlocks: number;
+}
 /**
  * `__shmem_get_inode()`: the blocks of file `inode` are accounted from now on. `noreserve` 1: it pays for each page, otherwise its size was paid for
- * at once (`shmem_acct_size()`, pages `committed`). `seals` are F_SEAL_*, `mode` the bits of rights to execute (0111).
+ * at once (`shmem_acct_size()`, pages `committed`). `sb` is the tmpfs that it lies in, under its name, so that it stays; -1: the kernel's own mount. `seals` are F_SEAL_*, `mode` the bits of rights to execute (0111).
  */
 export interface ShmemInodeInitialised {
   readonly type: 'ShmemInodeInitialised';
   readonly inode: number;
+  readonly sb: number;
   readonly noreserve: number;
   readonly seals: number;
   readonly mode: number;
@@ -16,7 +24,7 @@ export interface ShmemInodeInitialised {
 }
 /**
  * `shmem_inode_acct_blocks()`, `shmem_inode_unacct_blocks()` and `shmem_recalc_inode()`, as differences in pages: `alloced` and `swapped` of the file,
- * `blocks` of i_blocks (a page is 8 sectors), `committed` of what is charged against the commit limit.
+ * `blocks` of i_blocks (a page is 8 sectors), `used` of the blocks of its tmpfs, `committed` of what is charged against the commit limit.
  */
 export interface ShmemAccounted {
   readonly type: 'ShmemAccounted';
@@ -24,6 +32,7 @@ export interface ShmemAccounted {
   readonly alloced: number;
   readonly swapped: number;
   readonly blocks: number;
+  readonly used: number;
   readonly committed: number;
 }
 /** `shmem_evict_inode()`: nothing leads to the file any more. Its pages went before; `committed` pages of its size are paid back. */
@@ -74,6 +83,7 @@ export interface ShmemSwapFreed {
 }
 
 export type ShmemEvent =
+  | TmpfsMounted
   | ShmemInodeInitialised
   | ShmemAccounted
   | ShmemInodeEvicted
@@ -86,11 +96,11 @@ export type ShmemEvent =
 export const SHMEM_SHAPES: ShapesOf<ShmemEvent> = {
   ShmemInodeInitialised: {
     opcode: 230,
-    fields: { inode: 'inode', noreserve: 'int', seals: 'int', mode: 'int', committed: 'int' },
+    fields: { inode: 'inode', sb: 'int', noreserve: 'int', seals: 'int', mode: 'int', committed: 'int' },
   },
   ShmemAccounted: {
     opcode: 231,
-    fields: { inode: 'inode', alloced: 'int', swapped: 'int', blocks: 'int', committed: 'int' },
+    fields: { inode: 'inode', alloced: 'int', swapped: 'int', blocks: 'int', used: 'int', committed: 'int' },
   },
   ShmemInodeEvicted: { opcode: 232, fields: { inode: 'inode', committed: 'int' } },
   ShmemPageSwapped: {
@@ -105,5 +115,6 @@ export const SHMEM_SHAPES: ShapesOf<ShmemEvent> = {
     opcode: 236,
     fields: { inode: 'inode', runs: 'ints', slot: 'int', count: 'int', slotFreed: 'int' },
   },
+  TmpfsMounted: { opcode: 237, fields: { sb: 'int', name: 'text', maxBlocks: 'int' } },
   SealsAdded: { opcode: 233, fields: { inode: 'inode', seals: 'int' } },
 };

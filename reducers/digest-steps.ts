@@ -139,6 +139,7 @@ export const EXTRA_STEPS: Partial<Record<EventType, readonly Step[]>> = {
     { method: 'block', args: ['mm', 'vpn'] },
   ],
   LargeFolioDiscarded: [{ method: 'hugePage', args: ['pfn'] }],
+  TmpfsMounted: [{ method: 'tmpfs', args: ['sb'] }],
   ShmemInodeInitialised: [SHMEM],
   ShmemAccounted: [SHMEM],
   ShmemInodeEvicted: [SHMEM],

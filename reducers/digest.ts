@@ -262,9 +262,16 @@ export class SubjectHash {
     for (let i = 0; i + COUNTED <= folios.length; i += COUNTED) this.#object(this.#state.largeFolios[folios[i]!], 14);
   }
 
+  /** A tmpfs. */
+  tmpfs(sb: number): void {
+    this.#object(this.#state.tmpfs[sb], 16);
+  }
+
   /** What is accounted of a file in memory. */
   shmem(inode: number): void {
-    this.#object(this.#state.shmem[inode], 15);
+    const info = this.#state.shmem[inode];
+    this.#object(info, 15);
+    if (info !== undefined && info.sb >= 0) this.tmpfs(info.sb);
   }
 
   /** What stands in a file of settings. */

@@ -6,17 +6,22 @@ import { PG_DIRTY, pageOf, setCacheSlot, swappedAt } from './state.js';
 import { addCount, freeSlot, uncache } from './swap.js';
 
 export const shmemReducers: Reducers<ShmemEvent['type']> = {
-  ShmemInodeInitialised(state, { inode, noreserve, seals, mode, committed }) {
-    state.shmem[inode] = { nrpages: 0, alloced: 0, swapped: 0, blocks: 0, seals, noreserve, mode };
+  TmpfsMounted(state, { sb, name, maxBlocks }) {
+    if (sb === state.tmpfs.length) state.tmpfs.push({ name, maxBlocks, usedBlocks: 0 });
+  },
+  ShmemInodeInitialised(state, { inode, sb, noreserve, seals, mode, committed }) {
+    state.shmem[inode] = { sb, nrpages: 0, alloced: 0, swapped: 0, blocks: 0, seals, noreserve, mode };
     state.committed += committed;
   },
-  ShmemAccounted(state, { inode, alloced, swapped, blocks, committed }) {
+  ShmemAccounted(state, { inode, alloced, swapped, blocks, used, committed }) {
     state.committed += committed;
     const info = state.shmem[inode];
     if (!info) return;
     info.alloced += alloced;
     info.swapped += swapped;
     info.blocks += blocks;
+    const sb = state.tmpfs[info.sb];
+    if (sb) sb.usedBlocks += used;
   },
   ShmemInodeEvicted(state, { inode, committed }) {
     delete state.shmem[inode];

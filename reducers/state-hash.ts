@@ -133,6 +133,10 @@ function restInto(hash: Hash64, state: KernelView): void {
   // Nor of these.
   for (const inode of ascending(Object.keys(state.shmem).map(Number)))
     numbersOf(hash, [inode, ...Object.values(state.shmem[inode]!)], 24);
+  for (const { name, maxBlocks, usedBlocks } of state.tmpfs) {
+    hash.text(name);
+    hash.pair(maxBlocks, usedBlocks);
+  }
   for (const name of Object.keys(state.settings).sort()) {
     hash.text(name);
     hash.text(state.settings[name] as string);

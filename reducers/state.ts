@@ -194,8 +194,19 @@ export interface Cpu {
   mlock: number[];
 }
 
+/** A mounted tmpfs: `struct shmem_sb_info`. */
+export interface Tmpfs {
+  /** Where it is mounted, as the workload says it. */
+  name: string;
+  /** Pages that have room, 0: no limit. */
+  maxBlocks: number;
+  usedBlocks: number;
+}
+
 /** A file in memory whose blocks are accounted: `struct shmem_inode_info`, and what else of its inode counts pages. */
 export interface ShmemInode {
+  /** The tmpfs that it lies in; -1: the kernel's own, where nothing has a name. */
+  sb: number;
   /** Cached pages: `mapping->nrpages`. */
   nrpages: number;
   /** Pages accounted, cached or swapped out. */
@@ -348,6 +359,8 @@ export interface KernelState {
   ksm: Ksm;
   /** By inode: files in memory that a workload made. */
   shmem: Record<number, ShmemInode>;
+  /** By number. */
+  tmpfs: Tmpfs[];
   /** Files below /sys/kernel/mm that were written, and what stands there; the others say what they do at boot. */
   settings: Record<string, string>;
   hugetlb: Hugetlb;
@@ -401,6 +414,7 @@ export function initialState(): KernelState {
     swapCache: {},
     ksm: noKsm(),
     shmem: {},
+    tmpfs: [],
     settings: {},
     hugetlb: noHugetlb(),
   };

@@ -1,6 +1,6 @@
 // Reading Facts from a state.
 import { forEachPte, ptePfn } from '../../reducers/pte.js';
-import type { InodeView, KernelView, MmView } from '../../reducers/state.js';
+import type { InodeView, KernelView, MmView, ShmemInodeView } from '../../reducers/state.js';
 import {
   FREE_SLOT,
   InodeKind,
@@ -27,7 +27,7 @@ export function factsOf(state: KernelView): Facts {
     facts.addInode(id, inode.name, inode.kind, inode.size);
     forEachSlot(inode, (index, pfn) => facts.cache(facts.inodes.get(id) as InodeFacts, index, pfn));
   });
-  for (const [id, { noreserve }] of Object.entries(state.shmem)) readShmem(facts, state, Number(id), noreserve === 1);
+  for (const [id, info] of Object.entries(state.shmem)) readShmem(facts, state, Number(id), info);
   state.memMap.forEach((section, s) => section.forEach((page, i) => readFrame(facts, state, s * 256 + i, page)));
   for (const mm of state.mms) if (mm) readMm(facts, mm);
   state.cpus.forEach(({ lruAdd, lruLazyfree, mlock }, cpu) => {
@@ -54,14 +54,14 @@ export function factsOf(state: KernelView): Facts {
   return facts;
 }
 
-function readShmem(facts: Facts, state: KernelView, id: number, noreserve: boolean): void {
+function readShmem(facts: Facts, state: KernelView, id: number, { sb, noreserve }: ShmemInodeView): void {
   const dropped = new Set<number>();
   state.inodes[id]?.pages.forEach((leaf, l) =>
     leaf?.forEach((slot, i) => {
       if (slot === RECLAIMED) dropped.add(l * 512 + i);
     }),
   );
-  facts.shmem.set(id, { noreserve, dropped, swapped: new Map() });
+  facts.shmem.set(id, { sb, noreserve: noreserve === 1, dropped, swapped: new Map() });
   state.inodes[id]?.pages.forEach((leaf, l) =>
     leaf?.forEach((slot, i) => {
       if (slot < RECLAIMED) facts.setSwapped(id, l * 512 + i, slotOfValue(slot));

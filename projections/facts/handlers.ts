@@ -439,8 +439,8 @@ export const factHandlers: Projection<Facts>['on'] = {
     const target = inodes.get(inode);
     if (target) target.size = size;
   },
-  ShmemInodeInitialised: ({ shmem }, { inode, noreserve }) =>
-    void shmem.set(inode, { noreserve: noreserve === 1, dropped: new Set(), swapped: new Map() }),
+  ShmemInodeInitialised: ({ shmem }, { inode, sb, noreserve }) =>
+    void shmem.set(inode, { sb, noreserve: noreserve === 1, dropped: new Set(), swapped: new Map() }),
   ShmemInodeEvicted(facts, { inode }) {
     for (const index of [...(facts.shmem.get(inode)?.swapped.keys() ?? [])]) facts.setSwapped(inode, index, -1);
     facts.shmem.delete(inode);

@@ -3,6 +3,8 @@ import type { InodeFacts } from './facts.js';
 
 /** What of a file in memory is neither cached nor nothing. */
 export interface ShmemFile {
+  /** The tmpfs that it lies in, -1 for none of a name. */
+  readonly sb: number;
   /** It pays for each page; otherwise for its size. */
   readonly noreserve: boolean;
   /** Clean holes that reclaim dropped, still accounted until somebody counts. */

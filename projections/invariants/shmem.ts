@@ -26,6 +26,30 @@ const counted = (
   truth: (facts, id) => (facts.shmem.has(id) ? truth(facts, id) : 0),
 });
 
+/** Blocks of all tmpfs together: which of them is off is told by the files. */
+const tmpfsInvariant: CounterInvariant = {
+  ...rule,
+  about: 'machine',
+  name: 'tmpfs-blocks-equal-files',
+  aliases: ['shm-sb'],
+  formula: 'used_blocks of tmpfs == the blocks of their files',
+  source: 'shmem_inode_acct_blocks(); statfs(2)',
+  severity: 2,
+  at: 'operation',
+  changedBy: SHMEM_EVENTS,
+  counters: [
+    {
+      what: 'used_blocks of tmpfs',
+      counter: (view) => view.tmpfs.reduce((sum, { usedBlocks }) => sum + usedBlocks, 0),
+      truth(facts) {
+        let sum = 0;
+        for (const [id, { sb }] of facts.shmem) if (sb >= 0) sum += facts.shmemPages(id);
+        return sum;
+      },
+    },
+  ],
+};
+
 export const shmemCounterInvariants: readonly CounterInvariant[] = [
   {
     ...rule,
@@ -45,6 +69,7 @@ export const shmemCounterInvariants: readonly CounterInvariant[] = [
       counted('swapped', (facts, id) => facts.shmem.get(id)?.swapped.size ?? 0),
     ],
   },
+  tmpfsInvariant,
 ];
 
 export const shmemEntryInvariants: readonly EntryInvariant[] = [
@@ -87,6 +112,23 @@ function sealed(
 }
 
 export const shmemEventInvariants: readonly EventInvariant[] = [
+  {
+    ...rule,
+    about: 'event',
+    name: 'tmpfs-within-its-size',
+    formula: 'no more blocks of a tmpfs are used than it has',
+    source: 'percpu_counter_limited_add()',
+    severity: 2,
+    at: 'event',
+    after: {
+      ShmemAccounted({ inode }, { view }, report) {
+        const { sb = -1 } = view.shmem[inode] ?? {};
+        const { name = '', maxBlocks = 0, usedBlocks = 0 } = view.tmpfs[sb] ?? {};
+        if (maxBlocks > 0 && usedBlocks > maxBlocks)
+          report({ kind: 'machine', what: `tmpfs ${name}` }, { expected: `at most ${maxBlocks}`, found: usedBlocks });
+      },
+    },
+  },
   {
     ...rule,
     about: 'event',

@@ -124,6 +124,13 @@ const PARTS: Readonly<Record<string, PartOf>> = {
     notes.note(state.inodes[id]?.size ?? null);
     noteNumbers(state.shmem[id], notes);
   },
+  sb: (args, pid) => (state, notes) => {
+    const [task, fd] = args.length === 1 ? [pid, args[0]] : args;
+    const tgid = state.tasks[task ?? -1]?.tgid ?? -1;
+    const { sb = -1 } = state.shmem[state.files[tgid]?.[fd ?? -1]?.inode ?? -1] ?? {};
+    notes.note(sb);
+    noteNumbers(state.tmpfs[sb], notes);
+  },
   folio:
     ([pfn = -1]) =>
     (state, notes) => {

@@ -1,4 +1,4 @@
-// What expressions can speak of: page(pid, addr), vma(pid, addr), mm(pid), task(pid), inode(pid, fd), folio(pfn), meminfo, ksm.
+// What expressions can speak of: page(pid, addr), vma(pid, addr), mm(pid), task(pid), inode(pid, fd), sb(pid, fd), folio(pfn), meminfo, ksm.
 import { pteAt } from '../../reducers/pte.js';
 import type { KernelView, MmView } from '../../reducers/state.js';
 import {
@@ -147,6 +147,18 @@ export const SUBJECTS: Readonly<Record<string, Finder>> = {
       name: `inode(${pid}, ${fd})`,
       fields: { size: inode.size, ...fields },
       absent: ['blocks', 'alloced', 'swapped', 'nrpages', 'seals'],
+    };
+  },
+  sb(scope, args, at) {
+    const [pid, fd] = args.length === 1 ? [scope.pid, args[0]] : args;
+    const tgid = scope.state.tasks[pid ?? -1]?.tgid ?? -1;
+    const file = scope.state.files[tgid]?.[fd ?? -1];
+    const sb = scope.state.tmpfs[scope.state.shmem[file?.inode ?? -1]?.sb ?? -1];
+    if (sb === undefined) throw new InputError({ column: at + 1 }, `descriptor ${fd ?? ''} of ${pid} is of no tmpfs`);
+    const { maxBlocks, usedBlocks } = sb;
+    return {
+      name: `sb(${pid}, ${fd})`,
+      fields: { max_blocks: maxBlocks, used_blocks: usedBlocks, free_blocks: maxBlocks - usedBlocks },
     };
   },
   folio(scope, args, at) {

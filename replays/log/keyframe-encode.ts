@@ -48,7 +48,7 @@ export const WIDTH = {
   seq: 2,
   ksmItem: 10,
   large: 11,
-  shmem: 8,
+  shmem: 9,
   resvMap: 3,
   region: 3,
   hugetlbVma: 5,
@@ -455,10 +455,10 @@ const settingsOf = (state: KernelView): unknown =>
 function shmemOf(state: KernelView): unknown {
   const rows = pool.rows(WIDTH.shmem);
   for (const id of ascending(Object.keys(state.shmem).map(Number))) {
-    const { nrpages, alloced, swapped, blocks, seals, noreserve, mode } = state.shmem[id]!;
-    rows.add(id, nrpages, alloced, swapped, blocks, seals, noreserve, mode);
+    const { sb, nrpages, alloced, swapped, blocks, seals, noreserve, mode } = state.shmem[id]!;
+    rows.add(id, sb, nrpages, alloced, swapped, blocks, seals, noreserve, mode);
   }
-  return rows.encode();
+  return [rows.encode(), state.tmpfs.map(({ name, maxBlocks, usedBlocks }) => [name, maxBlocks, usedBlocks])];
 }
 
 const listOfNumbers = (numbers: Numbers): unknown => [numbers.length, numbers.encode()];

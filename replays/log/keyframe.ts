@@ -174,9 +174,16 @@ function settingsInto(state: KernelState, data: unknown): void {
 
 function shmemInto(state: KernelState, data: unknown): void {
   state.shmem = {};
-  eachRow(rowsOf(data, WIDTH.shmem, LIMIT.ids, 'files in memory', LIMIT.ids), (row) => {
-    const [id, nrpages, alloced, swapped, blocks, seals, noreserve, mode] = row as [number, ...number[]];
-    state.shmem[id] = { nrpages, alloced, swapped, blocks, seals, noreserve, mode } as ShmemInode;
+  const [rows, mounts] = arrayOf(data, 'files in memory');
+  state.tmpfs = arrayOf(mounts, 'mounts').map((mount) => {
+    const [name, maxBlocks, usedBlocks] = arrayOf(mount, 'a mount');
+    if (typeof name !== 'string' || !Number.isSafeInteger(maxBlocks) || !Number.isSafeInteger(usedBlocks))
+      throw new MalformedError('a mount that is none');
+    return { name, maxBlocks: maxBlocks as number, usedBlocks: usedBlocks as number };
+  });
+  eachRow(rowsOf(rows, WIDTH.shmem, LIMIT.ids, 'files in memory', LIMIT.ids), (row) => {
+    const [id, sb, nrpages, alloced, swapped, blocks, seals, noreserve, mode] = row as [number, ...number[]];
+    state.shmem[id] = { sb, nrpages, alloced, swapped, blocks, seals, noreserve, mode } as ShmemInode;
   });
 }
 

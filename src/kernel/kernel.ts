@@ -108,6 +108,7 @@ export const EEXIST = 17;
 export const ENODEV = 19;
 export const EINVAL = 22;
 export const EFBIG = 27;
+export const ENOSPC = 28;
 export const ESPIPE = 29;
 export const EPIPE = 32;
 export const ENOSYS = 38;

@@ -8,7 +8,7 @@ import type { FoundPage } from './filemap.js';
 import { addToCache, filePages, markDirty, markUptodate, removeCachedPages } from './filemap.js';
 import { hasEnd } from './holders.js';
 import type { Kernel } from './kernel.js';
-import { EINVAL, ENOENT, PAGE_SIZE } from './kernel.js';
+import { EINVAL, ENOENT, ENOSPC, PAGE_SIZE } from './kernel.js';
 import { lruAddDrainIfMlock } from './swap.js';
 import { folioAllocSwap, folioFreeSwap, readSwapCache, slotAt, slotOf } from './swapfile.js';
 
@@ -23,18 +23,23 @@ export const shmemInfo = (k: Kernel, inode: number): ShmemInodeView | undefined 
 
 /**
  * `__shmem_file_setup()`, `__shmem_get_inode()`: a new file in memory of `size` bytes, whose blocks are accounted. With `noreserve` it pays for each page,
- * otherwise for its size, at once.
+ * otherwise for its size, at once. In tmpfs `sb` it has a name and stays.
  */
 export function createShmemInode(
   k: Kernel,
   name: string,
   size: number,
-  { noreserve, seals, mode }: { readonly noreserve: boolean; readonly seals: number; readonly mode: number },
+  {
+    noreserve,
+    seals,
+    mode,
+    sb = -1,
+  }: { readonly noreserve: boolean; readonly seals: number; readonly mode: number; readonly sb?: number },
 ): number {
   const inode = k.view.inodes.length;
   k.emit({ type: 'InodeCreated', inode, name, kind: InodeKind.shmem, size, resident: 0 });
   const committed = noreserve ? 0 : Math.ceil(size / PAGE_SIZE);
-  k.emit({ type: 'ShmemInodeInitialised', inode, noreserve: noreserve ? 1 : 0, seals, mode, committed });
+  k.emit({ type: 'ShmemInodeInitialised', inode, sb, noreserve: noreserve ? 1 : 0, seals, mode, committed });
   return inode;
 }
 
@@ -52,7 +57,13 @@ export function shmemRecalcInode(k: Kernel, inode: number, alloced: number, swap
   const blocks = acct - freed;
   if (alloced === 0 && swapped === 0 && blocks === 0) return;
   const committed = info.noreserve === 1 ? blocks : 0;
-  k.emit({ type: 'ShmemAccounted', inode, alloced: alloced - freed, swapped, blocks, committed });
+  k.emit({ type: 'ShmemAccounted', inode, alloced: alloced - freed, swapped, blocks, used: blocks, committed });
+}
+
+/** Has the tmpfs of file `inode` room for `pages` more? Asked by `shmem_inode_acct_blocks()`. */
+export function shmemHasRoom(k: Kernel, inode: number, pages: number): boolean {
+  const sb = k.view.tmpfs[shmemInfo(k, inode)?.sb ?? -1];
+  return sb === undefined || sb.maxBlocks === 0 || sb.usedBlocks + pages <= sb.maxBlocks;
 }
 
 /** Holes that reclaim dropped are accounted no longer: they are holes like others. */
@@ -68,7 +79,8 @@ function noteDropped(k: Kernel, id: number): void {
 
 /**
  * `shmem_get_folio_gfp()`: page `index` of file `id`, for `sgp`. A hole is 0 for `read` and -ENOENT for `noalloc`, else it gets a page; so is, for
- * `read`, a page that fallocate made and nobody filled. @returns the page, 0 for none, or a negative errno: -EINVAL beyond the end.
+ * `read`, a page that fallocate made and nobody filled. @returns the page, 0 for none, or a negative errno: -EINVAL beyond the end, -ENOSPC where
+ * there is no room.
  */
 export function shmemGetFolio(k: Kernel, id: number, index: number, sgp: Sgp, cpu: number): FoundPage | number {
   const inode = k.view.inodes[id] as InodeView;
@@ -136,8 +148,13 @@ function shmemFreeSwap(k: Kernel, id: number, first: number, end: number): numbe
   return freed;
 }
 
-/** `shmem_alloc_and_add_folio()`: a new page, accounted. fallocate leaves it unfilled. */
-function shmemAllocAndAddFolio(k: Kernel, id: number, index: number, sgp: Sgp, cpu: number): FoundPage {
+/**
+ * `shmem_alloc_and_add_folio()`: a new page, accounted. fallocate leaves it unfilled. -ENOSPC where the tmpfs is full, once what reclaim dropped of the file
+ * is counted; the page that Linux then takes back was nobody's.
+ */
+function shmemAllocAndAddFolio(k: Kernel, id: number, index: number, sgp: Sgp, cpu: number): FoundPage | number {
+  if (!shmemHasRoom(k, id, 1)) shmemRecalcInode(k, id, 0, 0);
+  if (!shmemHasRoom(k, id, 1)) return -ENOSPC;
   addToCache(k, id, index, cpu);
   shmemRecalcInode(k, id, 1, 0, 1);
   const pfn = cachedPfn(k.view.inodes[id] as InodeView, index);
@@ -188,10 +205,10 @@ function zeroPartial(k: Kernel, id: number, index: number, from: number, to: num
   return to <= stop;
 }
 
-/** `iput()` of file `inode`, which a descriptor or a mapping led to: with the last of them it is evicted, if blocks of it are accounted. */
+/** `iput()` of file `inode`, which a descriptor or a mapping led to: with the last of them it is evicted, if blocks of it are accounted, and no name leads there. */
 export function shmemPut(k: Kernel, inode: number, cpu: number): void {
   const info = shmemInfo(k, inode);
-  if (info === undefined || hasEnd(k, inode, () => true)) return;
+  if (info === undefined || info.sb >= 0 || hasEnd(k, inode, () => true)) return;
   if (k.view.mms.some((mm) => mm?.vmas.some((vma) => vma.inode === inode))) return;
   shmemEvictInode(k, inode, cpu);
 }

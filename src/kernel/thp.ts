@@ -13,6 +13,9 @@ export const HPAGE_PMD_PAGES = HPAGE_PMD_SIZE / PAGE_SIZE;
 const FOLDER = 'transparent_hugepage/';
 const WORDS: readonly string[] = ['always', 'madvise', 'never'];
 const SIZE_WORDS: readonly string[] = [...WORDS, 'inherit'];
+/** Huge pages of files in memory are not modelled: what gives none. */
+export const SHMEM_WORDS: readonly string[] = ['never', 'deny'];
+export const SHMEM_ENABLED = `${FOLDER}shmem_enabled`;
 const FLAGS: readonly string[] = ['0', '1'];
 /** Entries of one kind among 512. */
 const COUNTS: readonly string[] = Array.from({ length: HPAGE_PMD_PAGES }, (_, i) => String(i));
@@ -35,6 +38,7 @@ interface Setting {
 /** Settings that the model knows, by name below /sys/kernel/mm. */
 export const SETTINGS: Readonly<Record<string, Setting>> = {
   [`${FOLDER}enabled`]: { first: 'madvise', values: WORDS },
+  [SHMEM_ENABLED]: { first: 'never', values: SHMEM_WORDS },
   [`${FOLDER}use_zero_page`]: { first: '1', values: FLAGS },
   [`${FOLDER}khugepaged/max_ptes_none`]: { first: '511', values: COUNTS },
   [`${FOLDER}khugepaged/max_ptes_swap`]: { first: '64', values: COUNTS },

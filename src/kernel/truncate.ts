@@ -9,7 +9,7 @@ import { cIntArg } from './call.js';
 import { grabPage, markDirty, onDisk, removeCachedPages } from './filemap.js';
 import { fileArg, isWritable, maxBytes, offsetArg } from './files.js';
 import type { Kernel } from './kernel.js';
-import { EBADF, EFBIG, EINVAL, EOPNOTSUPP, EPERM, PAGE_SIZE, currentTask } from './kernel.js';
+import { EBADF, EFBIG, EINVAL, ENOSPC, EOPNOTSUPP, EPERM, PAGE_SIZE, currentTask } from './kernel.js';
 import { flushGather, updateHiwaterRss, zapPageRange } from './memory/zap.js';
 import { F_SEAL } from './memfd.js';
 import { shmemGetFolio, shmemInfo, shmemUndoRange } from './shmem.js';
@@ -106,9 +106,12 @@ function shmemFallocate(k: Kernel, id: number, mode: number, offset: number, end
     return 0;
   }
   if ((seals & F_SEAL.GROW) !== 0 && end > size) return -EPERM;
-  if ((end - offset) / PAGE_SIZE > k.machine.totalPages)
-    throw new NotModelledError('fallocate of more than there is memory');
   const start = Math.floor(offset / PAGE_SIZE);
+  const wanted = Math.ceil(end / PAGE_SIZE) - start;
+  // What never has room is not even begun.
+  const max = k.view.tmpfs[shmemInfo(k, id)?.sb ?? -1]?.maxBlocks ?? 0;
+  if (max > 0 && wanted > max) return -ENOSPC;
+  if (wanted > k.machine.totalPages) throw new NotModelledError('fallocate of more than there is memory');
   for (let index = start; index * PAGE_SIZE < end; index++) {
     const found = shmemGetFolio(k, id, index, 'falloc', cpu);
     if (typeof found === 'number') {

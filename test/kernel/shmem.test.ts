@@ -92,3 +92,47 @@ describe('F_SEAL_EXEC', () => {
     expect(rules(withBehaviours(today, [], ['seal-exec-checks-mappings']))).toEqual(['seal-holds']);
   });
 });
+
+describe('tmpfs', () => {
+  const FILE = `1 mount("tmpfs", "t", "tmpfs", 0, "size=8k,mode=700,huge=never") = 0
+1 openat(AT_FDCWD, "t/f", O_RDWR|O_CREAT, 0600) = 3
+`;
+  it('keeps a file that has a name, with its blocks', () => {
+    const ran = ranWell(`${FILE}1 mmap(NULL, P, RW, PRIV|ANON, -1, 0) = B
+1 store(B, 1)
+1 pwrite64(3, B, P, 0) = 4096
+1 close(3) = 0
+1 openat(AT_FDCWD, "t/f", O_RDWR) = 3
+1 pread64(3, B, 1, 0) = 1
+1 load(B) = 1
+check sb(3).max_blocks == 2 and sb(3).used_blocks == 1
+1 openat(AT_FDCWD, "t/f", O_RDWR|O_TRUNC) = 4
+check sb(3).free_blocks == 2
+`);
+    expect(ran.count('ShmemInodeEvicted')).toBe(0);
+  });
+  it.each([
+    ['no size', 'mode=700', 'tmpfs without a size'],
+    ['a share of memory', 'size=50%', 'tmpfs with a share of all memory'],
+    ['huge pages', 'size=8k,huge=always', 'tmpfs with huge=always'],
+    ['other options', 'size=8k,nr_inodes=3', 'tmpfs with nr_inodes=3'],
+  ])('with %s is named', (_what, options, error) => {
+    expect(() => runWorkload(`1 mount("tmpfs", "t", "tmpfs", 0, "${options}")\n`)).toThrow(error);
+  });
+  it('refuses a size that is none, and other file systems are named', () => {
+    ranWell('1 mount("tmpfs", "t", "tmpfs", 0, "size=x") = -1 EINVAL\n');
+    expect(() => runWorkload('1 mount("/dev/a", "t", "ext4", 0, "")\n')).toThrow('mount of ext4');
+    expect(() => runWorkload(`${FILE}1 openat(AT_FDCWD, "t/d/f", O_RDWR)\n`)).toThrow('folders in tmpfs');
+    expect(() => runWorkload(`${FILE}1 mount("tmpfs", "t", "tmpfs", 0, "size=8k")\n`)).toThrow('two mounts');
+  });
+});
+
+describe('shmem_enabled', () => {
+  it('is never or deny; what makes huge pages is named', () => {
+    ranWell('sysfs("transparent_hugepage/shmem_enabled", "deny")\n');
+    for (const value of ['always', 'within_size', 'advise', 'force'])
+      expect(() => runWorkload(`sysfs("transparent_hugepage/shmem_enabled", "${value}")\n`)).toThrow(
+        `files in memory in huge pages (shmem_enabled ${value})`,
+      );
+  });
+});

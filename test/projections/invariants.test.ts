@@ -54,6 +54,12 @@ const MEMFD = `
 1 mmap(NULL, P, RW, PRIV|ANON, -1, 0) = B
 1 munmap(B, P)
 1 ftruncate(3, P)`;
+const TMPFS = `
+1 mount("tmpfs", "t", "tmpfs", 0, "size=8k")
+1 openat(AT_FDCWD, "t/f", O_RDWR|O_CREAT, 0600) = 3
+1 ftruncate(3, 0x2000)
+1 mmap(NULL, 0x2000, RW, SH, 3, 0) = A
+1 store(A, 1, 0x2000)`;
 const SEALED_FILE = `
 1 memfd_create("m", MFD_ALLOW_SEALING) = 3
 1 ftruncate(3, P)
@@ -947,6 +953,20 @@ const CASES: readonly Case<EventType>[] = [
     MEMFD,
     'ShmemAccounted',
     but<'ShmemAccounted'>(({ blocks }) => ({ blocks: blocks - 1 })),
+    { nth: -1 },
+  ),
+  wrong(
+    'tmpfs-blocks-equal-files',
+    TMPFS,
+    'ShmemAccounted',
+    but<'ShmemAccounted'>(({ used }) => ({ used: used - 2 })),
+    { nth: -1 },
+  ),
+  wrong(
+    'tmpfs-within-its-size',
+    TMPFS,
+    'ShmemAccounted',
+    but<'ShmemAccounted'>(({ used }) => ({ used: used + 1 })),
     { nth: -1 },
   ),
   wrong('no-entry-beyond-eof', MEMFD, 'PtesZapped', nothing, { cause: 'InodeResized' }),

@@ -13,6 +13,7 @@ import { memfdAddSeals, memfdCreate, memfdGetSeals } from '../memfd.js';
 import { EBADF, EINVAL, ESPIPE, currentTask } from '../kernel.js';
 import { doRead, doWrite } from '../read-write.js';
 import { shmemRecalcInode } from '../shmem.js';
+import { mountTmpfs, openInTmpfs, tmpfsOf } from '../tmpfs.js';
 import { doFallocate, doFtruncate, truncateInode } from '../truncate.js';
 
 const O_TRUNC = 0o1000;
@@ -28,7 +29,9 @@ function* open(k: Kernel, call: Call, at: number): KernelThread<Got> {
   const flags = cIntArg(call, at + 1, 0);
   const mem = call.recorded ? 0 : openMem(k, call, name);
   if (mem !== 0) return mem < 0 ? fromKernel(mem) : { value: yield* installFd(k, call.tid, mem, flags) };
-  const inode = inodeNamed(k, name);
+  const sb = call.recorded ? -1 : tmpfsOf(k, name);
+  const inode = sb < 0 ? inodeNamed(k, name) : openInTmpfs(k, name, sb, flags);
+  if (inode < 0) return fromKernel(inode);
   // `handle_truncate()`. What a recording opens so is told by the sizes that it sees.
   if (!call.recorded && (flags & O_TRUNC) !== 0 && (k.view.inodes[inode]?.size ?? 0) >= 0)
     truncateInode(k, inode, 0, currentTask(k, call.tid).cpu, false);
@@ -78,6 +81,15 @@ export const FILE_CALLS: Readonly<Record<string, Handler>> = {
       ? createInode(k, `/memfd:${name} ${k.view.inodes.length}`, InodeKind.shmem, 0, 0)
       : memfdCreate(k, name, cIntArg(call, 1, 0));
     return inode < 0 ? fromKernel(inode) : { value: yield* installFd(k, call.tid, inode, 2) };
+  },
+  // Mounts: of tmpfs alone.
+  *mount(k, call) {
+    if (call.recorded) return null;
+    if (textArg(call, 2) !== 'tmpfs') throw new NotModelledError(`mount of ${textArg(call, 2)}`);
+    if (cIntArg(call, 3, 0) !== 0) throw new NotModelledError('mount with flags');
+    return fromKernel(
+      mountTmpfs(k, textArg(call, 1), call.args[4] === undefined || call.args[4] === null ? '' : textArg(call, 4)),
+    );
   },
   *close(k, call) {
     const result = closeFd(k, call);

@@ -8,6 +8,7 @@
  *
  *   start [1]                a first task, number 1; tasks of the workload before are killed, files removed; 1: KSM begins anew
  *   file @NAME SIZE SEED CACHED   makes a file of SIZE bytes; page i holds the byte that SEED and i give (see file_byte)
+ *   mount @NAME SIZE         a tmpfs of SIZE bytes, gone with the workload
  *   end                      kills the tasks
  *   nr_hugepages N           nr_overcommit_hugepages N: files of the pool of huge pages
  *   ksm_scan N               full scans by ksmd      ksm_use_zero_pages 0|1      khugepaged_scan 1
@@ -41,10 +42,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -61,6 +64,7 @@ static const char *directory;
 static int fd_limit;
 static unsigned cpu;
 static uint64_t cpus_used;
+static int own_mounts;
 
 static void use_cpu(unsigned number)
 {
@@ -153,8 +157,14 @@ static void remove_files(void)
 	struct dirent *e;
 
 	while (d && (e = readdir(d)))
-		if (e->d_name[0] != '.')
-			unlinkat(dirfd(d), e->d_name, 0);
+		if (e->d_name[0] != '.' && unlinkat(dirfd(d), e->d_name, 0) < 0) {
+			char path[2 * PATH_BYTES];
+
+			/* A tmpfs. */
+			snprintf(path, sizeof(path), "%s/%s", directory, e->d_name);
+			umount2(path, MNT_DETACH);
+			rmdir(path);
+		}
 	if (d)
 		closedir(d);
 }
@@ -234,6 +244,18 @@ static int make_file(const char *name, uint64_t size, uint64_t seed, int cached)
 	if (!cached)
 		posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 	close(fd);
+	return 0;
+}
+
+/* Mounts are the agent's own: they go with it, however it ends. */
+static int mount_tmpfs(const char *name, uint64_t size)
+{
+	char path[2 * PATH_BYTES], options[64];
+
+	snprintf(path, sizeof(path), "%s/%s", directory, name);
+	snprintf(options, sizeof(options), "size=%lu,huge=never", (unsigned long)size);
+	if (!own_mounts || mkdir(path, 0700) < 0 || mount("tmpfs", path, "tmpfs", 0, options) < 0)
+		return -errno;
 	return 0;
 }
 
@@ -453,6 +475,17 @@ static int command_line(char *line)
 
 		if (error)
 			printf("! file %s: %s\n", command.bytes, strerror(-error));
+	} else if (!strncmp(line, "mount ", 6)) {
+		struct command command = {0};
+		int n = read_arguments(line + 6, &command);
+		int error = n < 2 ? -EINVAL : mount_tmpfs((char *)command.bytes, command.a[1]);
+
+		if (error)
+			printf("! mount %s: %s\n", command.bytes, strerror(-error));
+		else {
+			printf("R 0 0 0 0 0 0\n");
+			observe(fd_limit);
+		}
 	} else if (sscanf(line, "ksm_%31s %d", name, &number) == 2) {
 		machine(line[4] == 's' ? "ksm_scan" : "ksm_use_zero_pages", number);
 	} else if (sscanf(line, "khugepaged_scan %d", &number) == 1) {
@@ -486,6 +519,7 @@ static void prepare(char **argv)
 	use_cpu(cpu);
 	setrlimit(RLIMIT_NOFILE, &files);
 	directory = argv[3];
+	own_mounts = unshare(CLONE_NEWNS) == 0 && mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
 	scratch = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	madvise(scratch, PAGE, MADV_DONTFORK);
 	prctl(PR_SET_CHILD_SUBREAPER, 1);

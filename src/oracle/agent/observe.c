@@ -5,7 +5,7 @@
  *   S task owner faults                                                        (shares the mm of `owner`)
  *   V task start end perms pgoff major:minor inode NAME|Rss .. Locked|VmFlags    (values of smaps in the order of SMAPS, kB)
  *   P task addr pagemap kpageflags kpagecount [entry level flags order refcount mapcount large entire pincount shared digest]
- *   F task fd major:minor inode size blocks
+ *   F task fd major:minor inode size blocks free                               (blocks: of tmpfs; free: of one with a size)
  *   H total free reserved surplus                                              (huge pages of the default size)
  *   K and M                                                                    see ksm.c
  *
@@ -16,11 +16,13 @@
 #include "kernel-memory.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -342,16 +344,37 @@ static int print_vmas(int i)
 	return n;
 }
 
+/* stat() counts what reclaim dropped of files in memory; what is free of a tmpfs is known only then. */
+static void count_files(int fd_limit)
+{
+	for (int i = 1; i <= TASKS_MAX; i++)
+		for (int fd = 3; tasks[i].alive && fd < fd_limit; fd++) {
+			char path[64];
+			struct stat s;
+
+			snprintf(path, sizeof(path), "/proc/%d/fd/%d", tasks[i].pid, fd);
+			stat(path, &s);
+		}
+}
+
 static void print_files(int i, int fd_limit)
 {
 	for (int fd = 3; fd < fd_limit; fd++) {
 		char path[64];
 		struct stat s;
+		struct statfs f;
 
 		snprintf(path, sizeof(path), "/proc/%d/fd/%d", tasks[i].pid, fd);
-		if (stat(path, &s) == 0)
-			printf("F %d %d %x:%x %lx %ld %ld\n", i, fd, major(s.st_dev), minor(s.st_dev), s.st_ino, (long)s.st_size,
-			       (long)s.st_blocks);
+		if (stat(path, &s) != 0)
+			continue;
+		printf("F %d %d %x:%x %lx %ld", i, fd, major(s.st_dev), minor(s.st_dev), s.st_ino, (long)s.st_size);
+		/* What a file takes on a disk is the file system's affair. */
+		if (statfs(path, &f) != 0 || f.f_type != TMPFS_MAGIC)
+			printf(" - -\n");
+		else if (f.f_blocks == 0)
+			printf(" %ld -\n", (long)s.st_blocks);
+		else
+			printf(" %ld %ld\n", (long)s.st_blocks, (long)f.f_bfree);
 	}
 }
 
@@ -379,6 +402,7 @@ void observe_written(void)
 void observe(int fd_limit)
 {
 	own->n_seen = 0;
+	count_files(fd_limit);
 	for (int i = 1; i <= TASKS_MAX; i++) {
 		int n;
 

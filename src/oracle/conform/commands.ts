@@ -3,6 +3,7 @@ import type { Operation, Value } from '../../workload/operation.js';
 import { isFd, isNameRef, isStruct, isText } from '../../workload/operation.js';
 import { KSM_SCANS } from '../../kernel/calls/ksm.js';
 import { POOL_SETTINGS } from '../../kernel/hugetlb/pool.js';
+import { tmpfsBytes } from '../../kernel/tmpfs.js';
 import { ARENA_END, ARENA_START } from './generate/places.js';
 
 const PAGE = 4096;
@@ -110,6 +111,7 @@ export class Translator {
   readonly #directory: string;
   readonly #names: Names;
   readonly #seeds = new Map<string, number>();
+  readonly #mounts = new Set<string>();
   /** Was a file of a task's memory opened? */
   #procMem = false;
   #rings = 0;
@@ -142,6 +144,8 @@ export class Translator {
     const number = SYSCALLS[name];
     if (number !== undefined) return this.#call(operation, number);
     switch (name) {
+      case 'mount':
+        return this.#mount(operation);
       case 'migrate':
         return this.#migrate(operation);
       case 'move_pages':
@@ -235,12 +239,30 @@ export class Translator {
     };
   }
 
+  /** A tmpfs in the scratch directory, of the size that the options say. */
+  #mount({ args: [, target = null, , , data = null] }: Operation): Command {
+    const name = target !== null && isText(target) ? target.text : '';
+    const size = tmpfsBytes(data !== null && isText(data) ? data.text : '');
+    if (name === '' || name.includes('/') || size === null)
+      return impossible('mount of other than a tmpfs with a size, at a plain name');
+    this.#mounts.add(name);
+    return { kind: 'command', line: `mount ${hexText(name)} ${size}` };
+  }
+
+  /** Where the real side has the file `path`. */
+  #path(path: string): string {
+    if (PROC_MEM.test(path)) return path;
+    const [first = '', ...rest] = path.split('/');
+    const inside = this.#mounts.has(first) && rest.length === 1;
+    return `${this.#directory}/${inside ? path : fileName(path)}`;
+  }
+
   #call(operation: Operation, number: number): Command {
     const { name, args } = operation;
     const all = [...args, ...(DEFAULTS[name] ?? []).slice(args.length)];
     const texts = all.map((value, i) =>
       name === 'openat' && i === 1 && value !== null && isText(value)
-        ? hexText(PROC_MEM.test(value.text) ? value.text : `${this.#directory}/${fileName(value.text)}`)
+        ? hexText(this.#path(value.text))
         : this.#argument(value),
     );
     const wrong = all.find(

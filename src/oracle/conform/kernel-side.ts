@@ -189,9 +189,6 @@ export class KernelSide {
   }
 }
 
-/** The kernel's own mount of shared memory: memfd, shared anonymous mappings. */
-const SHMEM_DEVICE = '0:1';
-
 /** Calls that return an address or a number that may look negative as a long. */
 function outcome(words: readonly string[], operation: string): Fields {
   const [, ret = '0', errno = '0', signal = '0', code = '0', addr = '0', extra = '0'] = words;
@@ -220,11 +217,14 @@ function statusText(extra: string): string {
 }
 
 function descriptor(words: readonly string[], { subjects, files }: Accumulated): void {
-  const [, task = '', fd = '', device = '', inode = '', size = '', blocks = ''] = words;
+  const [, task = '', fd = '', device = '', inode = '', size = '', blocks = '-', free = '-'] = words;
   const key = fdKey(Number(task), Number(fd));
   const file = { file: files.of(`${device} ${inode}`, key), size: Number(size) };
-  // What a file takes on its disk is the file system's affair.
-  subjects.set(key, device === SHMEM_DEVICE ? { ...file, blocks: Number(blocks) } : file);
+  subjects.set(key, {
+    ...file,
+    ...(blocks === '-' ? {} : { blocks: Number(blocks) }),
+    ...(free === '-' ? {} : { sb_free: Number(free) }),
+  });
 }
 
 function vma(line: string, { subjects, files }: Accumulated): void {

@@ -188,6 +188,8 @@ export class ModelSide {
       if (inode.size >= 0) fields['size'] = inode.size;
       const info = state.shmem[inode.id];
       if (info !== undefined) fields['blocks'] = info.blocks * SECTOR_PAGES;
+      const sb = state.tmpfs[info?.sb ?? -1];
+      if (sb !== undefined) fields['sb_free'] = sb.maxBlocks - sb.usedBlocks;
       subjects.set(key, fields);
     }
   }

@@ -40,7 +40,6 @@ const KSM_SETTINGS: readonly (readonly [string, string | number])[] = [
 const THP = '/sys/kernel/mm/transparent_hugepage';
 /** What would change memory behind the workload's back. Files that this kernel lacks need no setting. */
 const SETTINGS: readonly (readonly [string, string])[] = [
-  [`${THP}/shmem_enabled`, 'never'],
   // khugepaged looks once when it hears of this, then sleeps for 49 days.
   [`${THP}/khugepaged/pages_to_scan`, '1'],
   [`${THP}/khugepaged/scan_sleep_millisecs`, '4294967295'],

@@ -36,3 +36,20 @@ export function openMemory(draft: Draft): void {
   first.files.set(fd, { backing, writable: true });
   draft.add(first, 'ftruncate', fd, MEMFD_BYTES);
 }
+
+const O_CREAT = 0o100;
+const TMPFS_PAGES = 8;
+
+/** Two files in a tmpfs that has no room for all of both. */
+export function openTmpfs(draft: Draft): void {
+  const { first } = draft;
+  draft.add(first, 'mount', { text: 'tmpfs' }, { text: 't' }, { text: 'tmpfs' }, 0, {
+    text: `size=${TMPFS_PAGES * 4}k`,
+  });
+  for (const name of ['t/f', 't/g']) {
+    draft.add(first, 'openat', AT_FDCWD, { text: name }, O_RDWR | O_CREAT, 0o600);
+    const fd = draft.freeFd(first);
+    first.files.set(fd, { backing: { kind: 'memfd', bytes: MEMFD_BYTES, dense: 0 }, writable: true });
+    draft.add(first, 'ftruncate', fd, MEMFD_BYTES);
+  }
+}

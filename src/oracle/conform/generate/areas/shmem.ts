@@ -7,7 +7,7 @@ import { lockPages } from '../page-steps.js';
 import type { Draft, Opened, Task } from '../picture.js';
 import { FD_MAX } from '../picture.js';
 import { PAGE, anyPage, someBytes } from '../places.js';
-import { openMemory } from '../prologue.js';
+import { openMemory, openTmpfs } from '../prologue.js';
 import type { Mapped } from '../space.js';
 import { DESCRIPTOR_STEPS } from './mmap-descriptors.js';
 
@@ -193,7 +193,7 @@ const descriptorStep = (name: string, weight: number): readonly [number, Step] =
 
 export const SHMEM: Area = {
   name: 'shmem',
-  prologue: [openMemory],
+  prologue: [openMemory, openTmpfs],
   steps: {
     mapMemory: [8, mapFileShared(65)],
     mapSharedAnonymous: [5, mapSharedAnonymous],
