@@ -1,7 +1,6 @@
 // Files in memory: what is accounted of them, when they go, and what of a fallocate that fails stays. The rest is in test/conformance/shmem-*.
 import { describe, expect, it } from 'vitest';
 import { behavioursOf, withBehaviours } from '../../src/kernel/behaviours.js';
-import { NotModelledError } from '../../src/lib/errors.js';
 import { auditOf } from '../support/audited.js';
 import { runOperations } from '../support/projected.js';
 import { parseWorkload, ranWell, runWorkload } from '../support/workload.js';
@@ -66,9 +65,6 @@ describe('a memfd', () => {
 1 close(W) = 0
 `);
     expect(free(later)).toBe(free(held) + 1);
-  });
-  it('is what huge pages and sealing need to be told: hugetlb is named', () => {
-    expect(() => runWorkload('1 memfd_create("m", MFD_HUGETLB)\n')).toThrow(NotModelledError);
   });
 });
 
