@@ -103,7 +103,10 @@ export interface LargeFolio {
   mappedShared: number;
   /** `_pincount`: FOLL_PINs, each of which is one reference. */
   pincount: number;
-  /** PG_partially_mapped: on the queue of those to be split when memory runs short. */
+  /**
+   * Its place on the queue of those to be split when memory runs short. 1: there, PG_partially_mapped. 0: there, if it is a huge page, in case few of
+   * its pages are used; else nowhere. 2: nowhere.
+   */
   partiallyMapped: number;
 }
 

@@ -1,5 +1,5 @@
 // Rules on pages that are moved to other frames: migration entries, and what they must bring back.
-import { PTE_SWP_EXCLUSIVE, PTE_WRITE, isMigrationPte, ptePfn } from '../../reducers/pte.js';
+import { PTE_SWP_EXCLUSIVE, PTE_UFFD_WP, PTE_WRITE, isMigrationPte, ptePfn, pteSoftDirty } from '../../reducers/pte.js';
 import { PG_LRU } from '../../reducers/state.js';
 import type { FrameTable } from '../facts/frames.js';
 import { FRAME_EXCLUSIVE, FrameKind } from '../facts/frames.js';
@@ -203,6 +203,30 @@ export const migrateEventInvariants: readonly EventInvariant[] = [
         const { frames } = facts;
         if (pfn < frames.size && frames.holders(pfn) !== cachedPages(frames, pfn))
           report({ kind: 'frame', pfn }, { expected: 'nobody but the swap cache', found: holdersText(frames, pfn) });
+      },
+    },
+  },
+  {
+    ...rule,
+    about: 'event',
+    name: 'split-keeps-tracking-bits',
+    formula:
+      'what takes the place of a migration entry when a large folio is split or moved is soft-dirty, and write-protected for userfaultfd, as that was',
+    source: 'try_to_map_unused_to_zeropage(), remove_migration_pte(); 9658d698a8a8',
+    severity: 1,
+    at: 'event',
+    before: {
+      MigrationPtesRemoved({ mm, runs, special }, audited, report) {
+        const compare = (vpn: number, _pfn: number, flags: number): void => {
+          const old = entryAt(audited, mm, vpn);
+          if (pteSoftDirty(old) && !pteSoftDirty(flags))
+            report({ kind: 'entry', mm, vpn }, { expected: 'a soft-dirty entry', found: 'one that is not' });
+          // A writable one is not write-protected, whatever was asked for before it was moved.
+          if ((old & PTE_UFFD_WP) !== 0 && (flags & (PTE_UFFD_WP | PTE_WRITE)) === 0)
+            report({ kind: 'entry', mm, vpn }, { expected: 'a write-protected entry', found: 'one that is not' });
+        };
+        forEachOfRuns(runs, compare);
+        forEachOfRuns(special, compare);
       },
     },
   },

@@ -178,7 +178,7 @@ export const SUBJECTS: Readonly<Record<string, Finder>> = {
         entire_mapcount: large?.entireMapcount ?? 0,
         pincount: large?.pincount ?? 0,
         mapped_shared: large === null ? page.mapcount > 1 : large.largeMapcount > 1 && large.mappedShared !== 0,
-        partially_mapped: (large?.partiallyMapped ?? 0) !== 0,
+        partially_mapped: large?.partiallyMapped === 1,
         lru: (folioAt(scope.state, pfn).flags & PG_LRU) !== 0,
         batch_cpu: page.lruCpu,
       },

@@ -7,7 +7,9 @@
 // entries are restored as they were, and the folio stays large.
 import {
   PTE_DIRTY,
+  PTE_SOFT_DIRTY,
   PTE_SWP_EXCLUSIVE,
+  PTE_SWP_SOFT_DIRTY,
   PTE_UFFD_WP,
   PTE_WRITE,
   PTE_ZERO,
@@ -19,6 +21,7 @@ import {
   pteFlags,
   ptePfn,
   ptePresent,
+  pteSoftDirty,
   pteSpecial,
   pteWrite,
   tableEnd,
@@ -214,7 +217,7 @@ export function* tryToMigrate(k: Kernel, head: number, stretch: Stretch, cpu: nu
       return false;
     }
     dirty ||= (entry & PTE_DIRTY) !== 0;
-    const kept = pteFlags(entry) & (PTE_DIRTY | PTE_UFFD_WP);
+    const kept = (pteFlags(entry) & (PTE_DIRTY | PTE_UFFD_WP)) | (pteSoftDirty(entry) ? PTE_SWP_SOFT_DIRTY : 0);
     append4(runs, from + i, first + i, pteFlags(migrationPte(0, migrationKind(entry, exclusive) | kept)), 1);
     unmapped.push(first + i);
     if (k.interleaved) commit();
@@ -282,14 +285,17 @@ export function removeMigrationPtes(
     const pfn = first + i - head + to;
     const { flags, content } = pageAt(k.view, pfn);
     const uffd = pteFlags(old) & PTE_UFFD_WP;
+    const softDirty = pteSoftDirty(old) ? PTE_SOFT_DIRTY : 0;
     const locked = (flags & PG_MLOCKED) !== 0 || (vma.flags & VM_LOCKED) !== 0;
     if (split && k.behaviours['split-maps-zero-pages'] && content === null && !locked) {
-      append4(special, from + i, 0, protection | PTE_SPECIAL | PTE_ZERO | uffd, 0);
+      const seen = k.behaviours['zeropage-remap-keeps-bits'] ? uffd | softDirty : 0;
+      append4(special, from + i, 0, protection | PTE_SPECIAL | PTE_ZERO | seen, 0);
       zeros++;
       continue;
     }
     const dirty = (pageAt(k.view, folioHead(k.view, pfn)).flags & PG_DIRTY) !== 0 ? pteFlags(old) & PTE_DIRTY : 0;
-    append4(runs, from + i, pfn, protection | dirty | ((old & PTE_WRITE) !== 0 ? PTE_WRITE : uffd), 1);
+    const rights = (old & PTE_WRITE) !== 0 ? PTE_WRITE : uffd;
+    append4(runs, from + i, pfn, protection | dirty | softDirty | rights, 1);
     mapped.push(pfn);
     if (k.behaviours['anon-exclusive'] && (old & kinds) !== 0) appendRun(exclusivePages, pfn);
   }

@@ -2,7 +2,7 @@
 //
 // Two address spaces that map a folio are known by name, with how often they do; of further ones only the sum is known. That decides
 // whether a write fault may keep a page: the folio must be mapped by one address space, and nobody else may hold it.
-import { PTE_DIRTY, PTE_WRITE, pteAt, pteFlags, ptePfn, tableEnd } from '../../reducers/pte.js';
+import { PTE_DIRTY, PTE_SOFT_DIRTY, PTE_WRITE, pteAt, pteFlags, ptePfn, tableEnd } from '../../reducers/pte.js';
 import type { LargeFolio } from '../../reducers/state.js';
 import { PG_SWAPCACHE, folioHead, mmAt, pageAt, pageMapcount } from '../../reducers/state.js';
 import type { Kernel } from './kernel.js';
@@ -99,10 +99,10 @@ function emitCounted(k: Kernel, folios: ReadonlyMap<number, LargeFolio>): void {
   k.emit({ type: 'LargeFoliosCounted', folios: numbers });
 }
 
-/** `deferred_split_folio()` of the folio that begins at `head`, taken for partially mapped. One in the swap cache is left to reclaim. */
-export function deferredSplitFolio(k: Kernel, head: number): void {
-  if ((pageAt(k.view, head).flags & PG_SWAPCACHE) !== 0) return;
-  emitCounted(k, new Map([[head, { ...(k.view.largeFolios[head] as LargeFolio), partiallyMapped: 1 }]]));
+/** The folio that begins at `head` has another place on the queue of those to be split, see LargeFolio. */
+export function setQueued(k: Kernel, head: number, queued: number): void {
+  const folio = k.view.largeFolios[head] as LargeFolio;
+  if (folio.partiallyMapped !== queued) emitCounted(k, new Map([[head, { ...folio, partiallyMapped: queued }]]));
 }
 
 /** `_pincount` of the folio that `pfn` belongs to, which has one: `n` FOLL_PINs more or less. */
@@ -151,13 +151,13 @@ export function maybeMappedShared(k: Kernel, pfn: number): boolean {
 
 /**
  * `folio_pte_batch()`: how many entries from `vpn` on, before `last` and below one table, map one page of the large folio after the other;
- * whether they are dirty or writable does not matter, but for the flags of `respected` (FPB_RESPECT_WRITE).
+ * whether they are dirty, soft-dirty or writable does not matter, but for the flags of `respected` (FPB_RESPECT_WRITE, FPB_RESPECT_SOFT_DIRTY).
  */
 export function folioPteBatch(k: Kernel, mm: number, vpn: number, last: number, respected = 0): number {
   const space = mmAt(k.view, mm);
   const first = pteAt(space, vpn);
   const pfn = ptePfn(first);
-  const ignored = (PTE_DIRTY | PTE_WRITE) & ~respected;
+  const ignored = (PTE_DIRTY | PTE_SOFT_DIRTY | PTE_WRITE) & ~respected;
   const kind = pteFlags(first) & ~ignored;
   const max = Math.min(last, tableEnd(vpn)) - vpn;
   const left = folioHead(k.view, pfn) + 2 ** pageAt(k.view, pfn).order - pfn;

@@ -46,7 +46,7 @@ import { GUP_PIN_COUNTING_BIAS } from './kernel.js';
 import { markDirty, vmPageProt } from './memory/file.js';
 import { mlockVmaPages, munlockVmaPages } from './memory/mlocked.js';
 import { updateHiwaterRss } from './memory/zap.js';
-import { deferredSplitFolio } from './large-folio.js';
+import { setQueued } from './large-folio.js';
 import { moveLargeFolio, removeMigrationEntries, tryToMigrateFolio } from './migrate-large.js';
 import { allocLargeFolio, allocPage, putPage } from './page-alloc.js';
 import type { Place } from './rmap-walk.js';
@@ -145,13 +145,14 @@ function* migrateFolioUnmap(k: Kernel, from: number, cpu: number): KernelThread<
 /** `migrate_folio_move()`: false if somebody holds the page. */
 function* migrateFolioMove(k: Kernel, { from, to }: Unmapped, cpu: number): KernelThread<boolean> {
   const large = pageAt(k.view, from).order !== 0;
-  // Its entries went one by one, if they were single ones: that has put it on the queue.
-  const queued = k.behaviours['migration-requeues-folio'] && k.view.largeFolios[from]?.partiallyMapped === 1;
+  // Its entries went one by one, if they were single ones: that has put it on the queue of those to be split.
+  const queued = k.behaviours['migration-requeues-folio'] ? (k.view.largeFolios[from]?.partiallyMapped ?? 0) : 2;
   if (!(large ? moveLargeFolio : moveToNewFolio)(k, from, to)) return false;
   k.emit({ type: 'FolioLruAdded', pfn: to, flags: pageAt(k.view, to).flags, ref: 1, lruCpu: cpu });
   drainLruAdd(k, cpu);
   yield* (large ? removeMigrationEntries : removeMigrationPtes)(k, from, to, cpu);
-  if (queued) deferredSplitFolio(k, to);
+  // `deferred_split_folio()`: what is in the swap cache is left to reclaim.
+  if (large) setQueued(k, to, inSwapCache(pageAt(k.view, to)) ? 2 : queued);
   putPage(k, to);
   putPage(k, from);
   return true;

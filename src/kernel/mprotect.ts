@@ -3,6 +3,7 @@ import {
   PTE_DIRTY,
   PTE_PRESENT,
   PTE_PROTNONE,
+  PTE_SOFT_DIRTY,
   PTE_WRITE,
   leafAt,
   pteIndex,
@@ -163,7 +164,7 @@ function changePteRange(k: Kernel, mm: number, from: number, to: number, vmFlags
 function mprotectFolioPteBatch(k: Kernel, mm: number, vpn: number, to: number): number {
   const entry = pteAt(mmAt(k.view, mm), vpn);
   if (!k.behaviours['mprotect-batches-folios'] || pteSpecial(entry)) return 1;
-  return pageAt(k.view, ptePfn(entry)).order === 0 ? 1 : folioPteBatch(k, mm, vpn, to, PTE_WRITE);
+  return pageAt(k.view, ptePfn(entry)).order === 0 ? 1 : folioPteBatch(k, mm, vpn, to, PTE_SOFT_DIRTY | PTE_WRITE);
 }
 
 /**

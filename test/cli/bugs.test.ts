@@ -266,6 +266,18 @@ const BUGS: readonly Bug[] = [
     decides: 'mprotect-checks-soft-dirty',
   },
   {
+    file: 'zerofilled-split-loses-bits',
+    configured: ['soft-dirty'],
+    kernel: '6.17',
+    broken: ['23 split-keeps-tracking-bits'],
+    without: 'zeropage-remap-keeps-bits',
+    brokenWithout: ['23 split-keeps-tracking-bits'],
+    invariant: 'split-keeps-tracking-bits',
+    from: '6.17,+soft-dirty',
+    to: '6.18,+soft-dirty',
+    decides: 'zeropage-remap-keeps-bits',
+  },
+  {
     file: 'collapse-without-writable-pte',
     kernel: '6.17',
     broken: [],

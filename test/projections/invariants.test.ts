@@ -158,9 +158,31 @@ const TRACKED = `
 1 store(A, 1)
 1 clear_refs(1, 4) = 1
 1 store(A, 2)`;
-/** Where clear_refs is told something it is to mean something. */
+const FOLIO = 'sysfs("transparent_hugepage/hugepages-16kB/enabled", "madvise")';
+/** A large folio whose pages are soft-dirty is split, all but the first page being zero. */
+const TRACKED_SPLIT = `${FOLIO}
+1 mmap(0x100200000000, 4*P, RW, PRIV|ANON|FIXED, -1, 0) = A
+1 madvise(A, 4*P, MADV_HUGEPAGE) = 0
+1 store(A, 1)
+1 madvise(A, P, MADV_COLD) = 0`;
+/** A large folio goes to the swap area whole, comes back, and moves. */
+const ROW = `swapon("block")
+${FOLIO}
+1 mmap(0x100200000000, 4*P, RW, PRIV|ANON|FIXED, -1, 0) = A
+1 madvise(A, 4*P, MADV_HUGEPAGE) = 0
+1 store(A, 1, 4*P)
+1 madvise(A, 4*P, MADV_PAGEOUT) = 0
+1 store(A+P, 2)
+1 migrate(A, P) = 0`;
+/** A huge page moves. */
+const MOVED = `
+1 mmap(0x100200000000, H, RW, PRIV|ANON|FIXED, -1, 0) = A
+1 madvise(A, H, MADV_HUGEPAGE) = 0
+1 store(A, 0x11)
+1 migrate(A, P) = 0`;
+/** Where soft-dirty bits are told of they are to mean something. */
 const behavioursFor = (text: string): Behaviours =>
-  withBehaviours(behavioursOf('6.18'), text === TRACKED ? ['soft-dirty'] : [], []);
+  withBehaviours(behavioursOf('6.18'), text === TRACKED || text === TRACKED_SPLIT ? ['soft-dirty'] : [], []);
 const SPLIT = `
 1 mmap(0x100200000000, H, RW, PRIV|ANON|FIXED, -1, 0) = A
 1 madvise(A, H, MADV_HUGEPAGE) = 0
@@ -874,6 +896,56 @@ const CASES: readonly Case<EventType>[] = [
     but<'PmdSplitFrozen'>(({ entry }) => ({ entry: entry - WRITE })),
   ),
   wrong('split-folio-has-no-holder', SPLIT, 'PmdSplitFrozen', nothing, { cause: 'FolioSplit' }),
+  wrong(
+    'split-keeps-tracking-bits',
+    TRACKED_SPLIT,
+    'MigrationPtesRemoved',
+    but<'MigrationPtesRemoved'>(({ special }) => ({ special: special.with(3, special[3]! - PTE_SOFT_DIRTY) })),
+  ),
+  wrong(
+    'swap-count',
+    ROW,
+    'PagesSwappedOut',
+    but<'PagesSwappedOut'>(() => ({ count: 2 })),
+  ),
+  wrong(
+    'swapbacked-cache',
+    ROW,
+    'PagesSwappedOut',
+    but<'PagesSwappedOut'>(({ slot }) => ({ slot: slot + 4 })),
+  ),
+  wrong(
+    'exclusive-survives-swap',
+    ROW,
+    'PagesSwappedOut',
+    but<'PagesSwappedOut'>(({ runs }) => ({ runs: runs.with(3, runs[3]! - PTE_SWP_EXCLUSIVE) })),
+  ),
+  wrong(
+    'refcount-accounted',
+    ROW,
+    'LargeSwapCacheRemoved',
+    but<'LargeSwapCacheRemoved'>(({ ref }) => ({ ref: ref + 1 })),
+  ),
+  wrong(
+    'load-returns-last-store',
+    ROW,
+    'LargeFolioMigrated',
+    (event) => [event, { type: 'PageWritten', pfn: event.pfn + 1, offset: 0, length: 1, byte: 9 }],
+    { cause: 'MigrationPtesRemoved' },
+  ),
+  wrong(
+    'migration-keeps-exclusive',
+    MOVED,
+    'PmdMigrationRemoved',
+    but<'PmdMigrationRemoved'>(() => ({ exclusive: 0 })),
+  ),
+  wrong(
+    'migration-keeps-rights',
+    MOVED,
+    'PmdMigrationRemoved',
+    but<'PmdMigrationRemoved'>(({ entry }) => ({ entry: entry - WRITE })),
+  ),
+  wrong('migrated-page-has-no-holder', MOVED, 'PmdMigrationSet', nothing, { cause: 'LargeFolioMigrated' }),
   wrong(
     'zero-page-only-for-zeros',
     SPLIT,

@@ -58,6 +58,14 @@ export const HUGE_BEHAVIOURS = {
     requires: [],
     aliases: ['T-11'],
   },
+  'shrinker-splits-underused': {
+    description:
+      'When memory runs short huge pages are split that have more pages of zeros than khugepaged would fill in; before, only those of which a part was given up.',
+    commit: 'dafff3f4c850',
+    since: '6.12',
+    requires: ['split-maps-zero-pages'],
+    aliases: [],
+  },
   'huge-zero-write-allocates': {
     description:
       'A write to the huge zero page gets a huge page of its own; before (since huge-cow-splits), the zero page was split, and one page copied.',
@@ -97,6 +105,14 @@ export const HUGE_BEHAVIOURS = {
     since: '6.17',
     requires: [],
     aliases: [],
+  },
+  'zeropage-remap-keeps-bits': {
+    description:
+      'The zero page that a split puts in the place of a page of zeros is soft-dirty and write-protected for userfaultfd as that was; before, it was neither.',
+    commit: '9658d698a8a8',
+    since: '6.18',
+    requires: ['split-maps-zero-pages'],
+    aliases: ['zerofilled-split-loses-bits'],
   },
   'migration-requeues-folio': {
     description:

@@ -11,7 +11,7 @@
  *   mount @NAME SIZE         a tmpfs of SIZE bytes, gone with the workload
  *   end                      kills the tasks
  *   nr_hugepages N           nr_overcommit_hugepages N: files of the pool of huge pages
- *   ksm_scan N               full scans by ksmd      ksm_use_zero_pages 0|1      khugepaged_scan 1
+ *   ksm_scan N               full scans by ksmd      ksm_use_zero_pages 0|1      khugepaged_scan 1      drop_caches 2
  *   TASK call NR a0 .. a5    a system call; an argument `@HEX` stands for the address of these bytes
  *   TASK load ADDR LENGTH, store ADDR BYTE LENGTH, touch ADDR WRITE
  *   TASK pipe FLAGS          TASK vmsplice FD ADDR LENGTH FLAGS
@@ -416,19 +416,26 @@ static void perform(int t, const char *name, char *arguments)
 	observe(fd_limit);
 }
 
+static int write_number(const char *path, int number)
+{
+	char text[16];
+	int fd, length = snprintf(text, sizeof(text), "%d", number), error;
+
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	error = write(fd, text, (size_t)length) == length ? 0 : -errno;
+	close(fd);
+	return error;
+}
+
 /* A file of the pool of huge pages, which whoever guards the settings gives back. */
 static int write_pool(const char *name, int number)
 {
-	char path[96], text[16];
-	int fd, length = snprintf(text, sizeof(text), "%d", number), error;
+	char path[96];
 
 	snprintf(path, sizeof(path), "/sys/kernel/mm/hugepages/hugepages-2048kB/%s", name);
-	fd = open(path, O_WRONLY);
-	if (fd < 0)
-		return -errno;
-	error = write(fd, text, length) == length ? 0 : -errno;
-	close(fd);
-	return error;
+	return write_number(path, number);
 }
 
 /* What the machine does on its own. */
@@ -441,6 +448,9 @@ static void machine(const char *name, int number)
 		error = khugepaged_scan();
 	else if (strstr(name, "_hugepages"))
 		error = write_pool(name, number);
+	else if (!strcmp(name, "drop_caches"))
+		/* 2: what shrinkers have, large folios that wait to be split among it; pages of files stay. */
+		error = write_number("/proc/sys/vm/drop_caches", number);
 	else
 		error = strcmp(name, "ksm_scan") ? ksm_use_zero_pages(number) : ksm_scan(number);
 	drain_all();
@@ -488,6 +498,8 @@ static int command_line(char *line)
 		}
 	} else if (sscanf(line, "ksm_%31s %d", name, &number) == 2) {
 		machine(line[4] == 's' ? "ksm_scan" : "ksm_use_zero_pages", number);
+	} else if (sscanf(line, "drop_caches %d", &number) == 1) {
+		machine("drop_caches", number);
 	} else if (sscanf(line, "khugepaged_scan %d", &number) == 1) {
 		machine("khugepaged_scan", number);
 	} else if (sscanf(line, "nr_hugepages %d", &number) == 1) {

@@ -135,6 +135,7 @@ export class Translator {
     if (name === 'check' || name === 'lru_add_drain') return NONE;
     if (name === 'ksm_scan' || name === 'ksm_use_zero_pages')
       return { kind: 'command', line: `${name} ${this.#number(operation.args[0] ?? KSM_SCANS)}` };
+    if (name === 'drop_caches') return { kind: 'command', line: 'drop_caches 2' };
     if (name === 'khugepaged_scan') return { kind: 'command', line: 'khugepaged_scan 1' };
     if (name === 'sysfs' && this.#begun) return this.#poolSetting(operation);
     if (name === 'sysfs' || name === 'swapon')

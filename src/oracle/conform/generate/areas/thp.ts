@@ -215,6 +215,12 @@ const khugepaged: Step = (draft) => {
   return true;
 };
 
+/** What waits to be split is split. */
+const dropCaches: Step = (draft) => {
+  draft.add(null, 'drop_caches', 2);
+  return true;
+};
+
 /** What a workload finds set: mostly what the machine has. */
 function settings(draft: Draft): void {
   const { random } = draft;
@@ -271,6 +277,7 @@ export const THP: Area = {
     collapse: [5, collapse],
     collapsePages: [3, collapsePages],
     khugepaged: [3, khugepaged],
+    dropCaches: [3, dropCaches],
     splice: [2, spliceBlock],
     pipeRead: [1, pipeRead],
     register: [3, registerBlock],

@@ -1,0 +1,37 @@
+// The shrinker of large folios: deferred_split_scan() of mm/huge_memory.c. Folios of which a part was given up wait in a queue, and so do huge pages, of which
+// few pages may be used; they are split when memory runs short, or when somebody has the slab caches dropped.
+import { HPAGE_PMD_NR, HPAGE_PMD_ORDER, PG_MLOCKED, pageAt } from '../../reducers/state.js';
+import { splitFolio } from './folio-split.js';
+import type { Kernel, KernelThread } from './kernel.js';
+import { setQueued } from './large-folio.js';
+import { numberOf } from './thp.js';
+
+/**
+ * `thp_underused()`: more of the pages of the folio that begins at `head` hold nothing but zeros than khugepaged would fill in. Never where
+ * max_ptes_none is 511.
+ */
+function thpUnderused(k: Kernel, head: number): boolean {
+  const most = numberOf(k, 'khugepaged/max_ptes_none');
+  if (most === HPAGE_PMD_NR - 1) return false;
+  let zeros = 0;
+  for (let i = 0; i < 2 ** pageAt(k.view, head).order; i++) if (pageAt(k.view, head + i).content === null) zeros++;
+  return zeros > most;
+}
+
+/**
+ * `deferred_split_scan()` of the whole queue, in order of frames, by CPU `cpu`. What cannot be split stays there if it is partially mapped; a huge
+ * page that is used, or cannot be split, leaves it for good.
+ */
+export function* deferredSplitScan(k: Kernel, cpu: number): KernelThread {
+  for (const head of Object.keys(k.view.largeFolios).map(Number)) {
+    const { order, partiallyMapped } = k.view.largeFolios[head] ?? { order: 0, partiallyMapped: 2 };
+    if (partiallyMapped === 1) {
+      yield* splitFolio(k, head, cpu);
+      continue;
+    }
+    if (partiallyMapped !== 0 || order !== HPAGE_PMD_ORDER || !k.behaviours['shrinker-splits-underused']) continue;
+    const locked = (pageAt(k.view, head).flags & PG_MLOCKED) !== 0;
+    if (!locked && thpUnderused(k, head) && (yield* splitFolio(k, head, cpu)) === 0) continue;
+    setQueued(k, head, 2);
+  }
+}
