@@ -7,6 +7,7 @@ import { NotModelledError } from '../lib/errors.js';
 import { cIntArg, intArg } from './call.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { releaseUnreachable } from './fput.js';
+import { shmemSeekHoleData } from './shmem.js';
 import { EBADF, EINVAL, ESPIPE, currentTask } from './kernel.js';
 
 const O_ACCMODE = 3;
@@ -118,17 +119,23 @@ export function* dupFd(k: Kernel, call: Call, target: number, atLeast = 0): Kern
 const SEEK_SET = 0;
 const SEEK_CUR = 1;
 const SEEK_END = 2;
+const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
 
-/** lseek(2): `generic_file_llseek_size()`. @throws NotModelledError for SEEK_DATA and SEEK_HOLE. */
+/** lseek(2): `generic_file_llseek_size()`. @throws NotModelledError for SEEK_DATA and SEEK_HOLE of files of disks. */
 export function doLseek(k: Kernel, call: Call): number {
   const file = fileArg(k, call, 0);
   if (file === null) return -EBADF;
   if (isStream(k, file)) return -ESPIPE;
   const [offset, whence] = [offsetArg(call, 1), cIntArg(call, 2)];
   if (whence < SEEK_SET || whence > SEEK_HOLE) return -EINVAL;
-  if (whence > SEEK_END) throw new NotModelledError('lseek to data and holes');
   const inode = k.view.inodes[file.inode] as InodeView;
+  if (whence > SEEK_END) {
+    if (inode.kind !== InodeKind.shmem) throw new NotModelledError('lseek to data and holes of a file of a disk');
+    const found = shmemSeekHoleData(k, file.inode, offset, whence === SEEK_DATA);
+    if (found >= 0) setPosition(k, file, found);
+    return found;
+  }
   const now = k.view.positions[file.file] ?? 0;
   const position = offset + (whence === SEEK_CUR ? now : whence === SEEK_END ? inode.size : 0);
   if (position < 0 || position > maxBytes(inode)) return -EINVAL;

@@ -108,6 +108,8 @@ function notShmem(k: Kernel, { inode }: OpenFile): number {
  */
 export function memfdCheckSealsMmap(k: Kernel, inode: number, flags: number): number {
   const seals = shmemInfo(k, inode)?.seals ?? 0;
-  if ((seals & (F_SEAL.WRITE | F_SEAL.FUTURE_WRITE)) === 0 || (flags & VM_SHARED) === 0) return flags;
+  if ((seals & (F_SEAL.WRITE | F_SEAL.FUTURE_WRITE)) === 0) return flags;
+  const spared = k.behaviours['future-write-seal-spares-private'] || (seals & F_SEAL.FUTURE_WRITE) === 0;
+  if ((flags & VM_SHARED) === 0) return spared ? flags : flags & ~VM_MAYWRITE;
   return (flags & VM_WRITE) !== 0 ? -EPERM : flags & ~VM_MAYWRITE;
 }

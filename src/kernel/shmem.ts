@@ -8,7 +8,7 @@ import type { FoundPage } from './filemap.js';
 import { addToCache, filePages, markDirty, markUptodate, removeCachedPages } from './filemap.js';
 import { hasEnd } from './holders.js';
 import type { Kernel } from './kernel.js';
-import { EINVAL, ENOENT, ENOSPC, PAGE_SIZE } from './kernel.js';
+import { EINVAL, ENOENT, ENOSPC, ENXIO, PAGE_SIZE } from './kernel.js';
 import { lruAddDrainIfMlock } from './swap.js';
 import { folioAllocSwap, folioFreeSwap, readSwapCache, slotAt, slotOf } from './swapfile.js';
 
@@ -160,6 +160,23 @@ function shmemAllocAndAddFolio(k: Kernel, id: number, index: number, sgp: Sgp, c
   const pfn = cachedPfn(k.view.inodes[id] as InodeView, index);
   if (sgp === 'falloc') k.emit({ type: 'FolioUptodateSet', pfn, uptodate: 0 });
   return { pfn, major: false };
+}
+
+/**
+ * `shmem_file_llseek()`, `mapping_seek_hole_data()`: the first byte from `offset` on that is data, or in a hole, as the end of the file is. Pages that are swapped out are
+ * data, those that fallocate made and nobody filled are holes. -ENXIO behind the end, or where no data follows.
+ */
+export function shmemSeekHoleData(k: Kernel, id: number, offset: number, data: boolean): number {
+  const inode = k.view.inodes[id] as InodeView;
+  if (offset < 0 || offset >= inode.size) return -ENXIO;
+  const known = inode.pages.length * 512;
+  for (let index = Math.floor(offset / PAGE_SIZE); index * PAGE_SIZE < inode.size; index++) {
+    const pfn = cachedPfn(inode, index);
+    const filled = pfn >= 0 && (pageAt(k.view, pfn).flags & PG_NOT_UPTODATE) === 0;
+    if ((filled || swapSlot(inode, index) >= 0) === data) return Math.max(offset, index * PAGE_SIZE);
+    if (index >= known) break;
+  }
+  return data ? -ENXIO : inode.size;
 }
 
 /** `shmem_fault()`: page `index` of the file that `vma` maps, a page of zeros for a hole. Null for what gets SIGBUS. */

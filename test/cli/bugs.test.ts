@@ -197,6 +197,20 @@ const BUGS: readonly Bug[] = [
     decides: 'growth-keeps-min-addr',
   },
   {
+    file: 'memfd-future-write-private-cow',
+    kernel: '5.4',
+    broken: ['14 W-single-owner', '14 fork-both-RO', '14 fork-both-RO', '15 leak-oracle'],
+    without: 'future-write-seal-spares-private',
+    brokenWithout: [
+      ...['14 writable-anon-is-exclusive', '14 W-single-owner', '14 writable-anon-is-exclusive'],
+      ...['14 fork-both-RO', '14 fork-both-RO', '15 leak-oracle'],
+    ],
+    invariant: 'leak-oracle',
+    from: '5.4',
+    to: '6.18',
+    decides: 'future-write-seal-spares-private',
+  },
+  {
     file: 'memfd-seal-exec-write',
     kernel: '6.17',
     broken: ['14 seal-holds'],

@@ -1,6 +1,10 @@
 // Files in memory: what is accounted of them, when they go, and what of a fallocate that fails stays. The rest is in test/conformance/shmem-*.
 import { describe, expect, it } from 'vitest';
+import { accountingErrors } from '../../projections/accounting.js';
+import { PG_NOT_UPTODATE, pageAt } from '../../reducers/state.js';
 import { behavioursOf, withBehaviours } from '../../src/kernel/behaviours.js';
+import type { Sgp } from '../../src/kernel/shmem.js';
+import { shmemGetFolio } from '../../src/kernel/shmem.js';
 import { auditOf } from '../support/audited.js';
 import { runOperations } from '../support/projected.js';
 import { parseWorkload, ranWell, runWorkload } from '../support/workload.js';
@@ -86,6 +90,45 @@ describe('F_SEAL_EXEC', () => {
     const today = behavioursOf('6.18');
     expect(rules(today)).toEqual([]);
     expect(rules(withBehaviours(today, [], ['seal-exec-checks-mappings']))).toEqual(['seal-holds']);
+  });
+});
+
+describe('shmem_get_folio()', () => {
+  // Pages 0 to 3: filled, swapped out, made by fallocate, a hole; page 4 is behind the end.
+  const MIXED = `1 memfd_create("m", 0) = 3
+1 ftruncate(3, 4*P) = 0
+1 mmap(NULL, 4*P, RW, SH, 3, 0) = A
+1 store(A, 1, 2*P)
+1 madvise(A+P, P, MADV_PAGEOUT) = 0
+1 fallocate(3, 0, 2*P, P) = 0
+`;
+  const EINVAL = -22;
+  const ENOENT = -2;
+  const CASES: readonly (readonly [Sgp, readonly string[]])[] = [
+    ['read', ['page', 'page, swapped in', '0', '0', `${EINVAL}`]],
+    ['noalloc', ['page', 'page, swapped in', 'page, filled', `${ENOENT}`, `${EINVAL}`]],
+    ['cache', ['page', 'page, swapped in', 'page, filled', 'page, new', `${EINVAL}`]],
+    ['write', ['page', 'page, swapped in', 'page, unfilled', 'page, new', 'page, new']],
+    ['falloc', ['page', 'page, swapped in', 'page, filled', 'page, new, unfilled', 'page, new, unfilled']],
+  ];
+  it.each(CASES)('gives for %s what each kind of page is to it', (sgp, expected) => {
+    const found = expected.map((_, index) => {
+      const { run } = runWorkload(MIXED);
+      const cached = run.view.shmem[1]!.nrpages;
+      const swapped = run.view.shmem[1]!.swapped;
+      const unfilled = (): number =>
+        run.view.memMap.flat().filter(({ flags }) => (flags & PG_NOT_UPTODATE) !== 0).length;
+      const before = unfilled();
+      const got = shmemGetFolio(run, 1, index, sgp, 0);
+      expect(accountingErrors(run.view).filter(({ counter }) => counter !== 'ref')).toEqual([]);
+      if (typeof got === 'number') return String(got);
+      const is = (what: string, held: boolean): string => (held ? `, ${what}` : '');
+      const now = run.view.shmem[1]!;
+      const page = pageAt(run.view, got.pfn);
+      const notYet = (page.flags & PG_NOT_UPTODATE) !== 0;
+      return `page${is('swapped in', now.swapped < swapped)}${is('new', now.swapped === swapped && now.nrpages > cached)}${is('filled', unfilled() < before)}${is('unfilled', notYet)}`;
+    });
+    expect(found).toEqual(expected);
   });
 });
 

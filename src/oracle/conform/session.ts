@@ -49,6 +49,13 @@ const SETTINGS: readonly (readonly [string, string])[] = [
   ['/proc/sys/vm/overcommit_memory', '0'],
 ];
 
+/** Sizes of huge pages of files in memory that this kernel would give unasked. */
+const shmemSizes = (): readonly string[] =>
+  (existsSync(THP) ? readdirSync(THP) : [])
+    .filter((name) => name.startsWith('hugepages-'))
+    .map((name) => `${THP}/${name}/shmem_enabled`)
+    .filter((path) => existsSync(path) && !/\[(never|inherit)\]/.test(readFileSync(path, 'latin1')));
+
 /** Why the real kernel cannot be asked here, in words, or null. */
 export function whyNot(): string | null {
   if (process.platform !== 'linux' || process.arch !== 'x64')
@@ -115,6 +122,7 @@ export class Session {
       });
       await settings.removeAtEnd(directory);
       for (const [path, value] of SETTINGS) if (existsSync(path)) await settings.set(path, value);
+      for (const path of shmemSizes()) await settings.set(path, 'never');
       const layout = deep ? await layoutOrReason(tell) : null;
       const agent = await Agent.start(program, { cpu: availableParallelism() - 1, directory, layout });
       if (deep && layout !== null && !agent.deep) tell(`page tables are not read: ${agent.blind}`);

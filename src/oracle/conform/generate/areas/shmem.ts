@@ -38,6 +38,17 @@ const allocate: Step = (draft) => {
   return true;
 };
 
+/** SEEK_DATA 3, SEEK_HOLE 4: where what is there begins and ends. */
+const seekHole: Step = (draft) => {
+  const { random } = draft;
+  const task = draft.anyTask();
+  const found = draft.fd(task, isMemory);
+  if (found === null) return false;
+  const offset = random.chance(5) ? -1 : PAGE * random.below(6) + (random.chance(40) ? random.pick([1, 100, 4095]) : 0);
+  draft.add(task, 'lseek', found[0], offset, random.pick([3, 4]));
+  return true;
+};
+
 /** A hole through the mapping; refused to private ones. */
 const remove: Step = (draft) => {
   const task = draft.anyTask();
@@ -207,6 +218,7 @@ export const SHMEM: Area = {
     read: descriptorStep('read', 4),
     write: descriptorStep('write', 6),
     seek: descriptorStep('seek', 1),
+    seekHole: [3, seekHole],
     dup: descriptorStep('dup', 1),
     close: descriptorStep('close', 2),
     create: [4, create],
