@@ -81,7 +81,7 @@ export interface FoliosUnevictable {
   readonly type: 'FoliosUnevictable';
   readonly runs: readonly number[];
 }
-/** `folio_clear_dirty_for_io()`: the page goes to its disk; the entries that mapped it for writing were protected before. */
+/** `folio_clear_dirty_for_io()`: the page goes to its disk, which has its bytes from now on; the entries that mapped it for writing were protected before. */
 export interface FolioCleaned {
   readonly type: 'FolioCleaned';
   readonly pfn: number;

@@ -17,6 +17,8 @@ import type { MigrateEvent } from './migrate.js';
 import { MIGRATE_SHAPES } from './migrate.js';
 import type { LargeMigrateEvent } from './large-migrate.js';
 import { LARGE_MIGRATE_SHAPES } from './large-migrate.js';
+import type { DiskEvent } from './disk.js';
+import { DISK_SHAPES } from './disk.js';
 import type { KsmEvent } from './ksm.js';
 import { KSM_SHAPES } from './ksm.js';
 import type { HugeEvent } from './huge.js';
@@ -42,6 +44,7 @@ export type * from './swap.js';
 export type * from './large-swap.js';
 export type * from './migrate.js';
 export type * from './large-migrate.js';
+export type * from './disk.js';
 export type * from './ksm.js';
 export type * from './huge.js';
 export type * from './hugetlb.js';
@@ -63,6 +66,7 @@ export type KernelEvent =
   | LargeSwapEvent
   | MigrateEvent
   | LargeMigrateEvent
+  | DiskEvent
   | KsmEvent
   | CollapseEvent
   | HugeEvent
@@ -91,6 +95,7 @@ export const CATALOGUE: ShapesOf<KernelEvent> = {
   ...LARGE_SWAP_SHAPES,
   ...MIGRATE_SHAPES,
   ...LARGE_MIGRATE_SHAPES,
+  ...DISK_SHAPES,
   ...KSM_SHAPES,
   ...HUGE_SHAPES,
   ...HUGETLB_SHAPES,

@@ -130,7 +130,7 @@ export interface FilePageUnmapped {
   readonly rssShmem: number;
 }
 /**
- * `__remove_mapping()`: clean pages [index, pfn, n]* were reclaimed from the page cache; `freed` [pfn, n]* had no other reference. Of a
+ * `__remove_mapping()`, `folio_unmap_invalidate()`: clean pages [index, pfn, n]* left the page cache, as reclaim or direct writing has it; `freed` [pfn, n]* had no other reference. Of a
  * file they are read again when they are asked for.
  */
 export interface PageCacheReclaimed {

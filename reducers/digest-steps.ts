@@ -158,6 +158,8 @@ export const EXTRA_STEPS: Partial<Record<EventType, readonly Step[]>> = {
     { method: 'cachedAt', args: ['pfn'] },
     { method: 'cachedAt', args: ['from'] },
   ],
+  FolioCleaned: [{ method: 'writtenBack', args: ['pfn'] }],
+  DirectWritten: [{ method: 'onDisk', args: ['inode', 'index'] }],
   KsmMmEntered: [KSM],
   KsmMmExited: [KSM],
   KsmMmLeft: [KSM],

@@ -311,6 +311,21 @@ export class SubjectHash {
     this.hash.number(this.#state.swapCache[pfn] ?? ABSENT);
   }
 
+  /** What the disk has of a page of a file. */
+  onDisk(inode: number, index: number): void {
+    const written = this.#state.disks[inode]?.[index];
+    if (written === undefined) return this.hash.pair(ABSENT, 14);
+    this.hash.pair(inode, index);
+    if (written === null) return;
+    this.hash.pair(written.fill, written.inode);
+    this.numbers(written.runs);
+  }
+  /** The same of a page of the cache. */
+  writtenBack(pfn: number): void {
+    const page = this.#state.memMap[pfn >>> 8]?.[pfn & 255];
+    if (page) this.onDisk(page.mapping, page.index);
+  }
+
   /** What KSM knows of the page at `vpn`, and counts of its process. */
   ksmItem(mmId: number, vpn: number): void {
     const { slots, counters } = this.#state.ksm;

@@ -1,6 +1,7 @@
 // Reducers for events/folio.ts: frames, bytes, page cache, LRU batches.
 import type { FolioEvent } from '../events/index.js';
 import { copiedContent, writtenContent } from './content.js';
+import { cutDisk, writeBack } from './disk.js';
 import type { Reducers } from './index.js';
 import type { KernelState, OpenFile, Page } from './state.js';
 import {
@@ -192,6 +193,7 @@ export const folioReducers: Reducers<FolioEvent['type']> = {
   FolioCleaned(state, { pfn }) {
     const page = pageOf(state, pfn);
     if (page) page.flags &= ~PG_DIRTY;
+    writeBack(state, pfn);
   },
   FolioDirtied(state, { pfn }) {
     const page = pageOf(state, pfn);
@@ -229,6 +231,7 @@ export const folioReducers: Reducers<FolioEvent['type']> = {
   InodeResized(state, { inode, size, data }) {
     const target = state.inodes[inode];
     if (!target) return;
+    if (size < target.size) cutDisk(state, inode, size);
     target.size = size;
     target.data = data;
   },
@@ -275,7 +278,8 @@ export const folioReducers: Reducers<FolioEvent['type']> = {
         page.mapping = inode;
         page.index = index;
         enterLruBatch(state, page, pfn, lruCpu);
-        page.content = swapbacked === 1 ? null : { fill: 0, inode, index, runs: [] };
+        const written = state.disks[inode]?.[index];
+        page.content = swapbacked === 1 ? null : written === undefined ? { fill: 0, inode, index, runs: [] } : written;
         setCacheSlot(target, index, pfn + 1);
       }
     }

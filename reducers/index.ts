@@ -6,6 +6,7 @@ import { folioReducers } from './folio.js';
 import { gupReducers } from './gup.js';
 import { migrateReducers } from './migrate.js';
 import { largeMigrateReducers } from './large-migrate.js';
+import { diskReducers } from './disk.js';
 import { ksmReducers } from './ksm.js';
 import { collapseReducers } from './collapse.js';
 import { hugeReducers } from './huge.js';
@@ -32,6 +33,7 @@ const reducers: Reducers<EventType> = {
   ...largeSwapReducers,
   ...migrateReducers,
   ...largeMigrateReducers,
+  ...diskReducers,
   ...ksmReducers,
   ...collapseReducers,
   ...hugeReducers,

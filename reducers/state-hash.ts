@@ -142,6 +142,12 @@ function restInto(hash: Hash64, state: KernelView): void {
     hash.text(state.settings[name] as string);
   }
   if (hugetlbUsed(state)) numbersOf(hash, hugetlbNumbers(state), 24);
+  for (const inode of ascending(Object.keys(state.disks).map(Number)))
+    for (const index of ascending(Object.keys(state.disks[inode]!).map(Number))) {
+      numbersOf(hash, [inode, index], 25);
+      const content = state.disks[inode]![index] ?? null;
+      if (content !== null) contentInto(hash, content);
+    }
   for (const inode of state.inodes) {
     if (inode === null) continue;
     hash.text(inode.name);

@@ -364,6 +364,8 @@ export interface KernelState {
   shmem: Record<number, ShmemInode>;
   /** By number. */
   tmpfs: Tmpfs[];
+  /** Bytes that the disks hold of pages of files that were written there since, by inode and page. */
+  disks: Record<number, Record<number, Content | null>>;
   /** Files below /sys/kernel/mm that were written, and what stands there; the others say what they do at boot. */
   settings: Record<string, string>;
   hugetlb: Hugetlb;
@@ -418,6 +420,7 @@ export function initialState(): KernelState {
     ksm: noKsm(),
     shmem: {},
     tmpfs: [],
+    disks: {},
     settings: {},
     hugetlb: noHugetlb(),
   };

@@ -191,7 +191,9 @@ export const swapReducers: Reducers<SwapEvent['type']> = {
       for (let j = 0; j < runs[i + 2]!; j++) {
         if (target) setCacheSlot(target, runs[i]! + j, RECLAIMED);
         const page = pageOf(state, runs[i + 1]! + j);
-        if (page) page.ref += ref;
+        if (!page) continue;
+        page.ref += ref;
+        if ((page.flags & PG_ANON) === 0) page.mapping = 0;
       }
     countCached(state, inode, runs, -1);
     for (let i = 0; i + 1 < freed.length; i += 2)

@@ -126,6 +126,7 @@ const WIDENING: Partial<Record<EventType, readonly Check[]>> = {
   ShmemPageSwapped: [slot, runsBelow('runs', 3, 0, () => FILE_INDEX_MAX)],
   ShmemPageSwappedIn: [slot, runsBelow('runs', 3, 0, () => FILE_INDEX_MAX)],
   ShmemSwapFreed: [slot, runs('runs', 2, 1), runsBelow('runs', 2, 0, () => FILE_INDEX_MAX)],
+  DirectWritten: [({ inode, index }, room) => (inode as number) < room.inodes && (index as number) < FILE_INDEX_MAX],
   PageCacheHolesForgotten: [runs('runs', 2, 1), runsBelow('runs', 2, 0, () => FILE_INDEX_MAX)],
   PageCacheHolesNoted: [runs('runs', 2, 1), runsBelow('runs', 2, 0, () => FILE_INDEX_MAX)],
 };

@@ -144,6 +144,7 @@ export const byteInvariants: readonly EventInvariant[] = [
     after: {
       PageWritten: ({ pfn }, audited, report) => storedElsewhere(audited, report, pfn),
       BytesCopied: ({ pfn }, audited, report) => storedElsewhere(audited, report, pfn),
+      DirectRead: ({ pfn }, audited, report) => storedElsewhere(audited, report, pfn),
     },
   },
 ];

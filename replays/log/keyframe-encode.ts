@@ -47,6 +47,7 @@ export const WIDTH = {
   slot: 7,
   seq: 2,
   ksmItem: 10,
+  written: 7,
   large: 11,
   shmem: 9,
   resvMap: 3,
@@ -120,7 +121,7 @@ export function encodeKeyframe(
     framesOf(state, selection),
     [
       ...[cpusOf(state), filesOf(state, selection), gupOf(state), slotsOf(state)],
-      ...[ksmOf(state), largeFoliosOf(state), settingsOf(state), shmemOf(state), hugetlbOf(state)],
+      ...[ksmOf(state), largeFoliosOf(state), settingsOf(state), shmemOf(state), hugetlbOf(state), disksOf(state)],
     ],
   ]);
   return payload.length <= PAYLOAD_MAX ? payload : null;
@@ -459,6 +460,20 @@ function shmemOf(state: KernelView): unknown {
     rows.add(id, sb, nrpages, alloced, swapped, blocks, seals, noreserve, mode);
   }
   return [rows.encode(), state.tmpfs.map(({ name, maxBlocks, usedBlocks }) => [name, maxBlocks, usedBlocks])];
+}
+
+/** What was written to disks: [inode, index, 0 for zeros, else the base and how many numbers of runs follow]*. */
+function disksOf({ disks }: KernelView): unknown {
+  const rows = pool.rows(WIDTH.written);
+  const runs = pool.numbers();
+  for (const inode of ascending(Object.keys(disks).map(Number)))
+    for (const index of ascending(Object.keys(disks[inode]!).map(Number))) {
+      const content = disks[inode]![index] ?? null;
+      if (content === null) rows.add(inode, index, 0, 0, 0, 0, 0);
+      else rows.add(inode, index, 1, content.fill, content.inode, content.index, content.runs.length);
+      for (const number of content?.runs ?? []) runs.push(number);
+    }
+  return [rows.encode(), listOfNumbers(runs)];
 }
 
 const listOfNumbers = (numbers: Numbers): unknown => [numbers.length, numbers.encode()];

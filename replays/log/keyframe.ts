@@ -49,7 +49,10 @@ export function keyframeOf(data: unknown): Keyframe {
 /** Makes of `state`, which is that of the keyframe before (or the initial one), the state of this one. Throws MalformedError. */
 export function applyKeyframe(state: KernelState, keyframe: Keyframe): void {
   const [root, tasks, anonVmas, inodes, mms, frames, rest] = keyframe.contents;
-  const [cpus, files, gup, slots, ksm, large, settings, shmem, hugetlb] = arrayOf(rest, 'the rest of a keyframe');
+  const [cpus, files, gup, slots, ksm, large, settings, shmem, hugetlb, disks] = arrayOf(
+    rest,
+    'the rest of a keyframe',
+  );
   const cpuCount = rootInto(state, root);
   tasksInto(state, tasks);
   anonVmasInto(state, anonVmas);
@@ -75,6 +78,7 @@ export function applyKeyframe(state: KernelState, keyframe: Keyframe): void {
   if (settings !== undefined) settingsInto(state, settings);
   if (shmem !== undefined) shmemInto(state, shmem);
   state.hugetlb = hugetlb === undefined || hugetlb === null ? noHugetlb() : hugetlbFrom(hugetlb);
+  if (disks !== undefined) disksInto(state, disks);
 }
 
 function hugetlbFrom(data: unknown): Hugetlb {
@@ -185,6 +189,20 @@ function shmemInto(state: KernelState, data: unknown): void {
     const [id, sb, nrpages, alloced, swapped, blocks, seals, noreserve, mode] = row as [number, ...number[]];
     state.shmem[id] = { sb, nrpages, alloced, swapped, blocks, seals, noreserve, mode } as ShmemInode;
   });
+}
+
+function disksInto(state: KernelState, data: unknown): void {
+  const [rowData, runData] = arrayOf(data, 'what disks hold');
+  const runs = new Stretches(runData, LIMIT.numbers, 'runs of disks');
+  state.disks = {};
+  eachRow(rowsOf(rowData, WIDTH.written, LIMIT.frames, 'pages on disks', LIMIT.ids), (row) => {
+    const [inode, index, has, fill] = row as [number, number, number, number];
+    const [base, baseIndex, length] = row.slice(4) as [number, number, number];
+    const taken = has === 1 ? runs.take(length, 'runs of disks') : [];
+    const content = has === 1 ? { fill, inode: base, index: baseIndex, runs: taken } : null;
+    (state.disks[inode] ??= {})[index] = content;
+  });
+  runs.end('runs of disks');
 }
 
 function slotsInto(state: KernelState, data: unknown): void {

@@ -108,6 +108,8 @@ export function storyOf(event: KernelEvent, focus: Focus, who: Who): string {
       return `the bytes of frame ${event.from} were copied to frame ${event.pfn}`;
     case 'PageWritten':
       return `${plural(event.length, 'byte')} of frame ${event.pfn} ${event.length === 1 ? 'was' : 'were'} written at offset ${event.offset}${event.byte < 0 ? '' : `: ${hex(event.byte)}`}`;
+    case 'DirectRead':
+      return `${plural(event.length, 'byte')} of frame ${event.pfn} came from the disk at offset ${event.pfnOffset}: a direct read of page ${event.index} of the file`;
     case 'HugePageCollapsed':
       return `${who(event.mm)} collapsed 2 MiB: the bytes went to fresh huge page ${event.pfn}, ${rights(event.entry)}${event.exclusive === 1 ? ', exclusive' : ''} (collapse_huge_page)`;
     case 'PmdCollapsedInPlace':

@@ -1,5 +1,6 @@
 // The page cache: mm/filemap.c, and shmem_get_folio() of mm/shmem.c as far as faults need it.
-import type { InodeView, PageView, VmaView } from '../../reducers/state.js';
+import { wasWritten } from '../../reducers/disk.js';
+import type { InodeView, VmaView } from '../../reducers/state.js';
 import {
   InodeKind,
   PG_DIRTY,
@@ -156,19 +157,11 @@ function materialize(k: Kernel, id: number, indices: readonly number[], count: n
   for (const index of absent) zeroBeyondData(k, id, index);
 }
 
-/** Has `page` of the cache the bytes that reading it again would give? Only those that the file had at first are known. */
-export function isAsRead(inode: InodeView, { index, content }: PageView): boolean {
-  const offset = inode.data < 0 ? PAGE_SIZE : Math.min(Math.max(inode.data - index * PAGE_SIZE, 0), PAGE_SIZE);
-  if (content === null || offset === 0) return content === null && offset === 0;
-  if (content.inode !== inode.id || content.index !== index) return false;
-  const zeros = offset === PAGE_SIZE ? [] : [offset, PAGE_SIZE - offset, 0];
-  return content.runs.length === zeros.length && content.runs.every((each, i) => each === zeros[i]);
-}
-
 /** What the disk has nothing of is zeros in the page that was just brought in: a hole, the rest of the last page. */
 function zeroBeyondData(k: Kernel, id: number, index: number): void {
   const inode = k.view.inodes[id] as InodeView;
   if (inode.kind !== InodeKind.file || inode.data < 0 || (index + 1) * PAGE_SIZE <= inode.data) return;
+  if (wasWritten(k.view, id, index)) return;
   const offset = Math.max(0, inode.data - index * PAGE_SIZE);
   const pfn = cachedPfn(inode, index);
   k.emit({ type: 'PageWritten', pfn, offset, length: PAGE_SIZE - offset, byte: 0 });

@@ -18,7 +18,7 @@ const O_APPEND = 0o2000;
 /** `MAX_RW_COUNT`: bytes that one call moves at most. */
 const MAX_RW_COUNT = 0x7ffff000;
 /** Where pages of a file are not kept track of any more: 1 TiB. */
-const TRACKED_BYTES = 2 ** 40;
+export const TRACKED_BYTES = 2 ** 40;
 
 /** Bytes whose value the model does not know. */
 const UNKNOWN = -1;
@@ -31,7 +31,7 @@ export function progress(result: AccessResult | { readonly kind: 'byte' }, addr:
 }
 
 /** The pieces of [offset, offset + length) that lie in one page each: `visit` is given page index, offset in it and length. */
-function* pieces(offset: number, length: number): Generator<readonly [number, number, number]> {
+export function* pieces(offset: number, length: number): Generator<readonly [number, number, number]> {
   for (let at = offset; at < offset + length;) {
     const index = Math.floor(at / PAGE_SIZE);
     const stop = Math.min(offset + length, (index + 1) * PAGE_SIZE);
@@ -41,12 +41,12 @@ function* pieces(offset: number, length: number): Generator<readonly [number, nu
 }
 
 /** Does the call say where its buffer is? strace prints what is in it instead. */
-function isAddress({ args: [, buffer], recorded }: Call): boolean {
+export function isAddress({ args: [, buffer], recorded }: Call): boolean {
   return typeof buffer === 'number' || typeof buffer === 'bigint' || (buffer === null && !recorded);
 }
 
 /** A read or write of a hand-written workload that passed the checks that come before any byte is moved. */
-interface Transfer {
+export interface Transfer {
   readonly file: OpenFile;
   /** Does the call go on from the file's position, and leave it behind what it moved? */
   readonly positioned: boolean;
@@ -59,7 +59,7 @@ interface Transfer {
  * `ksys_pread64()`, `vfs_read()` and their likes for writing: a negative position, then the descriptor, how it was opened, then the
  * buffer. @returns an errno, negative, if one of them refuses.
  */
-function checkTransfer(k: Kernel, call: Call, allowed: (file: OpenFile) => boolean): Transfer | number {
+export function checkTransfer(k: Kernel, call: Call, allowed: (file: OpenFile) => boolean): Transfer | number {
   const positioned = call.name === 'read' || call.name === 'write';
   const told = positioned ? 0 : offsetArg(call, 3);
   if (told < 0) return -EINVAL;
@@ -73,7 +73,7 @@ function checkTransfer(k: Kernel, call: Call, allowed: (file: OpenFile) => boole
 }
 
 /** The call moved `done` of its bytes from `position` on. */
-function moved(k: Kernel, { file, positioned, length }: Transfer, position: number, done: number): Got {
+export function moved(k: Kernel, { file, positioned, length }: Transfer, position: number, done: number): Got {
   if (done === 0 && length > 0) return fromKernel(-EFAULT);
   if (positioned) setPosition(k, file, position + done);
   return { value: done };
@@ -134,6 +134,10 @@ function* recordedRead(k: Kernel, call: Call): KernelThread<Got> {
   return fromKernel(done === 0 ? -EFAULT : done);
 }
 
+/** `generic_write_checks()`: where a write begins. */
+export const writePosition = ({ size }: InodeView, { file, position }: Transfer): number =>
+  (file.flags & O_APPEND) !== 0 && size >= 0 ? size : position;
+
 /**
  * write(2), pwrite64(2): `generic_file_write_iter()`. The kernel reads the buffer as far as it can, -EFAULT if that is not at all; the
  * file grows to hold it, the pages of the cache change and are dirty.
@@ -145,8 +149,7 @@ export function* doWrite(k: Kernel, call: Call): KernelThread<Got> {
   const { file, addr, length } = transfer;
   if (length === 0) return { value: 0 };
   const inode = k.view.inodes[file.inode] as InodeView;
-  const appends = (file.flags & O_APPEND) !== 0 && inode.size >= 0;
-  const position = appends ? inode.size : transfer.position;
+  const position = writePosition(inode, transfer);
   const limit = maxBytes(inode);
   if (position >= limit) return fromKernel(-EFBIG);
   if (position + length > TRACKED_BYTES) throw new NotModelledError('pages of a file beyond 1 TiB');
@@ -165,7 +168,7 @@ export function* doWrite(k: Kernel, call: Call): KernelThread<Got> {
  * committed; then the rest of the buffer is faulted in. A page for which no byte could be had stays, and the file reaches up to it.
  * @returns bytes written; a negative errno if the page cannot be had and none was.
  */
-function* performWrite(
+export function* performWrite(
   k: Kernel,
   tid: number,
   inode: number,

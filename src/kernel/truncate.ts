@@ -1,12 +1,13 @@
 // Sizes of files: ftruncate, fallocate, and what they do to pages. mm/truncate.c, mm/shmem.c, and fs/ext4/inode.c as far as memory sees it.
 import { forEachPte, ptePfn, ptePresent, pteSpecial } from '../../reducers/pte.js';
+import { wasWritten } from '../../reducers/disk.js';
 import type { InodeView, OpenFile } from '../../reducers/state.js';
 import { InodeKind, PG_ANON, PG_DIRTY, cachedPfn, mmAt, pageAt } from '../../reducers/state.js';
 import { vmaPages } from '../../reducers/vma.js';
 import { NotModelledError } from '../lib/errors.js';
 import type { Call } from './call.js';
 import { cIntArg } from './call.js';
-import { grabPage, markDirty, onDisk, removeCachedPages } from './filemap.js';
+import { grabPage, isTakenAsCached, markDirty, onDisk, removeCachedPages } from './filemap.js';
 import { fileArg, isWritable, maxBytes, offsetArg } from './files.js';
 import type { Kernel } from './kernel.js';
 import { EBADF, EFBIG, EINVAL, ENOSPC, EOPNOTSUPP, EPERM, PAGE_SIZE, currentTask } from './kernel.js';
@@ -175,7 +176,10 @@ export function zeroBlock(k: Kernel, inode: number, from: number, cpu: number, t
   const file = k.view.inodes[inode] as InodeView;
   if (offset === 0 || file.kind !== InodeKind.file || from < 0) return;
   if (isHole(k, file, index)) return leaveUnread(k, inode, index, cpu);
+  const cached = cachedPfn(file, index) >= 0 || isTakenAsCached(file, index);
   const pfn = grabPage(k, inode, index, cpu);
+  // `ext4_load_tail_bh()` reads the block, which does not make a page of one block uptodate.
+  if (!cached) k.emit({ type: 'FolioUptodateSet', pfn, uptodate: 0 });
   k.emit({ type: 'PageWritten', pfn, offset, length: Math.min(to - from, PAGE_SIZE - offset), byte: 0 });
   markDirty(k, pfn);
 }
@@ -188,7 +192,7 @@ function leaveUnread(k: Kernel, inode: number, index: number, cpu: number): void
 
 /** Has page `index` no block on the disk, nor one reserved (`buffer_delay()`)? What was written back since has bytes. */
 export function isHole(k: Kernel, inode: InodeView, index: number): boolean {
-  if (onDisk(inode, index)) return false;
+  if (onDisk(inode, index) || wasWritten(k.view, inode.id, index)) return false;
   const pfn = cachedPfn(inode, index);
   if (pfn < 0) return true;
   const page = pageAt(k.view, pfn);

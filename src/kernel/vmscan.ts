@@ -33,7 +33,6 @@ import {
   pageAt,
 } from '../../reducers/state.js';
 import { NotModelledError } from '../lib/errors.js';
-import { isAsRead } from './filemap.js';
 import { canSplitFolio, splitFolio } from './folio-split.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { GUP_PIN_COUNTING_BIAS, PAGE_SIZE } from './kernel.js';
@@ -134,8 +133,7 @@ function* reclaimPages(k: Kernel, places: readonly Place[], cpu: number): Kernel
  * A page of the page cache: it is unmapped, and leaves the cache if it is clean and nobody else has it. Dirty pages of files are left to
  * those who write them (`folio_set_reclaim()`); reclaim that a program asks for writes none.
  * Dirty shared memory is swapped out.
- * @throws NotModelledError for that of a recording, whose blocks are not accounted; for a page whose bytes its file did not have at first: what
- * was written to disks is not kept.
+ * @throws NotModelledError for that of a recording, whose blocks are not accounted.
  */
 function shrinkCached(k: Kernel, { mm, vpn, pfn }: Place): void {
   const page = pageAt(k.view, pfn);
@@ -150,8 +148,6 @@ function shrinkCached(k: Kernel, { mm, vpn, pfn }: Place): void {
   // A page may have been met before; who finds it dirty once more puts the mark there anew.
   if (dirty && (page.flags & PG_RECLAIM) !== 0) k.emit({ type: 'FolioReclaimSet', pfn, reclaim: 0 });
   const goes = !isDirty && page.ref === 2;
-  if (goes && shmem === 0 && !isAsRead(inode, page))
-    throw new NotModelledError('reclaim of a page whose file was written to');
   updateHiwaterRss(k, mm);
   k.emit({
     type: 'FilePageUnmapped',

@@ -66,6 +66,14 @@ export const GUP_BEHAVIOURS = {
     requires: [],
     aliases: [],
   },
+  'direct-io-pins': {
+    description:
+      'Direct reads and writes take pins (FOLL_PIN), which fork and reclaim respect; before, plain references (FOLL_GET).',
+    commit: null,
+    since: '6.5',
+    requires: [],
+    aliases: ['T-19'],
+  },
   'iouring-coalesces-several-folios': {
     description:
       'A registered buffer in several large folios of one size is kept as one segment for each; before, only one that lies in a single folio.',

@@ -3,6 +3,7 @@ import { InodeKind } from '../../../reducers/state.js';
 import { NotModelledError } from '../../lib/errors.js';
 import type { Call, Got, Handler } from '../call.js';
 import { cIntArg, fromKernel, textArg } from '../call.js';
+import { directRead, directWrite, isDirect, isRecordedDirect, recordedDirect } from '../direct-io.js';
 import { openMem, readMem, writeMem } from '../proc-mem.js';
 import { doPipe2, readPipe, writePipe } from '../pipe.js';
 import { closeFd, fileArg, createInode, doLseek, dupFd, inodeNamed, installFd, offsetArg } from '../files.js';
@@ -40,6 +41,7 @@ function* open(k: Kernel, call: Call, at: number): KernelThread<Got> {
 
 /** What the descriptor of a read or write leads to decides who does it: `file->f_op`. */
 function* transfer(k: Kernel, call: Call, write: boolean): KernelThread<Got> {
+  if (isRecordedDirect(k, call)) return yield* recordedDirect(k, call, write);
   const file = call.recorded ? null : fileArg(k, call, 0);
   const kind = file === null ? undefined : k.view.inodes[file.inode]?.kind;
   const positioned = call.name.startsWith('p');
@@ -54,6 +56,7 @@ function* transfer(k: Kernel, call: Call, write: boolean): KernelThread<Got> {
   if (kind === InodeKind.ring) return fromKernel(positioned ? -ESPIPE : -EINVAL);
   if (file !== null && kind === InodeKind.mem)
     return write ? yield* writeMem(k, call, file) : yield* readMem(k, call, file);
+  if (file !== null && isDirect(k, file)) return write ? yield* directWrite(k, call) : yield* directRead(k, call);
   return write ? yield* doWrite(k, call) : yield* doRead(k, call);
 }
 

@@ -1,9 +1,10 @@
 // Area gup: pages held from outside of page tables while their mappings go on: vmsplice, io_uring's fixed buffers, process_vm_readv and
-// process_vm_writev, /proc/self/mem.
+// process_vm_writev, /proc/self/mem, O_DIRECT.
 import type { Value } from '../../../../workload/operation.js';
 import { advise, exitProcess, fork, load, mapPrivate, store, unlockedAnonymous } from '../access.js';
 import type { Area, Preparation, Step } from '../area.js';
 import { MADV, isPrivate, isReadable, isUnlocked, isWritable } from '../calls.js';
+import { DIRECT_STEPS, openDirect } from '../direct-steps.js';
 import type { Draft, Range, Task } from '../picture.js';
 import { ARENA_END, PAGE } from '../places.js';
 import { openData, openMemory } from '../prologue.js';
@@ -188,7 +189,7 @@ const trace =
 
 export const GUP: Area = {
   name: 'gup',
-  prologue: [openData, openMemory, openPipe, openRing, openMem],
+  prologue: [openData, openMemory, openPipe, openRing, openMem, openDirect],
   steps: {
     mapPrivate: [6, mapPrivate],
     mapFile: [4, mapFileShared(40)],
@@ -208,6 +209,7 @@ export const GUP: Area = {
     memWrite: [5, mem(true)],
     peek: [2, trace(false)],
     poke: [5, trace(true)],
+    ...DIRECT_STEPS,
     protect: [5, protect],
     dontneed: [3, advise([MADV.DONTNEED], isUnlocked)],
     free: [2, advise([MADV.FREE], unlockedAnonymous)],
