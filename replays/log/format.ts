@@ -128,8 +128,14 @@ const packr = new Packr({ useRecords: false, moreTypes: false, useBigIntExtensio
 /** Plain data as msgpack. The result is the caller's. */
 export const pack = (value: unknown): Uint8Array => packr.pack(value);
 
-/** The data in `bytes`; what it holds may lie in `bytes`. */
-export const unpack = (bytes: Uint8Array): unknown => packr.unpack(bytes);
+/** The data in `bytes`; what it holds may lie in `bytes`. Throws an Error if they are no msgpack, whatever the decoder stumbled over. */
+export function unpack(bytes: Uint8Array): unknown {
+  try {
+    return packr.unpack(bytes);
+  } catch (error) {
+    throw new Error(`no msgpack: ${(error as Error).message}`, { cause: error });
+  }
+}
 
 /** One whole frame around `payload`. */
 export function frameBytes(kind: number, flags: number, seq: number, payload: Uint8Array, io: ByteTools): Uint8Array {

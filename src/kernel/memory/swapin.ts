@@ -131,7 +131,7 @@ function mapSwapped(k: Kernel, fault: Fault, vma: VmaView, swapped: Swapped): bo
     ref: uncached || copied ? 0 : 1,
     mapcount: 1,
     exclusive: own && k.behaviours['anon-exclusive'] ? 1 : 0,
-    anonVma: wasAnon ? 0 : vma.anonVma,
+    anonVma: wasAnon ? 0 : own ? vma.anonVma : rootOf(k, vma.anonVma),
     index: wasAnon ? 0 : linearPageIndex(vma, fault.addr),
     rssAnon: 1,
     rssSwap: -1,
@@ -141,6 +141,9 @@ function mapSwapped(k: Kernel, fault: Fault, vma: VmaView, swapped: Swapped): bo
   else if (wasAnon) mlockVmaPages(k, vma, [pfn], fault.cpu);
   return mayWrite;
 }
+
+/** `__folio_set_anon()`: a page that others may map as well is of the oldest anon_vma, by which all of them are found. */
+const rootOf = (k: Kernel, anonVma: number): number => k.view.anonVmas[anonVma]?.root ?? anonVma;
 
 /** `folio_add_lru_vma()` of a copy, which is dirty: no slot has its bytes. */
 function addCopy(k: Kernel, { cpu }: Fault, vma: VmaView, pfn: number): void {
