@@ -158,7 +158,6 @@ export const EXTRA_STEPS: Partial<Record<EventType, readonly Step[]>> = {
     { method: 'cachedAt', args: ['pfn'] },
     { method: 'cachedAt', args: ['from'] },
   ],
-  FolioCleaned: [{ method: 'writtenBack', args: ['pfn'] }],
   DirectWritten: [{ method: 'onDisk', args: ['inode', 'index'] }],
   KsmMmEntered: [KSM],
   KsmMmExited: [KSM],

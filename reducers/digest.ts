@@ -9,7 +9,7 @@ import type { Step } from './digest-steps.js';
 import { EXTRA_STEPS } from './digest-steps.js';
 import { COUNTED } from './huge.js';
 import { hugetlbNumbers } from './hugetlb-state.js';
-import type { InodeView, KernelView, MmView } from './state.js';
+import type { InodeView, KernelView, MmView, PageView } from './state.js';
 import { HPAGE_PMD_NR, HPAGE_PMD_ORDER, SECTION, cachedPfn, initialState, swapSlot } from './state.js';
 import type { TableBits, Touched } from './touched.js';
 import { vmaLookup } from './vma.js';
@@ -313,19 +313,9 @@ export class SubjectHash {
 
   /** What the disk has of a page of a file. */
   onDisk(inode: number, index: number): void {
-    const written = this.#state.disks[inode]?.[index];
-    if (written === undefined) return this.hash.pair(ABSENT, 14);
     this.hash.pair(inode, index);
-    if (written === null) return;
-    this.hash.pair(written.fill, written.inode);
-    this.numbers(written.runs);
+    this.#content(this.#state.disks[inode]?.[index] ?? null);
   }
-  /** The same of a page of the cache. */
-  writtenBack(pfn: number): void {
-    const page = this.#state.memMap[pfn >>> 8]?.[pfn & 255];
-    if (page) this.onDisk(page.mapping, page.index);
-  }
-
   /** What KSM knows of the page at `vpn`, and counts of its process. */
   ksmItem(mmId: number, vpn: number): void {
     const { slots, counters } = this.#state.ksm;
@@ -394,10 +384,13 @@ export class SubjectHash {
     this.hash.number(swapFree);
     if (found === undefined) return this.hash.pair(ABSENT, 13);
     this.hash.pair(found.count, found.pfn);
-    if (found.content === null) return;
-    this.hash.pair(found.content.fill, found.content.inode);
-    this.hash.number(found.content.index);
-    this.numbers(found.content.runs);
+    this.#content(found.content);
+  }
+  #content(content: PageView['content']): void {
+    if (content === null) return;
+    this.hash.pair(content.fill, content.inode);
+    this.hash.number(content.index);
+    this.numbers(content.runs);
   }
 
   /** Frames of [pfn, n]* that stand at `at` in every `stride` numbers; the count comes behind. */
