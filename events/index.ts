@@ -33,6 +33,8 @@ import type { SplitEvent } from './split.js';
 import { SPLIT_SHAPES } from './split.js';
 import type { ShmemEvent } from './shmem.js';
 import { SHMEM_SHAPES } from './shmem.js';
+import type { UserfaultfdEvent } from './userfaultfd.js';
+import { USERFAULTFD_SHAPES } from './userfaultfd.js';
 import type { EventShape, ShapesOf } from './shapes.js';
 
 export type * from './task.js';
@@ -52,6 +54,7 @@ export type * from './large-folio.js';
 export type * from './collapse.js';
 export type * from './split.js';
 export type * from './shmem.js';
+export type * from './userfaultfd.js';
 export { LIST_KINDS } from './shapes.js';
 export type { EventShape, FieldKind } from './shapes.js';
 
@@ -73,7 +76,8 @@ export type KernelEvent =
   | HugetlbEvent
   | LargeFolioEvent
   | SplitEvent
-  | ShmemEvent;
+  | ShmemEvent
+  | UserfaultfdEvent;
 export type EventType = KernelEvent['type'];
 /** The event with that `type`. */
 export type EventOf<T extends EventType> = Extract<KernelEvent, { type: T }>;
@@ -103,6 +107,7 @@ export const CATALOGUE: ShapesOf<KernelEvent> = {
   ...COLLAPSE_SHAPES,
   ...SPLIT_SHAPES,
   ...SHMEM_SHAPES,
+  ...USERFAULTFD_SHAPES,
 };
 
 export { HUGE_ENTRY_EVENTS } from './huge.js';

@@ -7,7 +7,9 @@ import {
   forEachPte,
   isGuardPteMarker,
   isMigrationPte,
+  isPoisonedPteMarker,
   isPteMarker,
+  isUffdWpPteMarker,
   isKsmZeroPte,
   isHugePte,
   isSwapPte,
@@ -42,6 +44,8 @@ import {
   VM_LOCKED,
   VM_MAYSHARE,
   VM_READ,
+  VM_UFFD_MISSING,
+  VM_UFFD_WP,
   VM_SOFTDIRTY,
   VM_WRITE,
   vmaLookup,
@@ -81,6 +85,8 @@ export interface CanonicalPage {
   readonly excl_entry?: boolean;
   /** Of a marker: whoever touches the page gets a signal. */
   readonly guard?: boolean;
+  /** The same, a SIGBUS, of a marker that a userfaultfd's monitor set. */
+  readonly poison?: boolean;
 }
 
 export interface CanonicalVma {
@@ -95,6 +101,9 @@ export interface CanonicalVma {
   readonly locked: boolean;
   readonly growsdown: boolean;
   readonly anon_vma: number;
+  /** What a userfaultfd watches it for (`missing`, `wp`), and the number of that; only where one does. */
+  readonly uffd?: string;
+  readonly uffd_id?: number;
 }
 
 /** An address space with its tasks. */
@@ -175,8 +184,13 @@ export function canonicalVma(state: KernelView, vma: VmaView): CanonicalVma {
     locked: (flags & VM_LOCKED) !== 0,
     growsdown,
     anon_vma: anonVma,
+    ...(vma.uffd === undefined ? {} : { uffd: watchedFor(flags), uffd_id: vma.uffd }),
   };
 }
+
+/** Modes of registration, as workloads write them. */
+const watchedFor = (flags: number): string =>
+  [(flags & VM_UFFD_MISSING) !== 0 ? 'missing' : '', (flags & VM_UFFD_WP) !== 0 ? 'wp' : ''].filter(Boolean).join('|');
 
 function backingOf(state: KernelView, page: PageView): 'anon' | 'ksm' | 'file' | 'shmem' {
   if ((page.flags & PG_ANON) !== 0) return isKsm(page) ? 'ksm' : 'anon';
@@ -221,6 +235,8 @@ export function canonicalPage(
   if (isPteMarker(entry)) {
     printed.kind = 'marker';
     printed.guard = isGuardPteMarker(entry);
+    printed.uffd_wp = isUffdWpPteMarker(entry);
+    if (isPoisonedPteMarker(entry)) printed.poison = true;
     return printed;
   }
   if (isMigrationPte(entry)) {

@@ -98,6 +98,7 @@ export const addressSpaceReducers: Reducers<AddressSpaceEvent['type']> = {
       file: vma.file,
       anonVma: vma.anonVma,
       chain: [...vma.chain],
+      ...(vma.uffd === undefined ? {} : { uffd: vma.uffd }),
     };
     vma.end = at;
     target.vmas.splice(found.at + 1, 0, rest);

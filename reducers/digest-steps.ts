@@ -10,6 +10,7 @@ export interface Step {
 }
 
 const SHMEM: Step = { method: 'shmem', args: ['inode'] };
+const UFFD: Step = { method: 'uffd', args: ['uffd'] };
 const KSM: Step = { method: 'ksm', args: [] };
 const KSM_ITEM: Step = { method: 'ksmItem', args: ['mm', 'vpn'] };
 
@@ -159,6 +160,12 @@ export const EXTRA_STEPS: Partial<Record<EventType, readonly Step[]>> = {
     { method: 'cachedAt', args: ['from'] },
   ],
   DirectWritten: [{ method: 'onDisk', args: ['inode', 'index'] }],
+  UffdCreated: [UFFD],
+  UffdFeaturesSet: [UFFD],
+  UffdFaultQueued: [UFFD],
+  UffdFaultRead: [UFFD],
+  UffdFaultsWoken: [UFFD],
+  UffdReleased: [UFFD],
   KsmMmEntered: [KSM],
   KsmMmExited: [KSM],
   KsmMmLeft: [KSM],

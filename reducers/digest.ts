@@ -5,22 +5,17 @@ import { SHAPES } from '../events/index.js';
 import { compile, property } from '../src/lib/compile.js';
 import { Hash64 } from '../src/lib/hash.js';
 import { leafAt, leafPart, missingTableBytes, pteTable } from './pte.js';
+import { slotIn } from './cache-slot.js';
 import type { Step } from './digest-steps.js';
 import { EXTRA_STEPS } from './digest-steps.js';
 import { COUNTED } from './huge.js';
 import { hugetlbNumbers } from './hugetlb-state.js';
-import type { InodeView, KernelView, MmView, PageView } from './state.js';
-import { HPAGE_PMD_NR, HPAGE_PMD_ORDER, SECTION, cachedPfn, initialState, swapSlot } from './state.js';
+import type { KernelView, MmView, PageView } from './state.js';
+import { HPAGE_PMD_NR, HPAGE_PMD_ORDER, SECTION, initialState } from './state.js';
 import type { TableBits, Touched } from './touched.js';
 import { vmaLookup } from './vma.js';
 
 const ABSENT = 0x0ddba11;
-
-/** What stands in a file's cache slot: the frame, or below -4 the slot of the swap area. */
-const slotIn = (inode: InodeView, index: number): number => {
-  const slot = swapSlot(inode, index);
-  return slot < 0 ? cachedPfn(inode, index) : -5 - slot;
-};
 
 /**
  * Takes into a hash what stands in the state under the ids that events name. Within one batch an object is taken once
@@ -347,6 +342,11 @@ export class SubjectHash {
   /** Page-cache slots of the huge page at page `index`. */
   hugeSlots(inodeId: number, index: number): void {
     this.slots(inodeId, [index, HPAGE_PMD_NR], 2);
+  }
+
+  /** A context of userfaultfd, and who waits for it. */
+  uffd(id: number): void {
+    this.#object(this.#state.uffds[id], 16);
   }
 
   /** Who holds pages, and which. */

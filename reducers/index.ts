@@ -19,6 +19,7 @@ import { splitReducers } from './split.js';
 import type { KernelState, KernelView } from './state.js';
 import { swapReducers } from './swap.js';
 import { taskReducers } from './task.js';
+import { userfaultfdReducers } from './userfaultfd.js';
 
 /** Handlers for some event types. They never throw on an event that a kernel emitted, and store no part of it. */
 export type Reducers<T extends EventType> = { readonly [K in T]: (state: KernelState, event: EventOf<K>) => void };
@@ -41,6 +42,7 @@ const reducers: Reducers<EventType> = {
   ...largeFolioReducers,
   ...splitReducers,
   ...shmemReducers,
+  ...userfaultfdReducers,
 };
 const dispatch = reducers as unknown as Readonly<Record<EventType, (state: KernelState, event: KernelEvent) => void>>;
 

@@ -31,6 +31,8 @@ export const PTE_SWP_SOFT_DIRTY = 64;
 export const PTE_MIGRATION = 8;
 
 /** `pte_marker` bits: what an entry that leads nowhere says of its page. */
+export const PTE_MARKER_UFFD_WP = 1;
+export const PTE_MARKER_POISON = 2;
 export const PTE_MARKER_GUARD = 4;
 
 const FLAGS = 1024;
@@ -68,6 +70,12 @@ export const isPteMarker = (entry: number): boolean => (entry & MARKER_MASK) ===
 /** `is_guard_pte_marker()`: whoever touches the page gets a signal. */
 export const isGuardPteMarker = (entry: number): boolean =>
   isPteMarker(entry) && (ptePfn(entry) & PTE_MARKER_GUARD) !== 0;
+/** `pte_marker_uffd_wp()`: nothing is there, and what comes is write-protected for a userfaultfd. */
+export const isUffdWpPteMarker = (entry: number): boolean =>
+  isPteMarker(entry) && (ptePfn(entry) & PTE_MARKER_UFFD_WP) !== 0;
+/** `is_poisoned_pte_marker()`: whoever touches the page gets a SIGBUS. */
+export const isPoisonedPteMarker = (entry: number): boolean =>
+  isPteMarker(entry) && (ptePfn(entry) & PTE_MARKER_POISON) !== 0;
 /** Is the page mapped by a huge entry? */
 export const isHugePte = (entry: number): boolean => (entry & PTE_HUGE) !== 0 && ptePresent(entry);
 /** `pte_swp_exclusive()`, of entries that are not present. */

@@ -52,9 +52,10 @@ export class StateHasher {
     numbersOf(hash, mm.rss, 7);
     numbersOf(hash, mm.gather, 8);
     hash.pair(mm.vmas.length, mm.pgd.length);
-    for (const { start, end, flags, pgoff, inode, anonVma, chain } of mm.vmas) {
+    for (const { start, end, flags, pgoff, inode, anonVma, chain, uffd } of mm.vmas) {
       numbersOf(hash, [start, end, flags, pgoff, inode, anonVma], 9);
       numbersOf(hash, chain, 10);
+      if (uffd !== undefined) hash.pair(uffd, 24);
     }
     let tables = 0;
     for (let g = 0; g < mm.pgd.length; g++) {
@@ -148,6 +149,13 @@ function restInto(hash: Hash64, state: KernelView): void {
       const content = state.disks[inode]![index] ?? null;
       if (content !== null) contentInto(hash, content);
     }
+  for (const uffd of state.uffds) {
+    if (uffd === null) continue;
+    const { id, inode, mm, flags, features, released, pending, read } = uffd;
+    numbersOf(hash, [id, inode, mm, flags, features, released], 26);
+    numbersOf(hash, pending, 27);
+    numbersOf(hash, read, 28);
+  }
   for (const inode of state.inodes) {
     if (inode === null) continue;
     hash.text(inode.name);

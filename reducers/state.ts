@@ -3,6 +3,7 @@
 import type { Hugetlb } from './hugetlb-state.js';
 import { noHugetlb } from './hugetlb-state.js';
 import type { PgdTable } from './pte.js';
+import type { Uffds } from './uffd-state.js';
 
 /** Kinds of file behind a mapping. */
 export const InodeKind = {
@@ -22,6 +23,8 @@ export const InodeKind = {
   mem: 6,
   /** hugetlbfs: memfd with MFD_HUGETLB, what is behind a mapping with MAP_HUGETLB. */
   hugetlbfs: 8,
+  /** A userfaultfd. */
+  uffd: 7,
 } as const;
 
 /** Indices of the rss counters, in the order in which the kernel adds them. */
@@ -124,6 +127,8 @@ export interface Vma {
   anonVma: number;
   /** anon_vmas it is linked to, own first. */
   chain: number[];
+  /** `vm_userfaultfd_ctx`: the context that watches it. Absent: none. */
+  uffd?: number;
 }
 
 export interface Mm {
@@ -321,7 +326,7 @@ export interface OpenFile {
   file: number;
 }
 
-export interface KernelState {
+export interface KernelState extends Uffds {
   /** By tid. */
   tasks: Record<number, Task>;
   /** By id; ids start at 1 and are never used again. */
@@ -423,6 +428,7 @@ export function initialState(): KernelState {
     disks: {},
     settings: {},
     hugetlb: noHugetlb(),
+    uffds: [null],
   };
 }
 

@@ -10,9 +10,13 @@ export const VM_MAYWRITE = 0x20;
 export const VM_MAYEXEC = 0x40;
 export const VM_MAYSHARE = 0x80;
 export const VM_GROWSDOWN = 0x100;
+/** Faults on pages that are not there go to a userfaultfd. */
+export const VM_UFFD_MISSING = 0x200;
 export const VM_PFNMAP = 0x400;
 /** Guard markers were set in it, and may be there still. */
 export const VM_MAYBE_GUARD = 0x800;
+/** Writes to pages with PTE_UFFD_WP go to a userfaultfd. */
+export const VM_UFFD_WP = 0x1000;
 export const VM_LOCKED = 0x2000;
 export const VM_IO = 0x4000;
 export const VM_SEQ_READ = 0x8000;
@@ -40,6 +44,8 @@ export const VM_NOHUGEPAGE = 0x40000000;
 export const VM_SPECIAL = VM_IO | VM_DONTEXPAND | VM_PFNMAP | VM_MIXEDMAP;
 /** `VM_STICKY`: VMAs merge whether they have it or not, and what came of them has it if one had. */
 export const VM_STICKY = VM_MAYBE_GUARD;
+/** `__VM_UFFD_FLAGS`. */
+export const VM_UFFD = VM_UFFD_MISSING | VM_UFFD_WP;
 export const VM_ACCESS = VM_READ | VM_WRITE | VM_EXEC;
 
 /** `is_cow_mapping()`: private and may become writable. */
@@ -82,3 +88,8 @@ export function vmasIn(mm: MmView, start: number, end: number): readonly VmaView
   while (last < mm.vmas.length && (mm.vmas[last] as VmaView).start < end) last++;
   return mm.vmas.slice(first, last);
 }
+
+/** `userfaultfd_missing()`, `userfaultfd_wp()`, `userfaultfd_armed()`. */
+export const userfaultfdMissing = (vma: VmaView): boolean => (vma.flags & VM_UFFD_MISSING) !== 0;
+export const userfaultfdWp = (vma: VmaView): boolean => (vma.flags & VM_UFFD_WP) !== 0;
+export const userfaultfdArmed = (vma: VmaView): boolean => (vma.flags & VM_UFFD) !== 0;

@@ -5,6 +5,7 @@ import type { Projection } from '../projection.js';
 import type { Facts } from './facts.js';
 import { heldPages } from './facts.js';
 import { hugetlbHandlers } from './hugetlb-handlers.js';
+import { markerHandlers, writeFlags } from './marker-handlers.js';
 import { vmaHandlers } from './vma-handlers.js';
 import { FRAME_DIRTY, FRAME_EXCLUSIVE, FRAME_KSM, FRAME_SWAPBACKED, FrameKind } from './frames.js';
 
@@ -18,6 +19,7 @@ function forEachFrame(runs: readonly number[], stride: number, from: number, vis
 export const factHandlers: Projection<Facts>['on'] = {
   ...vmaHandlers,
   ...hugetlbHandlers,
+  ...markerHandlers,
   MmCreated(facts, { mm }) {
     facts.mappings.create(mm);
     facts.vmas.create(mm);
@@ -119,8 +121,6 @@ export const factHandlers: Projection<Facts>['on'] = {
       for (let j = 0; j < (runs[i + 1] as number); j++)
         mappings.write(space, newVpn + (runs[i] as number) + j, entries[next++] as number);
   },
-  GuardMarkersInstalled: (facts, { mm, runs, entry }) => writeVpnRuns(facts, mm, runs, entry),
-  GuardMarkersRemoved: (facts, { mm, runs }) => writeVpnRuns(facts, mm, runs, 0),
   PagesLazyfreed(facts, { mm, runs, lruCpu }) {
     const space = facts.mappings.of(mm);
     if (!space) return;
@@ -518,19 +518,6 @@ function leavesCache(
 function writeOne(facts: Facts, event: { readonly mm: number; readonly vpn: number; readonly entry: number }): void {
   const space = facts.mappings.of(event.mm);
   if (space) facts.mappings.write(space, event.vpn, event.entry);
-}
-
-/** Entries of runs of [vpn, pfn, n, flags]. */
-function writeFlags(facts: Facts, mm: number, runs: readonly number[]): void {
-  const space = facts.mappings.of(mm);
-  if (!space) return;
-  for (let i = 0; i + 3 < runs.length; i += 4)
-    facts.writeRun(space, runs[i]!, runs[i + 1]!, runs[i + 2]!, runs[i + 3]!, 1);
-}
-
-/** Every entry of runs of [vpn, n] is `entry`. */
-function writeVpnRuns(facts: Facts, mm: number, runs: readonly number[], entry: number): void {
-  forEachFrame(runs, 2, 0, (vpn) => writeOne(facts, { mm, vpn, entry }));
 }
 
 function writeBlock(facts: Facts, event: { readonly mm: number; readonly vpn: number; readonly entry: number }): void {

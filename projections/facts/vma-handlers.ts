@@ -14,7 +14,8 @@ type Handler<
     | 'VmaResized'
     | 'VmaMerged'
     | 'VmaFlagsChanged'
-    | 'VmaAnonVmaSet',
+    | 'VmaAnonVmaSet'
+    | 'UffdVmaSet',
 > = (view: WithVmas, event: EventOf<T>) => void;
 
 const inserted: Handler<'VmaInserted'> = ({ vmas }, { mm, start, end, flags, pgoff, inode, anonVma, chain }) =>
@@ -37,6 +38,9 @@ const flagsChanged: Handler<'VmaFlagsChanged'> = ({ vmas }, { mm, start, flags }
 const anonVmaSet: Handler<'VmaAnonVmaSet'> = ({ vmas }, { mm, start, anonVma, chain }) =>
   vmas.replace(mm, start, 0, (old) => [{ ...old, anonVma, chain }]);
 
+const uffdSet: Handler<'UffdVmaSet'> = ({ vmas }, { mm, start, uffd, flags }) =>
+  vmas.replace(mm, start, 0, ({ uffd: _old, ...old }) => [{ ...old, flags, ...(uffd === 0 ? {} : { uffd }) }]);
+
 /** Everything but the beginning and end of an address space. */
 export const vmaHandlers = {
   VmaInserted: inserted,
@@ -46,4 +50,5 @@ export const vmaHandlers = {
   VmaMerged: merged,
   VmaFlagsChanged: flagsChanged,
   VmaAnonVmaSet: anonVmaSet,
+  UffdVmaSet: uffdSet,
 };

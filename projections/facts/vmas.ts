@@ -10,6 +10,8 @@ export interface VmaFacts {
   readonly inode: number;
   readonly anonVma: number;
   readonly chain: readonly number[];
+  /** Context of userfaultfd that watches it. */
+  readonly uffd?: number;
 }
 
 /** Pages of VMAs by what they count in. */

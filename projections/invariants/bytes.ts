@@ -7,6 +7,7 @@ import { VM_SHARED } from '../../reducers/vma.js';
 import { FrameKind } from '../facts/frames.js';
 import { mappedPfn } from '../facts/mappings.js';
 import type { Audited, EventInvariant, Report } from './invariant.js';
+import { byIoctl } from './userfaultfd.js';
 
 const rule = {
   about: 'event',
@@ -87,7 +88,8 @@ export const byteInvariants: readonly EventInvariant[] = [
       AnonPageMapped({ mm, vpn, pfn }, audited, report) {
         const { facts, view } = audited;
         const vma = facts.vmas.at(mm, vpn * 4096);
-        if (vma === undefined) return;
+        // What a monitor copies there are its own bytes.
+        if (vma === undefined || (vma.uffd !== undefined && byIoctl(audited))) return;
         const inode = vma.inode === 0 ? undefined : view.inodes[vma.inode];
         const index = vma.pgoff + vpn - vma.start / 4096;
         const parents = parentsPfn(audited, mm, vpn);

@@ -58,6 +58,8 @@ export class Checker {
   /** Entries that the event wrote: mm, vpn, the entry, and the one before. */
   #written = new Float64Array(4096);
   #writes = 0;
+  /** Tasks that were woken in the middle of an operation and have not gone on. */
+  readonly #woken = new Set<number>();
 
   /** `view` may have a past already (a piece cut out of a log): it is taken as sound. `history` is told what breaks and mends. */
   constructor(view: KernelView, invariants: readonly Invariant[], history: BrokenHistory | null = null) {
@@ -111,6 +113,8 @@ export class Checker {
     const after = this.#after[event.type];
     if (after !== undefined) this.#runEventChecks(after, event, number);
     this.#counters.note(event, number);
+    if (event.type === 'UffdFaultsWoken') for (const tid of event.tids) this.#woken.add(tid);
+    if (event.type === 'TaskExited') this.#woken.delete(event.tid);
     if (event.type === 'MmFreed' && this.#findings.someOpen)
       this.#findings.gone((subject) => 'mm' in subject && subject.mm === event.mm);
   }
@@ -119,7 +123,10 @@ export class Checker {
   endOperation(): void {
     this.#ranges.atRest((mm, from, to, cause) => this.#entries.range(mm, from, to, cause));
     this.#counters.atRest();
-    this.#frames.atRest();
+    if (this.#audited.operation?.name === 'resumed') this.#woken.delete(this.#audited.operation.pid ?? 0);
+    // Who sleeps in the middle of an operation, or has not gone on yet, may hold references.
+    const asleep = this.#audited.view.uffds.some((each) => each !== null && each.pending.length + each.read.length > 0);
+    if (!asleep && this.#woken.size === 0) this.#frames.atRest();
   }
 
   /**

@@ -11,6 +11,7 @@ import {
   pageMapcount,
   rssPages,
 } from '../../reducers/state.js';
+import { UFFD_WAITER } from '../../reducers/uffd-state.js';
 import { vmaLookup } from '../../reducers/vma.js';
 import { InputError } from '../../src/lib/errors.js';
 import { canonicalPage, canonicalVma, pageSoftDirty } from '../canonical.js';
@@ -42,8 +43,11 @@ const PAGE_FIELDS = [
   'slot',
   'excl_entry',
   'guard',
+  'poison',
   'ksm_zero',
 ];
+
+const VMA_FIELDS = ['uffd', 'uffd_id'];
 
 /** Arguments of a subject: pid and address, or the address alone. */
 function pidAndAddr(scope: QueryScope, args: readonly number[], name: string, at: number): readonly [number, number] {
@@ -61,6 +65,10 @@ function addressSpace(state: KernelView, pid: number, at: number): MmView {
   if (!mm) throw new InputError({ column: at + 1 }, `there is no address space ${task.mm}`);
   return mm;
 }
+
+/** Is task `tid` one of a queue of waiting faults? */
+const sleepsIn = (queue: readonly number[], tid: number): boolean =>
+  queue.some((each, i) => i % UFFD_WAITER === 0 && each === tid);
 
 /** Finders by name. */
 export const SUBJECTS: Readonly<Record<string, Finder>> = {
@@ -84,7 +92,11 @@ export const SUBJECTS: Readonly<Record<string, Finder>> = {
     const [pid, addr] = pidAndAddr(scope, args, 'vma', at);
     const vma = vmaLookup(addressSpace(scope.state, pid, at), addr);
     if (vma === null) return null;
-    return { name: `vma(${pid}, 0x${addr.toString(16)})`, fields: { ...canonicalVma(scope.state, vma) } };
+    return {
+      name: `vma(${pid}, 0x${addr.toString(16)})`,
+      fields: { ...canonicalVma(scope.state, vma) },
+      absent: VMA_FIELDS,
+    };
   },
   mm(scope, args, at) {
     const pid = args[0] ?? scope.pid;
@@ -122,7 +134,27 @@ export const SUBJECTS: Readonly<Record<string, Finder>> = {
     const { tid, tgid, parent, cpu, exited, minFlt, majFlt } = task;
     return {
       name: `task(${pid})`,
-      fields: { tid, tgid, parent, cpu, exited: exited === 1, min_flt: minFlt, maj_flt: majFlt },
+      fields: {
+        ...{ tid, tgid, parent, cpu, exited: exited === 1, min_flt: minFlt, maj_flt: majFlt },
+        asleep: scope.state.uffds.some(
+          (each) => each !== null && [each.pending, each.read].some((q) => sleepsIn(q, tid)),
+        ),
+      },
+    };
+  },
+  uffd(scope, args, at) {
+    const [pid, fd] = args.length === 2 ? args : [scope.pid, args[0]];
+    const inode = scope.state.files[scope.state.tasks[pid ?? 0]?.tgid ?? 0]?.[fd ?? -1]?.inode;
+    const context = scope.state.uffds.find((each) => each !== null && each.inode === inode);
+    if (!context) throw new InputError({ column: at + 1 }, `descriptor ${fd ?? ''} of task ${pid} is no userfaultfd`);
+    const { features, pending, read } = context;
+    return {
+      name: `uffd(${pid}, ${fd})`,
+      fields: {
+        features: Math.max(0, features),
+        pending: pending.length / UFFD_WAITER,
+        total: (pending.length + read.length) / UFFD_WAITER,
+      },
     };
   },
   inode(scope, args, at) {

@@ -53,6 +53,7 @@ export const WIDTH = {
   resvMap: 3,
   region: 3,
   hugetlbVma: 5,
+  uffd: 8,
 } as const;
 /** Where the keyframe before stands, for one that holds the whole state. */
 export const WHOLE = -1;
@@ -121,7 +122,15 @@ export function encodeKeyframe(
     framesOf(state, selection),
     [
       ...[cpusOf(state), filesOf(state, selection), gupOf(state), slotsOf(state)],
-      ...[ksmOf(state), largeFoliosOf(state), settingsOf(state), shmemOf(state), hugetlbOf(state), disksOf(state)],
+      ...[
+        ksmOf(state),
+        largeFoliosOf(state),
+        settingsOf(state),
+        shmemOf(state),
+        hugetlbOf(state),
+        disksOf(state),
+        uffdsOf(state),
+      ],
     ],
   ]);
   return payload.length <= PAYLOAD_MAX ? payload : null;
@@ -474,6 +483,25 @@ function disksOf({ disks }: KernelView): unknown {
       for (const number of content?.runs ?? []) runs.push(number);
     }
   return [rows.encode(), listOfNumbers(runs)];
+}
+
+/** All contexts, how many numbers ever, and the mappings that belong to them: [mm, which of its VMAs, context]*; null where there was none. */
+function uffdsOf(state: KernelView): unknown {
+  const rows = pool.rows(WIDTH.uffd);
+  const waiters = pool.numbers();
+  for (const uffd of state.uffds) {
+    if (uffd === null) continue;
+    const { id, inode, mm, flags, features, released, pending, read } = uffd;
+    rows.add(id, inode, mm, flags, features, released, pending.length, read.length);
+    for (const number of [...pending, ...read]) waiters.push(number);
+  }
+  const vmas = pool.rows(3);
+  for (const mm of state.mms)
+    mm?.vmas.forEach(({ uffd }, at) => {
+      if (uffd !== undefined) vmas.add(mm.id, at, uffd);
+    });
+  if (state.uffds.length <= 1 && vmas.columns[0]!.length === 0) return null;
+  return [state.uffds.length, rows.encode(), listOfNumbers(waiters), vmas.encode()];
 }
 
 const listOfNumbers = (numbers: Numbers): unknown => [numbers.length, numbers.encode()];

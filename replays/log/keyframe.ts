@@ -17,9 +17,9 @@ import type { Hugetlb } from '../../reducers/hugetlb-state.js';
 import { noHugetlb } from '../../reducers/hugetlb-state.js';
 import { MalformedError } from './columns.js';
 import { arrayOf, isCount } from './event-codec.js';
+import { uffdsInto } from './keyframe-uffd.js';
 import { HUGE_ENTRY, LIMIT, WHOLE, WHOLE_TABLE, WIDTH } from './keyframe-encode.js';
-import type { ReadRows } from './rows.js';
-import { Stretches, narrow, numbersIn, rowsOf } from './rows.js';
+import { Stretches, eachRow, narrow, numbersIn, placeIn, rowsOf } from './rows.js';
 
 /** How often one page may wait in a batch: MADV_FREE puts it there each time. */
 const BATCH_ALIKE = 1024;
@@ -49,7 +49,7 @@ export function keyframeOf(data: unknown): Keyframe {
 /** Makes of `state`, which is that of the keyframe before (or the initial one), the state of this one. Throws MalformedError. */
 export function applyKeyframe(state: KernelState, keyframe: Keyframe): void {
   const [root, tasks, anonVmas, inodes, mms, frames, rest] = keyframe.contents;
-  const [cpus, files, gup, slots, ksm, large, settings, shmem, hugetlb, disks] = arrayOf(
+  const [cpus, files, gup, slots, ksm, large, settings, shmem, hugetlb, disks, uffds] = arrayOf(
     rest,
     'the rest of a keyframe',
   );
@@ -79,6 +79,7 @@ export function applyKeyframe(state: KernelState, keyframe: Keyframe): void {
   if (shmem !== undefined) shmemInto(state, shmem);
   state.hugetlb = hugetlb === undefined || hugetlb === null ? noHugetlb() : hugetlbFrom(hugetlb);
   if (disks !== undefined) disksInto(state, disks);
+  uffdsInto(state, uffds ?? null);
 }
 
 function hugetlbFrom(data: unknown): Hugetlb {
@@ -244,17 +245,6 @@ function rootInto(state: KernelState, data: unknown): number {
   state.freeHead = freeHead as number;
   state.committed = committed as number;
   return cpus;
-}
-
-/** Calls `take` with each row as a list. */
-function eachRow({ n, columns }: ReadRows, take: (row: readonly number[]) => void): void {
-  for (let i = 0; i < n; i++) take(columns.map((column) => narrow(column[i] as number)));
-}
-
-/** `id` if `list` has a place for it. */
-function placeIn(list: readonly unknown[], id: number | undefined, what: string): number {
-  if (!isCount(id, list.length - 1)) throw new MalformedError(`${what} ${id}, which has no place`);
-  return id;
 }
 
 function tasksInto(state: KernelState, data: unknown): void {

@@ -143,3 +143,14 @@ export class Stretches {
     if (this.#at !== this.#length) throw new MalformedError(`${what}: fewer than there are`);
   }
 }
+
+/** Calls `take` with each row as a list. */
+export function eachRow({ n, columns }: ReadRows, take: (row: readonly number[]) => void): void {
+  for (let i = 0; i < n; i++) take(columns.map((column) => narrow(column[i] as number)));
+}
+
+/** `id` if `list` has a place for it. */
+export function placeIn(list: readonly unknown[], id: number | undefined, what: string): number {
+  if (!isCount(id, list.length - 1)) throw new MalformedError(`${what} ${id}, which has no place`);
+  return id;
+}

@@ -187,6 +187,7 @@ class InputRun {
   finish(source: { readonly bytes: number; readonly crc32: number; readonly lines: number }): RunSummary {
     const run = this.#run as Run;
     (this.#parser as LineParser).end();
+    run.settle();
     this.#stream.flush();
     const fidelity = this.#format === 'perf' ? this.#judge.fidelity() : undefined;
     const summary = {

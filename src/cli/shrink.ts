@@ -131,6 +131,7 @@ function named(operations: readonly Operation[], behaviours: Behaviours | null):
   const run = new Run({ behaviours, machine: DEFAULT_MACHINE, recorded: false, lenient: true, check });
   try {
     for (const operation of operations) gots.push(run.execute(operation));
+    run.settle();
   } catch (error) {
     if (!(error instanceof UserError || error instanceof AssertionError)) throw error;
   }

@@ -7,6 +7,7 @@ import { HUGETLB_BEHAVIOURS } from './behaviours/hugetlb.js';
 import { KSM_BEHAVIOURS } from './behaviours/ksm.js';
 import { FILES_BEHAVIOURS } from './behaviours/files.js';
 import { MAPPINGS_BEHAVIOURS } from './behaviours/mappings.js';
+import { USERFAULTFD_BEHAVIOURS } from './behaviours/userfaultfd.js';
 import type { BehaviourDefinition } from './behaviours/definition.js';
 
 const DEFINITIONS = {
@@ -17,6 +18,7 @@ const DEFINITIONS = {
   ...HUGE_BEHAVIOURS,
   ...HUGETLB_BEHAVIOURS,
   ...KSM_BEHAVIOURS,
+  ...USERFAULTFD_BEHAVIOURS,
 };
 export type BehaviourName = keyof typeof DEFINITIONS;
 

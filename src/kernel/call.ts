@@ -18,10 +18,13 @@ export interface Call {
 /** How a call ended, as plain data for the log. `null`: nothing to tell. */
 export type Got =
   /** `several`: what a call gives beside, that names may be bound to: both ends of a pipe, the status of each page. */
-  | { readonly value: number; readonly several?: readonly number[] }
-  | { readonly errno: string }
+  | { readonly value: number; readonly several?: readonly number[]; readonly out?: number }
+  /** `out`: what the call wrote to the last field of its structure, how far it came. */
+  | { readonly errno: string; readonly out?: number }
   | { readonly signal: number; readonly code: number; readonly addr: number }
   | { readonly word: string }
+  /** It sleeps until another task does something about it. */
+  | { readonly waits: true }
   | null;
 
 /** Handles one call. */

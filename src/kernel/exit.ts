@@ -9,6 +9,7 @@ import { ksmExit } from './ksm.js';
 import { flushGather, freePgtables, updateHiwaterRss, zapPageRange } from './memory/zap.js';
 import { unlinkAnonVmas } from './rmap.js';
 import { shmemPut } from './shmem.js';
+import { abandonUserfault } from './userfault.js';
 
 /**
  * `do_exit()`: the task leaves its address space, which is taken down with its last user. With `deferFlush` the references of its pages
@@ -16,6 +17,7 @@ import { shmemPut } from './shmem.js';
  */
 export function doExit(k: Kernel, tid: number, deferFlush = false): void {
   const { mm, cpu, tgid } = currentTask(k, tid);
+  abandonUserfault(k, tid);
   k.emit({ type: 'TaskExited', tid, mm });
   if (mm !== 0) mmput(k, mm, cpu, deferFlush);
   if (!Object.values(k.view.tasks).some((each) => each.tgid === tgid && each.exited === 0)) exitFiles(k, tgid, cpu);

@@ -6,6 +6,7 @@ import {
   VM_DONTCOPY,
   VM_LOCKED,
   VM_LOCKONFAULT,
+  VM_UFFD,
   VM_WIPEONFORK,
   isHugetlb,
   vmaPages,
@@ -67,7 +68,8 @@ function* dupVma(k: Kernel, parent: number, child: number, vma: VmaView, cpu: nu
   const { start, end, pgoff, inode, file } = vma;
   const wipe = (vma.flags & VM_WIPEONFORK) !== 0;
   const link = wipe ? { anonVma: 0, chain: [] } : anonVmaFork(k, vma);
-  const flags = vma.flags & ~(VM_LOCKED | VM_LOCKONFAULT);
+  // `dup_userfaultfd()`: no context is told.
+  const flags = vma.flags & ~(VM_LOCKED | VM_LOCKONFAULT | VM_UFFD);
   k.emit({ type: 'VmaInserted', mm: child, start, end, flags, pgoff, inode, file, ...link });
   if (wipe || !vmaNeedsCopy(vma)) return;
   if (isHugetlb(vma)) return copyHugetlbPageRange(k, parent, child, vma);

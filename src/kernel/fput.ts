@@ -5,6 +5,7 @@ import { hasEnd, holderOf, removeHolder } from './holders.js';
 import { evictUnreachable } from './hugetlb/file.js';
 import type { Kernel } from './kernel.js';
 import { shmemInfo, shmemPut } from './shmem.js';
+import { userfaultfdRelease } from './userfaultfd.js';
 
 /**
  * `fput()` on `cpu`: a descriptor that led to `inode` is gone. A pipe or an io_uring instance that none leads to gives back all pages; so does a file in
@@ -15,6 +16,7 @@ export function releaseUnreachable(k: Kernel, inode: number, cpu: number): void 
   const kind = k.view.inodes[inode]?.kind;
   if (kind === InodeKind.shmem) return shmemPut(k, inode, cpu);
   if (kind === InodeKind.hugetlbfs) return evictUnreachable(k, inode);
+  if (kind === InodeKind.uffd) return uffdPut(k, inode);
   if ((kind !== InodeKind.pipe && kind !== InodeKind.ring) || hasEnd(k, inode, () => true)) return;
   if (kind === InodeKind.ring && k.view.mms.some((mm) => mm?.vmas.some((vma) => vma.inode === inode)))
     throw new NotModelledError('closing an io_uring instance whose memory is mapped');
@@ -24,11 +26,18 @@ export function releaseUnreachable(k: Kernel, inode: number, cpu: number): void 
       removeHolder(k, holder);
 }
 
+/** A userfaultfd that no descriptor leads to watches nothing any more. */
+function uffdPut(k: Kernel, inode: number): void {
+  const context = k.view.uffds.find((each) => each !== null && each.inode === inode);
+  if (context && !hasEnd(k, inode, () => true)) userfaultfdRelease(k, context);
+}
+
 /** `exit_files()`: what the group's descriptors kept open goes with them. Others hold no pages and are left in the table. */
 export function exitFiles(k: Kernel, tgid: number, cpu: number): void {
   for (const [fd, { inode }] of Object.entries(k.view.files[tgid] ?? {})) {
     const kind = k.view.inodes[inode]?.kind;
-    const keeps = kind === InodeKind.pipe || kind === InodeKind.ring || kind === InodeKind.hugetlbfs;
+    const keeps =
+      kind === InodeKind.pipe || kind === InodeKind.ring || kind === InodeKind.hugetlbfs || kind === InodeKind.uffd;
     if (!keeps && shmemInfo(k, inode) === undefined) continue;
     k.emit({ type: 'FdClosed', tgid, fd: Number(fd) });
     releaseUnreachable(k, inode, cpu);

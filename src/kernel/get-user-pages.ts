@@ -34,10 +34,11 @@ import { isHugetlbPage } from './hugetlb/pool.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { EFAULT, GUP_PIN_COUNTING_BIAS, PAGE_SIZE, TASK_SIZE, currentTask } from './kernel.js';
 import type { Access } from './memory/fault.js';
-import { handleMmFault } from './memory/fault.js';
+import { handleMmFault, isFaultError } from './memory/fault.js';
 import { markDirty } from './memory/file.js';
 import { pteNeedsSoftDirtyWp } from './soft-dirty.js';
 import { touchPmd } from './memory/huge.js';
+import { userfaultfdPteWp } from './userfault.js';
 
 export const FOLL_WRITE = 0x1;
 export const FOLL_GET = 0x2;
@@ -205,7 +206,10 @@ function* followOrFault(k: Kernel, gup: Gup, vpn: number, offset: number, length
   const { cpu } = currentTask(k, tid);
   const mayRetry = (gup.flags & FOLL_UNLOCKABLE) !== 0;
   let broken = false;
+  let tried = false;
   for (;;) {
+    // While its monitor slept the process may have gone.
+    if (!k.view.mms[mm]) return false;
     const vma = vmaLookup(mmAt(k.view, mm), addr);
     if (vma === null || !checkVmaFlags(k, vma, gup.flags)) return false;
     if (isHugetlb(vma)) throw new NotModelledError(HUGETLB_GUP);
@@ -217,8 +221,12 @@ function* followOrFault(k: Kernel, gup: Gup, vpn: number, offset: number, length
       return true;
     }
     const result = yield* handleMmFault(k, { tid, cpu, mm, addr, vpn, access: found, mayRetry });
-    if (result !== 'done' && result !== 'major') return false;
-    k.emit({ type: 'FaultAccounted', tid, major: result === 'major' ? 1 : 0 });
+    if (isFaultError(result)) return false;
+    if (result === 'retry') {
+      tried = true;
+      continue;
+    }
+    k.emit({ type: 'FaultAccounted', tid, major: result === 'major' || tried ? 1 : 0 });
     broken = found === 'write';
   }
 }
@@ -263,6 +271,8 @@ function canFollowWritePte(k: Kernel, vma: VmaView, entry: number, flags: number
   const page = exclusivePage(k, entry);
   if ((page.flags & PG_ANON) === 0) return false;
   return k.behaviours['foll-force-needs-exclusive']
-    ? (page.flags & PG_ANON_EXCLUSIVE) !== 0 && !pteNeedsSoftDirtyWp(k, vma.flags, entry)
+    ? (page.flags & PG_ANON_EXCLUSIVE) !== 0 &&
+        !pteNeedsSoftDirtyWp(k, vma.flags, entry) &&
+        !userfaultfdPteWp(vma, entry)
     : broken && (entry & PTE_DIRTY) !== 0;
 }

@@ -9,11 +9,12 @@ import type { Behaviours } from './behaviours.js';
  * What a kernel generator yields: a wish that the driver grants.
  * `acquire` resumes holding the lock; `preempt` stands before a lockless access that another CPU can race with, labelled as in the
  * reference; `place` asks for an address or number that the model does not decide, and is resumed with it,
- * or with -1 for the model's own choice.
+ * or with -1 for the model's own choice. `wait`: the task sleeps; it is resumed once somebody has woken it.
  */
 export type Step =
   | { readonly op: 'acquire'; readonly lock: string }
   | { readonly op: 'preempt'; readonly at: string }
+  | { readonly op: 'wait'; readonly tid: number }
   | { readonly op: 'place'; readonly what: 'mmap' | 'brk' | 'mremap' | 'shmat' | 'fd' | 'tid' | 'map-end' };
 
 /** Kernel code: yields wishes, returns `T`. */
@@ -114,6 +115,7 @@ export const EPIPE = 32;
 export const ENOSYS = 38;
 export const EOVERFLOW = 75;
 export const EOPNOTSUPP = 95;
+export const EHWPOISON = 133;
 
 export const SIGBUS = 7;
 export const SIGKILL = 9;

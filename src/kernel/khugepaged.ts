@@ -13,6 +13,7 @@ import {
   TABLE_BYTES,
   isKsmZeroPte,
   isSwapPte,
+  isUffdWpPteMarker,
   isZeroPte,
   leafAt,
   missingTableBytes,
@@ -41,6 +42,7 @@ import {
   VM_SPECIAL,
   VM_WRITE,
   linearPageIndex,
+  userfaultfdArmed,
   vmaIsAnonymous,
   vmaLookup,
 } from '../../reducers/vma.js';
@@ -199,15 +201,17 @@ function* scanPmd(k: Kernel, mm: number, addr: number, control: Control): Kernel
   const table = pteTable(mmAt(k.view, mm), addr / PAGE_SIZE) as readonly number[];
   let [none, unmapped, shared, referenced] = [0, 0, 0, 0];
   let writable = false;
+  // Each page that comes is to be heard of.
+  const armed = userfaultfdArmed(vmaLookup(mmAt(k.view, mm), addr) as VmaView);
   for (const entry of table) {
     if (!ptePresent(entry) && !isNoneOrZero(entry)) {
       // A swap entry, or a marker, which only shows when it is to be brought in.
       if (++unmapped > limit(k, control, 'swap')) return 'EXCEED_SWAP_PTE';
-      if ((entry & PTE_UFFD_WP) !== 0) return 'PTE_UFFD_WP';
+      if ((entry & PTE_UFFD_WP) !== 0 || isUffdWpPteMarker(entry)) return 'PTE_UFFD_WP';
       continue;
     }
     if (isNoneOrZero(entry)) {
-      if (++none > limit(k, control, 'none')) return 'EXCEED_NONE_PTE';
+      if (armed || ++none > limit(k, control, 'none')) return 'EXCEED_NONE_PTE';
       continue;
     }
     if ((entry & PTE_UFFD_WP) !== 0) return 'PTE_UFFD_WP';
@@ -309,9 +313,10 @@ function isolate(k: Kernel, mm: number, addr: number, control: Control): ScanRes
   };
   let [none, shared] = [0, 0];
   let writable = false;
+  const armed = userfaultfdArmed(vmaLookup(mmAt(k.view, mm), addr) as VmaView);
   for (const entry of pteTable(mmAt(k.view, mm), addr / PAGE_SIZE) as readonly number[]) {
     if (isNoneOrZero(entry)) {
-      if (++none > limit(k, control, 'none')) return giveBack('EXCEED_NONE_PTE');
+      if (armed || ++none > limit(k, control, 'none')) return giveBack('EXCEED_NONE_PTE');
       continue;
     }
     if (!ptePresent(entry)) return giveBack('PTE_NON_PRESENT');

@@ -4,7 +4,7 @@ import { isKsm, mmAt, pageAt } from '../../reducers/state.js';
 import { vmaLookup } from '../../reducers/vma.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { PAGE_SIZE, currentTask } from './kernel.js';
-import { handleMmFault } from './memory/fault.js';
+import { handleMmFault, isFaultError } from './memory/fault.js';
 
 /** Is the address space on KSM's list (MMF_VM_MERGEABLE)? */
 const isMergeable = (k: Kernel, mm: number): boolean => k.view.ksm.slots.some((each) => each.mm === mm);
@@ -64,7 +64,7 @@ export function* breakKsm(k: Kernel, { tid, cpu, mm }: Breaker, vpn: number): Ke
     const merged = isKsmZeroPte(entry) || (isMappedPage(entry) && isKsm(pageAt(k.view, ptePfn(entry))));
     if (!merged) return faults;
     const result = yield* handleMmFault(k, { tid, cpu, mm, addr: vpn * PAGE_SIZE, vpn, access });
-    if (result === 'sigbus' || result === 'sigsegv') return faults;
+    if (isFaultError(result)) return faults;
   }
 }
 

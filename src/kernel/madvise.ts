@@ -4,6 +4,7 @@ import {
   PTRS_PER_PTE,
   TABLE_BYTES,
   forEachPte,
+  isPoisonedPteMarker,
   isSwapPte,
   leafAt,
   nextTable,
@@ -352,6 +353,8 @@ function freeOne(k: Kernel, mm: number, vpn: number, cpu: number): void {
   const table = pteTable(mmAt(k.view, mm), vpn) as readonly number[];
   const entry = table[vpn % PTRS_PER_PTE] as number;
   if (isSwapPte(entry)) return freeSwapAndCache(k, mm, vpn, swpOffset(entry));
+  // What must not be read is given up with the rest.
+  if (isPoisonedPteMarker(entry)) return k.emit({ type: 'UffdMarkersSet', mm, runs: [vpn, 1], entry: 0 });
   if (!ptePresent(entry) || pteSpecial(entry)) return;
   const pfn = ptePfn(entry);
   const page = pageAt(k.view, pfn);

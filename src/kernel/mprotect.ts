@@ -12,13 +12,12 @@ import {
   pteFlags,
   ptePfn,
   ptePresent,
-  pteSoftDirty,
   pteSpecial,
   pteTable,
   tableEnd,
 } from '../../reducers/pte.js';
 import type { VmaView } from '../../reducers/state.js';
-import { PG_ANON, PG_ANON_EXCLUSIVE, mmAt, pageAt } from '../../reducers/state.js';
+import { mmAt, pageAt } from '../../reducers/state.js';
 import {
   VM_ACCESS,
   VM_ACCOUNT,
@@ -27,7 +26,6 @@ import {
   VM_LOCKED,
   VM_NORESERVE,
   VM_SHARED,
-  VM_SOFTDIRTY,
   VM_WRITE,
   findVmaIndex,
   vmaIsAnonymous,
@@ -39,12 +37,11 @@ import { hugetlbChangeProtection } from './hugetlb/unmap.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { EACCES, EINVAL, ENOMEM, EPERM, PAGE_SIZE, currentTask, isPageAligned, pageAlignWrapped } from './kernel.js';
 import { folioPteBatch } from './large-folio.js';
-import { vmaWantsWritenotify } from './memory/file.js';
 import { changeHugePmd } from './memory/huge.js';
+import { canChangePteWritable } from './memory/writable.js';
 import { append4 } from './memory/zap.js';
 import { PROT_KNOWN, enoughMemory, protToVm } from './mmap.js';
 import { populateVmaPageRange } from './gup.js';
-import { pteNeedsSoftDirtyWp } from './soft-dirty.js';
 import { accountVma, isolateRange, mergeVma } from './vma.js';
 
 const PROT_GROWSDOWN = 0x01000000;
@@ -85,7 +82,7 @@ export function* doMprotect(k: Kernel, tid: number, start: number, length: numbe
     const populates = (vma.flags & (VM_LOCKED | VM_SHARED | VM_WRITE)) === VM_LOCKED && (flags & VM_WRITE) !== 0;
     const error = mprotectFixup(k, mm, next, to, flags);
     if (error !== 0) return error;
-    if (populates) yield* populateVmaPageRange(k, tid, mm, flags, next, to);
+    if (populates) yield* populateVmaPageRange(k, tid, mm, flags, next, to, false);
     next = to;
   }
   return next < end ? -ENOMEM : 0;
@@ -165,31 +162,4 @@ function mprotectFolioPteBatch(k: Kernel, mm: number, vpn: number, to: number): 
   const entry = pteAt(mmAt(k.view, mm), vpn);
   if (!k.behaviours['mprotect-batches-folios'] || pteSpecial(entry)) return 1;
   return pageAt(k.view, ptePfn(entry)).order === 0 ? 1 : folioPteBatch(k, mm, vpn, to, PTE_SOFT_DIRTY | PTE_WRITE);
-}
-
-/**
- * `can_change_pte_writable()`: private pages that are exclusive, shared pages that are dirty already (or that nobody needs to hear of)
- * may be written at once. Before 6.0 a private page always faulted first.
- */
-function canChangePteWritable(k: Kernel, entry: number, vmFlags: number, inode: number): boolean {
-  if ((vmFlags & VM_WRITE) === 0) return false;
-  if ((vmFlags & VM_SHARED) !== 0) {
-    if (pteSpecial(entry)) return false;
-    if (!vmaWantsWritenotify(k, vmFlags, k.view.inodes[inode] ?? undefined)) return true;
-    return (entry & PTE_DIRTY) !== 0 && !mustFaultForSoftDirty(k, vmFlags, entry);
-  }
-  if (mustFaultForSoftDirty(k, vmFlags, entry)) return false;
-  if (!k.behaviours['mprotect-upgrades-exclusive'] || pteSpecial(entry)) return false;
-  const page = pageAt(k.view, ptePfn(entry));
-  return (page.flags & PG_ANON) !== 0 && (page.flags & PG_ANON_EXCLUSIVE) !== 0;
-}
-
-/**
- * Must the next write fault for soft-dirty's sake? From 3.18 to 5.19 mappings that nobody tracked were spared instead of those that are; before, nobody
- * asked.
- */
-function mustFaultForSoftDirty(k: Kernel, vmFlags: number, entry: number): boolean {
-  if (k.behaviours['mprotect-checks-soft-dirty']) return pteNeedsSoftDirtyWp(k, vmFlags, entry);
-  if (!k.behaviours['softdirty-enables-writenotify']) return false;
-  return (vmFlags & VM_SOFTDIRTY) !== 0 && !pteSoftDirty(entry);
 }

@@ -10,8 +10,10 @@ import {
   VM_MAYSHARE,
   VM_PFNMAP,
   VM_SHARED,
+  VM_UFFD,
   findVmaIndex,
   isHugetlb,
+  userfaultfdArmed,
   vmaIsAnonymous,
   vmaIsSealed,
   vmaLookup,
@@ -36,6 +38,7 @@ import { unmergeKsmPages } from './ksm.js';
 import { movePageTables } from './memory/move.js';
 import { enoughMemory, getUnmappedArea, lockLimitError, spaceLimitError } from './mmap.js';
 import { unlinkAnonVmas } from './rmap.js';
+import { UFFD_FEATURE_EVENT_REMAP, hasFeature, uffdAt } from './userfault.js';
 import { accountVma, anonPgoff, doMunmap, insertVma, mergeWithFollowing } from './vma.js';
 
 const MREMAP_MAYMOVE = 1;
@@ -145,6 +148,8 @@ function* remapMove(k: Kernel, mm: number, remap: Remap): KernelThread<number> {
     if (vma === undefined || at >= end || vma.start >= end) return result;
     if (lastEnd < 0 && vma.start > start) return -EFAULT;
     if (lastEnd < 0 && vma.end < end && !k.behaviours['mremap-moves-several']) return -EFAULT;
+    // A monitor is told of one move at a time, without the lock.
+    if (userfaultfdArmed(vma) && (lastEnd >= 0 || vma.end < end)) return -EFAULT;
     const { end: vmaEnd } = vma;
     const addr = Math.max(vma.start, start);
     const length = Math.min(end, vmaEnd) - addr;
@@ -229,7 +234,7 @@ function canExpand(k: Kernel, mm: number, end: number, grown: number): boolean {
 function* moveVma(k: Kernel, mm: number, remap: Remap): KernelThread<number> {
   const { addr, oldLength, newLength, newAddr, dontUnmap } = remap;
   const vma = vmaLookup(mmAt(k.view, mm), addr) as VmaView;
-  const { flags, inode, file, anonVma } = vma;
+  const { flags, inode, file, anonVma, uffd } = vma;
   const chain = [...vma.chain];
   const neverFaulted = vmaIsAnonymous(vma) && anonVma === 0;
   const pgoff = neverFaulted ? anonPgoff(newAddr) : vma.pgoff + (addr - vma.start) / PAGE_SIZE;
@@ -239,9 +244,11 @@ function* moveVma(k: Kernel, mm: number, remap: Remap): KernelThread<number> {
   const charged = dontUnmap ? newLength : newLength - oldLength;
   if ((flags & VM_ACCOUNT) !== 0 && !enoughMemory(k, charged / PAGE_SIZE)) return -ENOMEM;
   const end = newAddr + newLength;
-  insertVma(k, mm, { start: newAddr, end, flags, pgoff, inode, file, anonVma, chain });
+  insertVma(k, mm, { start: newAddr, end, flags, pgoff, inode, file, anonVma, chain, ...(uffd && { uffd }) });
   accountVma(k, mm, flags, newLength / PAGE_SIZE, 1);
-  movePageTables(k, mm, addr, newAddr, oldLength, true);
+  const loses = uffd !== undefined && !hasFeature(uffdAt(k, uffd), UFFD_FEATURE_EVENT_REMAP);
+  movePageTables(k, mm, addr, newAddr, oldLength, true, loses);
+  if (loses) mremapUserfaultfdPrep(k, mm, newAddr);
   if (oldLength === 0) return newAddr;
   if (!dontUnmap) {
     const error = doMunmap(k, mm, addr, addr + oldLength, remap.cpu);
@@ -249,6 +256,12 @@ function* moveVma(k: Kernel, mm: number, remap: Remap): KernelThread<number> {
   }
   completeDontUnmap(k, mm, addr, oldLength);
   return newAddr;
+}
+
+/** `mremap_userfaultfd_prep()` of a context that does not hear of moves: what the mapping became is watched no more, with all that it merged with. */
+function mremapUserfaultfdPrep(k: Kernel, mm: number, addr: number): void {
+  const { start, flags } = vmaLookup(mmAt(k.view, mm), addr) as VmaView;
+  k.emit({ type: 'UffdVmaSet', mm, start, uffd: 0, flags: flags & ~VM_UFFD });
 }
 
 /**

@@ -12,6 +12,7 @@ import { MIGRATE_CALLS } from './calls/migrate.js';
 import { PAGE_CACHE_CALLS } from './calls/page-cache.js';
 import { PROCESS_CALLS } from './calls/process.js';
 import { doGroupExit } from './exit.js';
+import { USERFAULTFD_CALLS } from './calls/userfaultfd.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { SIGKILL, currentMm } from './kernel.js';
 
@@ -26,6 +27,7 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   ...PAGE_CACHE_CALLS,
   ...KHUGEPAGED_CALLS,
   ...KSM_CALLS,
+  ...USERFAULTFD_CALLS,
 };
 
 /** Is `name` a call the model knows? */

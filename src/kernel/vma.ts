@@ -38,6 +38,8 @@ export interface NewVma {
   readonly file: number;
   readonly anonVma: number;
   readonly chain: readonly number[];
+  /** Context of userfaultfd that watches it; none as a rule. */
+  readonly uffd?: number;
 }
 
 /** Which sums `pages` pages with these flags count in: `vm_stat_account()`. */
@@ -70,6 +72,7 @@ function sameMapping(low: NewVma | VmaView, high: NewVma | VmaView): boolean {
     (low.flags & VM_SPECIAL) === 0 &&
     low.inode === high.inode &&
     low.file === high.file &&
+    low.uffd === high.uffd &&
     high.pgoff === low.pgoff + (low.end - low.start) / PAGE_SIZE
   );
 }
@@ -111,7 +114,9 @@ export function insertVma(k: Kernel, mm: number, wanted: NewVma): void {
     stick(k, mm, wanted.start, wanted.flags);
     if (wanted.anonVma !== 0 && anonVma === 0) adoptAnonVma(k, mm, wanted.start, wanted);
   } else {
-    k.emit({ type: 'VmaInserted', mm, ...wanted });
+    const { uffd = 0, ...vma } = wanted;
+    k.emit({ type: 'VmaInserted', mm, ...vma });
+    if (uffd !== 0) k.emit({ type: 'UffdVmaSet', mm, start: vma.start, uffd, flags: vma.flags });
     if (wanted.anonVma !== 0) anonVmaClone(k, wanted.anonVma, wanted.chain);
   }
 }

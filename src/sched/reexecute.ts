@@ -13,4 +13,6 @@ export function* reexecute(operations: Iterable<Operation>, options: RunOptions)
     yield* events;
     events = [];
   }
+  run.settle();
+  yield* events;
 }

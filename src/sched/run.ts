@@ -7,10 +7,11 @@ import type { Behaviours } from '../kernel/behaviours.js';
 import type { Call, Got } from '../kernel/call.js';
 import type { Kernel, KernelThread, MachineSettings, Step } from '../kernel/kernel.js';
 import { hasForeignLayout, isModelled, runCall } from '../kernel/syscall.js';
+import { abandonUserfault, waitsForUserfault } from '../kernel/userfault.js';
 import { assert } from '../lib/assert.js';
 import { InputError, NotModelledError } from '../lib/errors.js';
 import type { Operation, Result, Value } from '../workload/operation.js';
-import { isNameRef, isStruct, isText } from '../workload/operation.js';
+import { NO_RESULT, isNameRef, isStruct, isText } from '../workload/operation.js';
 import { CALLS } from '../workload/text/calls.js';
 
 /** Who wants to know. Called in the order in which things happen. */
@@ -42,6 +43,13 @@ export interface RunOptions {
 
 const PID_NAME = 1;
 
+/** A task in the middle of an operation, which sleeps or has been woken. */
+interface Sleeper {
+  readonly tid: number;
+  readonly operation: Operation;
+  readonly thread: KernelThread<Got>;
+}
+
 /**
  * A run of the model. `execute()` performs one operation completely; state replay of the events it emitted gives the same state.
  * Deterministic: the same operations, behaviours and settings give the same events.
@@ -70,6 +78,10 @@ export class Run implements Kernel {
   #told: Result = { kind: 'none' };
   #mapEnd = -1;
   #begun = false;
+  /** In the order in which they fell asleep. */
+  #sleepers: Sleeper[] = [];
+  /** How operations that slept ended, by task, until a line asks. */
+  readonly #ended = new Map<number, Got>();
 
   constructor(options: RunOptions, listeners: readonly RunListener[] = []) {
     this.#options = options;
@@ -97,6 +109,31 @@ export class Run implements Kernel {
    * @throws InputError for what no kernel could do; NotModelledError unless lenient.
    */
   execute(operation: Operation): Got {
+    // Who was woken goes on first, unless a line says who of them does.
+    if (operation.name !== 'resumed') this.settle();
+    return this.#execute(operation);
+  }
+
+  /**
+   * Tasks that somebody has woken go on with their operations, until they end or sleep again; each as an operation `resumed` of its own. To be called when
+   * the last operation is done.
+   */
+  settle(): void {
+    for (;;) {
+      this.#sleepers = this.#sleepers.filter(({ tid }) => this.state.tasks[tid]?.exited === 0);
+      const next = this.#sleepers.find(({ tid }) => !waitsForUserfault(this, tid));
+      if (next === undefined) return;
+      const { line, name } = next.operation;
+      this.#execute({ line, pid: next.tid, name: 'resumed', args: [{ word: name }], result: NO_RESULT });
+    }
+  }
+
+  /** The operation that task `tid` is in the middle of; null if it is not. */
+  sleepsIn(tid: number): Operation | null {
+    return this.#sleepers.find((each) => each.tid === tid)?.operation ?? null;
+  }
+
+  #execute(operation: Operation): Got {
     const id = this.operations++;
     for (const listener of this.#listeners) listener.beginOperation?.(operation, id);
     const got = this.#perform(operation);
@@ -116,6 +153,7 @@ export class Run implements Kernel {
     if (pid !== null) this.#requireTask(operation, pid);
     else if (isModelled(name) && CALLS.get(name)?.kind !== 'machine')
       throw new InputError({ line: operation.line }, `${name} is done by a task, and none is named`);
+    if (name === 'resumed') return this.#resumed(operation, pid ?? 0);
     const call: Call = {
       tid: pid ?? 0,
       name,
@@ -130,7 +168,7 @@ export class Run implements Kernel {
       if (operation.unfinished === true && !isModelled(name)) return null;
       if (name === 'check') return this.#check(operation);
       if (OF_BLOCKS.has(name)) return refuseBlock(name);
-      return this.#drive(runCall(this, call));
+      return this.#drive(runCall(this, call), operation);
     } catch (error) {
       if (!(error instanceof NotModelledError) || !this.#lenient) throw located(error, operation);
       this.notModelled.set(error.what, (this.notModelled.get(error.what) ?? 0) + 1);
@@ -153,10 +191,46 @@ export class Run implements Kernel {
   }
 
   /** One task after the other: locks are free, preemption points idle, places are told by the recording or left to the model. */
-  #drive<T>(thread: KernelThread<T>): T {
+  #drive(thread: KernelThread<Got>, operation: Operation): Got {
     let step = thread.next();
-    while (step.done !== true) step = thread.next(this.#answer(step.value));
+    while (step.done !== true) {
+      if (step.value.op === 'wait') return this.#sleep(step.value.tid, thread, operation);
+      step = thread.next(this.#answer(step.value));
+    }
     return step.value;
+  }
+
+  /** The task sleeps in `operation`. A recording says only how its calls ended: who waited there is not known. */
+  #sleep(tid: number, thread: KernelThread<Got>, operation: Operation): Got {
+    if (this.recorded) {
+      abandonUserfault(this, tid);
+      throw new NotModelledError('a fault that waits for a userfaultfd');
+    }
+    this.#ended.delete(tid);
+    this.#sleepers.push({ tid, operation, thread });
+    return { waits: true };
+  }
+
+  /** `<... name resumed>`: the task goes on if somebody has woken it; if it has gone on already, what came of that. */
+  #resumed({ line }: Operation, tid: number): Got {
+    const sleeper = this.#sleepers.find((each) => each.tid === tid);
+    if (sleeper === undefined) {
+      const got = this.#ended.get(tid);
+      if (got === undefined) throw new InputError({ line }, `task ${tid} is resumed, but sleeps in no operation`);
+      this.#ended.delete(tid);
+      return got;
+    }
+    if (waitsForUserfault(this, tid)) return { waits: true };
+    this.#sleepers = this.#sleepers.filter((each) => each !== sleeper);
+    try {
+      const got = this.#drive(sleeper.thread, sleeper.operation);
+      if (got === null || !('waits' in got)) this.#ended.set(tid, got);
+      return got;
+    } catch (error) {
+      if (!(error instanceof NotModelledError) || !this.#lenient) throw located(error, sleeper.operation);
+      this.notModelled.set(error.what, (this.notModelled.get(error.what) ?? 0) + 1);
+      return null;
+    }
   }
 
   #answer(step: Step): number {
@@ -171,6 +245,12 @@ export class Run implements Kernel {
   #requireTask(operation: Operation, pid: number): void {
     const task = this.state.tasks[pid];
     const where = { line: operation.line };
+    const asleep = this.sleepsIn(pid);
+    if (asleep !== null && operation.name !== 'resumed' && !AFTER_EXIT.has(operation.name))
+      throw new InputError(
+        where,
+        `task ${pid} acts (${operation.name}), but sleeps in ${asleep.name} (line ${asleep.line})`,
+      );
     if (task !== undefined && task.exited === 0) return;
     if (task !== undefined) {
       if (AFTER_EXIT.has(operation.name)) return;
@@ -223,7 +303,9 @@ export class Run implements Kernel {
   }
 
   #compare(operation: Operation, got: Got): void {
-    const expected = this.#expectedText(operation.result);
+    this.#compareOut(operation, got);
+    const left = operation.unfinished === true && !this.recorded && isModelled(operation.name);
+    const expected = left ? WAITS : this.#expectedText(operation.result);
     if (expected === null || got === null) return;
     if (
       this.recorded &&
@@ -239,6 +321,25 @@ export class Run implements Kernel {
     const actual = gotText(got);
     if (actual === expected) return;
     this.mismatches.push({ line: operation.line, operation: operation.name, expected, got: actual });
+  }
+
+  /** What the line says of the field that the kernel wrote, or of a message that it gave. */
+  #compareOut(operation: Operation, got: Got): void {
+    if (got === null || this.recorded || !('out' in got || 'several' in got)) return;
+    const told = toldFields(operation.args.map((value) => this.#resolve(value)));
+    const given = 'out' in got && got.out !== undefined ? OUT_FIELDS.map((name) => [name, got.out]) : messageOf(got);
+    for (const [name, value] of given as readonly (readonly [string, number])[]) {
+      const expected = told.get(name);
+      if (expected === undefined) continue;
+      this.checked++;
+      if (expected === value) continue;
+      this.mismatches.push({
+        line: operation.line,
+        operation: `${operation.name}, field ${name}`,
+        expected: String(expected),
+        got: String(value),
+      });
+    }
   }
 
   #expectedText(result: Result): string | null {
@@ -261,6 +362,33 @@ export class Run implements Kernel {
   }
 }
 
+const WAITS = 'waits';
+
+/** Fields of the structures of userfaultfd that say how far a call came. */
+const OUT_FIELDS: readonly string[] = ['copy', 'zeropage', 'mapped', 'updated', 'move', 'revents', 'ioctls'];
+/** Of the first message that was read. */
+const MESSAGE_FIELDS: readonly string[] = ['event', 'flags', 'address', 'ptid'];
+
+const messageOf = (got: NonNullable<Got>): readonly (readonly [string, number])[] =>
+  'several' in got && got.several !== undefined
+    ? MESSAGE_FIELDS.map((name, i) => [name, (got.several as readonly number[])[i] ?? 0] as const)
+    : [];
+
+/** Numbers of the structures among `values`, those inside of structures too. */
+function toldFields(values: readonly Value[]): Map<string, number> {
+  const told = new Map<string, number>();
+  const take = (value: Value): void => {
+    if (Array.isArray(value)) value.forEach((each: Value) => take(each));
+    else if (value !== null && typeof value === 'object' && isStruct(value))
+      for (const [name, each] of Object.entries(value.fields)) {
+        if (typeof each === 'number') told.set(name, each);
+        else take(each);
+      }
+  };
+  for (const value of values) take(value);
+  return told;
+}
+
 const OF_BLOCKS: ReadonlySet<string> = new Set(['parallel', 'end_parallel', 'steps', 'schedule']);
 
 /** Who runs the lines of a block is for an explorer of schedules to choose; a lenient run does them in order, and counts the block once. */
@@ -281,6 +409,7 @@ export function gotText(got: Got): string {
   if ('value' in got) return `0x${got.value.toString(16)}`;
   if ('errno' in got) return got.errno;
   if ('word' in got) return got.word;
+  if ('waits' in got) return WAITS;
   return got.signal === 7 ? 'SIGBUS' : got.signal === 9 ? 'SIGKILL' : 'SIGSEGV';
 }
 

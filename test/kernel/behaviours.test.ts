@@ -25,6 +25,7 @@ const OLD = [
   'stack-guard-gap',
   'mremap-duplicates-shared-only',
   'growth-keeps-min-addr',
+  'future-write-seal-spares-private',
   ...POOL,
 ];
 
@@ -32,8 +33,14 @@ describe('a kernel version', () => {
   it('has the behaviours that came with it or before', () => {
     expect(on('2.6.26')).toEqual([]);
     expect(sorted(on('4.5'))).toEqual(sorted(['softdirty-enables-writenotify', 'madv-free-skips-shared', ...POOL]));
-    expect(sorted(on('5.7'))).toEqual(sorted(OLD));
-    const refcounts = [...OLD, 'huge-cow-splits', 'cow-reuse-by-refcount', 'fork-copies-pinned'];
+    expect(sorted(on('5.7'))).toEqual(sorted([...OLD, 'uffd-wp-handles-swap-entries']));
+    const refcounts = [
+      ...OLD,
+      'uffd-wp-handles-swap-entries',
+      'huge-cow-splits',
+      'cow-reuse-by-refcount',
+      'fork-copies-pinned',
+    ];
     expect(sorted(on('5.9'))).toEqual(sorted(refcounts));
     expect(sorted(on('5.17.3'))).toEqual(sorted([...refcounts, 'write-protect-seq', 'clear-refs-skips-pinned']));
     expect(sorted(on('5.18'))).toEqual(
@@ -46,6 +53,7 @@ describe('a kernel version', () => {
         'swapin-reuse-by-refcount',
         'thp-cow-reuse-by-refcount',
         'hugetlb-dontneed',
+        'uffd-wp-marks-readonly',
       ]),
     );
     expect(sorted(on('6.18'))).toEqual(

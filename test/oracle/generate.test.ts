@@ -8,6 +8,7 @@ import { behavioursOf } from '../../src/kernel/behaviours.js';
 import type { Got } from '../../src/kernel/call.js';
 import { DEFAULT_MACHINE } from '../../src/kernel/kernel.js';
 import { NotModelledError, UserError } from '../../src/lib/errors.js';
+import { awake } from '../../src/oracle/conform/awake.js';
 import { AREA_NAMES, generateWorkload } from '../../src/oracle/conform/generate/index.js';
 import { ARENA_END, ARENA_START } from '../../src/oracle/conform/generate/places.js';
 import { Run } from '../../src/sched/run.js';
@@ -21,7 +22,7 @@ const CHOICES = [...AREA_NAMES.map((name) => [name]), [...AREA_NAMES]];
 const workloads = (areas: readonly string[], count: number): Operation[][] =>
   Array.from({ length: count }, (_, number) => generateWorkload({ seed: SEED, number, areas, length: LENGTH }));
 
-const succeeded = (got: Got): boolean => got === null || 'value' in got || 'word' in got;
+const succeeded = (got: Got): boolean => got === null || 'value' in got || 'word' in got || 'waits' in got;
 
 /** Runs a workload on the model alone. */
 function runOnModel(
@@ -33,7 +34,7 @@ function runOnModel(
   const run = new Run({ behaviours: behavioursOf('6.18'), machine, recorded: false, lenient: false }, [
     { event: ({ type }) => onEvent(type) },
   ]);
-  for (const operation of operations) {
+  for (const operation of awake(operations, run.behaviours, DEFAULT_MACHINE)) {
     const got = gotOf(run, operation);
     // What other areas do to large folios is not modelled yet: the rest of the workload is left out, as `conform` does.
     if (got === undefined) return;
@@ -47,7 +48,7 @@ function gotOf(run: Run, operation: Operation): Got | undefined {
   } catch (error) {
     if (
       error instanceof NotModelledError &&
-      /large folio|huge page|onto itself|file of a disk|whose file was written to/.test(error.message)
+      /large folio|huge page|onto itself|file of a disk|whose file was written to|userfaultfd/.test(error.message)
     )
       return undefined;
     throw error;
@@ -119,7 +120,8 @@ describe('generated workloads', () => {
     for (const { name, args } of workloads(areas, 300).flat()) {
       for (const place of ADDRESSES[name] ?? []) {
         const value = args[place];
-        if (value === undefined || value === null || value === 0) continue;
+        // Messages of a userfaultfd are read to where the workload does not see them.
+        if (value === undefined || value === null || value === 0 || typeof value === 'object') continue;
         // An access may go to where nothing can ever be.
         const nowhere = name === 'load' || name === 'store';
         const hopeless = nowhere && (value === 8 || big(value) >= 0x7fffffffffffn);
@@ -128,7 +130,7 @@ describe('generated workloads', () => {
       const [at, length] = RANGES[name] ?? [];
       if (at === undefined || length === undefined) continue;
       const start = args[at];
-      if (start === null || big(start) < 4096n || big(start) >= 0x7fffffffffffn) continue;
+      if (start === null || typeof start === 'object' || big(start) < 4096n || big(start) >= 0x7fffffffffffn) continue;
       // Refused with EINVAL, but by those that take any address.
       if (big(start) % 4096n !== 0n && !BYTEWISE.has(name)) continue;
       const bytes = big(args[length] ?? 1);
@@ -166,12 +168,17 @@ describe('generated workloads', () => {
           if (succeeded(got)) fine++;
           // Linux counts locked memory that MREMAP_DONTUNMAP moved twice, and so does the model.
           if (name === 'mremap' && ((args[3] as number) & 4) !== 0) leaked = true;
-          const errors = accountingErrors(run.view).filter(({ counter }) => !leaked || counter !== 'locked_vm');
+          // Who sleeps in the middle of an operation may hold a page.
+          const asleep = Object.keys(run.view.tasks).some((tid) => run.sleepsIn(Number(tid)) !== null);
+          const errors = accountingErrors(run.view).filter(
+            ({ counter }) => (!leaked || counter !== 'locked_vm') && (!asleep || counter !== 'ref'),
+          );
           expect(errors, name).toEqual([]);
         },
       );
     }
-    expect(fine / count).toBeGreaterThan(0.75);
+    // Monitors fill what is there, and move what is not.
+    expect(fine / count).toBeGreaterThan(areas.length === 1 && areas[0] === 'uffd' ? 0.6 : 0.75);
   });
 
   it('reach every event that these areas have', () => {

@@ -114,6 +114,7 @@ export function runWorkload(text: string, options: WorkloadOptions = {}): Ran {
     [{ event: (event) => events.push(event), endOperation: (_operation, got) => gots.push(got) }],
   );
   for (const operation of parseWorkload(text, options.recorded ?? false)) run.execute(operation);
+  run.settle();
   return new Ran(run, events, gots);
 }
 

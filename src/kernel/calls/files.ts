@@ -1,8 +1,9 @@
 // Descriptors and files, and calls that touch user buffers.
 import { InodeKind } from '../../../reducers/state.js';
+import type { OpenFile } from '../../../reducers/state.js';
 import { NotModelledError } from '../../lib/errors.js';
 import type { Call, Got, Handler } from '../call.js';
-import { cIntArg, fromKernel, textArg } from '../call.js';
+import { cIntArg, fromKernel, intArg, textArg } from '../call.js';
 import { directRead, directWrite, isDirect, isRecordedDirect, recordedDirect } from '../direct-io.js';
 import { openMem, readMem, writeMem } from '../proc-mem.js';
 import { doPipe2, readPipe, writePipe } from '../pipe.js';
@@ -16,6 +17,7 @@ import { doRead, doWrite } from '../read-write.js';
 import { shmemRecalcInode } from '../shmem.js';
 import { mountTmpfs, openInTmpfs, tmpfsOf } from '../tmpfs.js';
 import { doFallocate, doFtruncate, truncateInode } from '../truncate.js';
+import { readMessages } from '../userfaultfd.js';
 
 const O_TRUNC = 0o1000;
 const F_DUPFD = 0;
@@ -53,6 +55,10 @@ function* transfer(k: Kernel, call: Call, write: boolean): KernelThread<Got> {
     if (write) return fromKernel(-EINVAL);
     throw new NotModelledError('read of a file of hugetlbfs');
   }
+  if (file !== null && kind === InodeKind.uffd) {
+    if (positioned) return fromKernel(-ESPIPE);
+    return write ? fromKernel(-EBADF) : readUserfaultfd(k, call, file);
+  }
   if (kind === InodeKind.ring) return fromKernel(positioned ? -ESPIPE : -EINVAL);
   if (file !== null && kind === InodeKind.mem)
     return write ? yield* writeMem(k, call, file) : yield* readMem(k, call, file);
@@ -60,11 +66,17 @@ function* transfer(k: Kernel, call: Call, write: boolean): KernelThread<Got> {
   return write ? yield* doWrite(k, call) : yield* doRead(k, call);
 }
 
+/** What is read is told as numbers; the buffer is not the workload's. @throws NotModelledError for a buffer that is. */
+function readUserfaultfd(k: Kernel, call: Call, file: OpenFile): Got {
+  if (typeof call.args[1] === 'number') throw new NotModelledError('messages of userfaultfd in memory of the workload');
+  return readMessages(k, call, file, intArg(call, 2, 0));
+}
+
 /** @throws NotModelledError for a call on something that is no file with pages. */
 function filesOnly(k: Kernel, call: Call): void {
   const file = call.recorded ? null : fileArg(k, call, 0);
   if (file !== null && (k.view.inodes[file.inode]?.kind ?? 0) >= InodeKind.pipe)
-    throw new NotModelledError(`${call.name} of a pipe, an io_uring instance or /proc/PID/mem`);
+    throw new NotModelledError(`${call.name} of a pipe, an io_uring instance, a userfaultfd or /proc/PID/mem`);
 }
 
 /** Handlers by name. */

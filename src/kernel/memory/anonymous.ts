@@ -3,15 +3,26 @@ import {
   PTE_PRESENT,
   PTE_PROTNONE,
   PTE_SPECIAL,
+  PTE_UFFD_WP,
   PTE_WRITE,
   PTE_ZERO,
+  isUffdWpPteMarker,
   mkPte,
   pteAt,
   withFlags,
 } from '../../../reducers/pte.js';
 import type { MmView, VmaView } from '../../../reducers/state.js';
 import { mmAt } from '../../../reducers/state.js';
-import { VM_ACCESS, VM_SHARED, VM_WRITE, linearPageIndex, vmaLookup } from '../../../reducers/vma.js';
+import {
+  VM_ACCESS,
+  VM_SHARED,
+  VM_UFFD_MISSING,
+  VM_WRITE,
+  linearPageIndex,
+  userfaultfdArmed,
+  userfaultfdMissing,
+  vmaLookup,
+} from '../../../reducers/vma.js';
 import type { Kernel, KernelThread } from '../kernel.js';
 import { PAGE_SIZE } from '../kernel.js';
 import { folioMappingsChanged } from '../large-folio.js';
@@ -19,6 +30,7 @@ import { allocLargeFolio, allocPage, putPage } from '../page-alloc.js';
 import { anonVmaPrepare } from '../rmap.js';
 import { dirtyFlags } from '../soft-dirty.js';
 import { anonOrders } from '../thp.js';
+import { handleUserfault } from '../userfault.js';
 import type { Fault, FaultResult } from './fault.js';
 import { folioAddedLruVma, locksPages } from './mlocked.js';
 import { pteAlloc } from './tables.js';
@@ -44,10 +56,15 @@ export function* doAnonymousPage(k: Kernel, fault: Fault): KernelThread<FaultRes
   let vma = vmaLookup(mm, fault.addr) as VmaView;
   if ((vma.flags & VM_SHARED) !== 0) return 'sigbus';
   pteAlloc(k, mmId, vpn);
+  // Empty, or a marker: what comes is as protected as it says (`vmf_orig_pte_uffd_wp()`).
+  const seen = pteAt(mmAt(k.view, mmId), vpn);
+  const protect = isUffdWpPteMarker(seen) ? PTE_UFFD_WP : 0;
   if (fault.access !== 'write') {
     if (k.interleaved) yield { op: 'acquire', lock: `ptl(${mmId},${vpn})` };
-    if (pteAt(mmAt(k.view, mmId), vpn) === 0)
-      k.emit({ type: 'ZeroPageMapped', mm: mmId, vpn, entry: withFlags(ZERO_PTE, presentFlag(vma), PTE_PRESENT) });
+    if (pteAt(mmAt(k.view, mmId), vpn) !== seen) return 'done';
+    if (userfaultfdMissing(vma)) return yield* handleUserfault(k, fault, VM_UFFD_MISSING);
+    const entry = withFlags(ZERO_PTE, presentFlag(vma) | protect, PTE_PRESENT);
+    k.emit({ type: 'ZeroPageMapped', mm: mmId, vpn, entry });
     return 'done';
   }
   if (k.interleaved) yield { op: 'preempt', at: 'fault:F3' };
@@ -58,12 +75,16 @@ export function* doAnonymousPage(k: Kernel, fault: Fault): KernelThread<FaultRes
   const pfn = order === 0 ? allocPage(k) : allocLargeFolio(k, order);
   if (k.interleaved) yield { op: 'acquire', lock: `ptl(${mmId},${vpn})` };
   mm = mmAt(k.view, mmId);
-  if (!rangeNone(mm, first, 2 ** order)) {
+  if (order === 0 ? pteAt(mm, vpn) !== seen : !rangeNone(mm, first, 2 ** order)) {
     putPage(k, pfn);
     return 'done';
   }
   vma = vmaLookup(mm, fault.addr) as VmaView;
-  if (order === 0) mapFreshPage(k, fault, vma, pfn, anonVma);
+  if (userfaultfdMissing(vma)) {
+    putPage(k, pfn);
+    return yield* handleUserfault(k, fault, VM_UFFD_MISSING);
+  }
+  if (order === 0) mapFreshPage(k, fault, vma, pfn, anonVma, protect);
   else mapFreshFolio(k, fault, vma, { pfn, order, anonVma });
   return 'done';
 }
@@ -74,9 +95,11 @@ function rangeNone(mm: MmView, vpn: number, pages: number): boolean {
   return true;
 }
 
-/** `alloc_anon_folio()`: the largest order that is wanted and that nothing mapped is in the way of; 0 where there is none. */
+/** `alloc_anon_folio()`: the largest order that is wanted and that nothing mapped is in the way of; 0 where there is none, or each fault is to be heard of. */
 const anonOrder = (k: Kernel, mm: MmView, vma: VmaView, vpn: number): number =>
-  anonOrders(k, vma, vpn).find((order) => rangeNone(mm, vpn - (vpn % 2 ** order), 2 ** order)) ?? 0;
+  userfaultfdArmed(vma)
+    ? 0
+    : (anonOrders(k, vma, vpn).find((order) => rangeNone(mm, vpn - (vpn % 2 ** order), 2 ** order)) ?? 0);
 
 /** The commit that makes all pages of a fresh large folio visible, as mapFreshPage() does with one. The table's lock is held. */
 function mapFreshFolio(
@@ -105,15 +128,18 @@ function mapFreshFolio(
   folioAddedLruVma(k, locked, pfn, cpu);
 }
 
-/** The commit that makes a fresh page visible: rmap, rss, LRU batch and entry. The table's lock is held. */
-export function mapFreshPage(k: Kernel, fault: Fault, vma: VmaView, pfn: number, anonVma: number): void {
+/**
+ * The commit that makes a fresh page visible: rmap, rss, LRU batch and entry. With `protect` PTE_UFFD_WP the entry is write-protected. The table's lock is
+ * held.
+ */
+export function mapFreshPage(k: Kernel, fault: Fault, vma: VmaView, pfn: number, anonVma: number, protect = 0): void {
   const locked = locksPages(vma.flags);
   k.emit({
     type: 'AnonPageMapped',
     mm: fault.mm,
     vpn: fault.vpn,
     pfn,
-    entry: mkPte(pfn, freshFlags(k, vma)),
+    entry: withFlags(mkPte(pfn, freshFlags(k, vma)), protect, protect === 0 ? 0 : PTE_WRITE),
     anonVma,
     index: linearPageIndex(vma, fault.addr),
     ref: locked ? 0 : 1,

@@ -10,6 +10,7 @@ import {
   PTRS_PER_PTE,
   TABLE_BYTES,
   isSwapPte,
+  isUffdWpPteMarker,
   leafAt,
   missingTableBytes,
   mkPte,
@@ -123,13 +124,15 @@ function* copyPteRange(
     const entry = table[vpn - base] as number;
     if (entry === 0) continue;
     if (isSwapPte(entry)) {
-      swapped.push(vpn, withFlags(entry, 0, PTE_SWP_EXCLUSIVE | PTE_UFFD_WP));
+      swapped.push(vpn, withFlags(entry, 0, PTE_SWP_EXCLUSIVE));
       continue;
     }
     const old = pteFlags(entry);
     const parentFlags = cow ? old & ~PTE_WRITE : old;
-    const childFlags = shared ? parentFlags & ~PTE_DIRTY : parentFlags;
+    // The child's mapping is watched by nobody.
+    const childFlags = (shared ? parentFlags & ~PTE_DIRTY : parentFlags) & ~PTE_UFFD_WP;
     const pfn = ptePfn(entry);
+    if (isUffdWpPteMarker(entry)) continue;
     if (pteSpecial(entry)) append5(special, vpn, pfn, childFlags, parentFlags, 0);
     else if ((pageAt(k.view, pfn).flags & PG_ANON) !== 0) {
       if (k.interleaved) yield { op: 'preempt', at: 'fork:K3' };
@@ -194,6 +197,8 @@ function copySwapped(k: Kernel, { parent, child }: Forking, swapped: readonly nu
   for (let i = 0; i < swapped.length; i += 2) {
     const [vpn, entry] = [swapped[i] as number, swapped[i + 1] as number];
     k.emit({ type: 'SwapEntryCopied', mm: parent, child, vpn, slot: swpOffset(entry), entry, count: 1, rssSwap: 1 });
+    if ((entry & PTE_UFFD_WP) !== 0)
+      k.emit({ type: 'PteFlagsSet', mm: child, vpn, entry: withFlags(entry, 0, PTE_UFFD_WP) });
   }
 }
 

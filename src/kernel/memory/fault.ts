@@ -6,8 +6,10 @@ import {
   PTE_DIRTY,
   isHugePte,
   isMigrationPte,
+  isPoisonedPteMarker,
   isPteMarker,
   isSwapPte,
+  isUffdWpPteMarker,
   pmdNone,
   pteAt,
   ptePresent,
@@ -23,6 +25,7 @@ import {
   VM_WRITE,
   isCowMapping,
   isHugetlb,
+  userfaultfdWp,
   vmaIsAnonymous,
   vmaLookup,
 } from '../../../reducers/vma.js';
@@ -62,12 +65,21 @@ export interface Fault {
   readonly addr: number;
   readonly vpn: number;
   readonly access: Access;
+  /** FAULT_FLAG_USER: the program itself made the access. */
+  readonly user?: boolean;
   /** FAULT_FLAG_ALLOW_RETRY, which only some users of GUP do without: after a page was read the fault begins anew. */
   readonly mayRetry?: boolean;
 }
 
-/** `vm_fault_t`, as far as the model gets: handled, or what the task is sent. */
-export type FaultResult = 'done' | 'major' | 'sigbus' | 'sigsegv' | 'oom';
+/**
+ * `vm_fault_t`, as far as the model gets: handled, or what the task is sent; `retry` where the locks were dropped and everything may be another by now;
+ * `hwpoison` of a page that is not to be read.
+ */
+export type FaultResult = 'done' | 'major' | 'sigbus' | 'sigsegv' | 'oom' | 'retry' | 'hwpoison';
+
+/** Did the fault get the task nowhere? */
+export const isFaultError = (result: FaultResult): boolean =>
+  result === 'sigbus' || result === 'sigsegv' || result === 'oom' || result === 'hwpoison';
 
 /** How an access by a task ended. */
 export type AccessResult =
@@ -119,23 +131,28 @@ export function* userFault(
     if (!canonical) return refused(k, tid, user, SIGSEGV, SI_KERNEL, 0);
     return refused(k, tid, user, SIGSEGV, SEGV_MAPERR, addr);
   }
-  if (k.interleaved) yield { op: 'acquire', lock: `vma(${mmId},${addr}):read` };
-  let mm = mmAt(k.view, mmId);
-  let vma = vmaLookup(mm, addr);
-  if (vma === null) {
-    if (!expandStack(k, mmId, addr)) return refused(k, tid, user, SIGSEGV, SEGV_MAPERR, addr);
-    mm = mmAt(k.view, mmId);
-    vma = vmaLookup(mm, addr) as VmaView;
-  }
   const vpn = Math.floor(addr / PAGE_SIZE);
-  if (accessError(vma, access, (pteAt(mm, vpn) & 1) !== 0 && !accessPermitted(mm, vpn, access)))
-    return refused(k, tid, user, SIGSEGV, SEGV_ACCERR, addr);
-  const result = yield* handleMmFault(k, { tid, cpu, mm: mmId, addr, vpn, access });
-  if (result === 'sigsegv') return refused(k, tid, user, SIGSEGV, SEGV_MAPERR, addr);
-  if (result === 'sigbus') return refused(k, tid, user, SIGBUS, BUS_ADRERR, addr);
-  if (result === 'oom') return refused(k, tid, user, SIGKILL, SI_KERNEL, addr);
-  k.emit({ type: 'FaultAccounted', tid, major: result === 'major' ? 1 : 0 });
-  return DONE;
+  for (let tries = 0; ; tries++) {
+    if (k.interleaved) yield { op: 'acquire', lock: `vma(${mmId},${addr}):read` };
+    let mm = mmAt(k.view, mmId);
+    let vma = vmaLookup(mm, addr);
+    if (vma === null) {
+      if (!expandStack(k, mmId, addr)) return refused(k, tid, user, SIGSEGV, SEGV_MAPERR, addr);
+      mm = mmAt(k.view, mmId);
+      vma = vmaLookup(mm, addr) as VmaView;
+    }
+    if (accessError(vma, access, (pteAt(mm, vpn) & 1) !== 0 && !accessPermitted(mm, vpn, access)))
+      return refused(k, tid, user, SIGSEGV, SEGV_ACCERR, addr);
+    const result = yield* handleMmFault(k, { tid, cpu, mm: mmId, addr, vpn, access, user });
+    if (result === 'retry') continue;
+    if (result === 'sigsegv') return refused(k, tid, user, SIGSEGV, SEGV_MAPERR, addr);
+    if (result === 'sigbus' || result === 'hwpoison') return refused(k, tid, user, SIGBUS, BUS_ADRERR, addr);
+    if (result === 'oom') return refused(k, tid, user, SIGKILL, SI_KERNEL, addr);
+    // FAULT_FLAG_TRIED: under the VMA's lock, which the first try of a program has, it is not set yet.
+    const tried = tries > (user ? 1 : 0);
+    k.emit({ type: 'FaultAccounted', tid, major: result === 'major' || tried ? 1 : 0 });
+    return DONE;
+  }
 }
 
 /** Does `create_huge_pmd()` have a say where nothing is mapped? */
@@ -166,8 +183,7 @@ export function* handleMmFault(k: Kernel, fault: Fault): KernelThread<FaultResul
     if (result !== 'fallback') return result;
   }
   if (isSwapPte(entry)) return yield* doSwapPage(k, fault);
-  // handle_pte_marker(): there are none but guards.
-  if (isPteMarker(entry)) return 'sigsegv';
+  if (isPteMarker(entry)) return yield* handlePteMarker(k, fault, vma, entry);
   if (isMigrationPte(entry)) {
     yield* migrationEntryWait(k, entry);
     return 'done';
@@ -181,5 +197,14 @@ export function* handleMmFault(k: Kernel, fault: Fault): KernelThread<FaultResul
   // Spurious, or hardware left setting the dirty bit to us.
   if (fault.access === 'write' && (entry & PTE_DIRTY) === 0)
     k.emit({ type: 'PteFlagsSet', mm: fault.mm, vpn: fault.vpn, entry: withFlags(entry, dirtyFlags(k), 0) });
+  return 'done';
+}
+
+/** `handle_pte_marker()`: what nothing is there for. A marker left behind by a userfaultfd that no longer watches is cleared, and the fault begins anew. */
+function* handlePteMarker(k: Kernel, fault: Fault, vma: VmaView, entry: number): KernelThread<FaultResult> {
+  if (isPoisonedPteMarker(entry)) return 'hwpoison';
+  if (!isUffdWpPteMarker(entry)) return 'sigsegv';
+  if (userfaultfdWp(vma)) return vmaIsAnonymous(vma) ? yield* doAnonymousPage(k, fault) : yield* doFault(k, fault);
+  k.emit({ type: 'UffdMarkersSet', mm: fault.mm, runs: [fault.vpn, 1], entry: 0 });
   return 'done';
 }

@@ -7,6 +7,7 @@ import {
   PTE_PRESENT,
   PTE_PROTNONE,
   PTE_SPECIAL,
+  PTE_UFFD_WP,
   PTE_WRITE,
   PTE_ZERO,
   TABLE_BYTES,
@@ -31,7 +32,16 @@ import {
   mmAt,
   pageAt,
 } from '../../../reducers/state.js';
-import { VM_ACCESS, VM_LOCKED, VM_WRITE, linearPageIndex, vmaLookup } from '../../../reducers/vma.js';
+import {
+  VM_ACCESS,
+  VM_LOCKED,
+  VM_UFFD_MISSING,
+  VM_UFFD_WP,
+  VM_WRITE,
+  linearPageIndex,
+  userfaultfdMissing,
+  vmaLookup,
+} from '../../../reducers/vma.js';
 import { NotModelledError } from '../../lib/errors.js';
 import type { Kernel, KernelThread } from '../kernel.js';
 import { PAGE_SIZE } from '../kernel.js';
@@ -39,6 +49,8 @@ import { everyPageMappedOnce, folioMappingsChanged, maybePinned } from '../large
 import { allocLargeFolio, putPage } from '../page-alloc.js';
 import { anonVmaPrepare } from '../rmap.js';
 import { hugePageFits, hugePageWanted, usesHugeZeroPage } from '../thp.js';
+import { handleUserfault, userfaultfdWpAsync } from '../userfault.js';
+import { userfaultfdPteWp } from '../userfault.js';
 import type { Fault, FaultResult } from './fault.js';
 import { folioAddedLruVma, locksPages, mlockVmaPages, munlockVmaPages } from './mlocked.js';
 import { pmdAlloc } from './tables.js';
@@ -63,7 +75,9 @@ export function* doHugePmdAnonymousPage(k: Kernel, fault: Fault): KernelThread<F
   if (fault.access !== 'write' && usesHugeZeroPage(k)) {
     if (k.interleaved) yield { op: 'acquire', lock: `ptl(${mm},${vpn})` };
     const entry = mkPte(0, presentFlag(vma) | PTE_SPECIAL | PTE_ZERO | PTE_HUGE);
-    if (pmdNone(mmAt(k.view, mm), vpn)) k.emit({ type: 'HugeZeroMapped', mm, vpn, entry, bytes: TABLE_BYTES });
+    if (!pmdNone(mmAt(k.view, mm), vpn)) return 'done';
+    if (userfaultfdMissing(vma)) return yield* handleUserfault(k, fault, VM_UFFD_MISSING);
+    k.emit({ type: 'HugeZeroMapped', mm, vpn, entry, bytes: TABLE_BYTES });
     return 'done';
   }
   const pfn = allocLargeFolio(k, HPAGE_PMD_ORDER);
@@ -71,6 +85,10 @@ export function* doHugePmdAnonymousPage(k: Kernel, fault: Fault): KernelThread<F
   if (!pmdNone(mmAt(k.view, mm), vpn)) {
     putPage(k, pfn);
     return 'done';
+  }
+  if (userfaultfdMissing(vma)) {
+    putPage(k, pfn);
+    return yield* handleUserfault(k, fault, VM_UFFD_MISSING);
   }
   mapHugePage(k, fault, pfn, anonVma, TABLE_BYTES);
   return 'done';
@@ -105,6 +123,11 @@ function mapHugePage(k: Kernel, fault: Fault, pfn: number, anonVma: number, byte
 /** A fault where a huge entry is: as `__handle_mm_fault()` goes on there. `fallback`: it is split now, and the entry of the page decides. */
 export function* handleHugeFault(k: Kernel, fault: Fault, wantsWrite: boolean): KernelThread<FaultResult | 'fallback'> {
   const leaf = leafAt(mmAt(k.view, fault.mm), fault.vpn);
+  const vma = vmaLookup(mmAt(k.view, fault.mm), fault.addr) as VmaView;
+  if (wantsWrite && fault.access !== 'unshare' && userfaultfdPteWp(vma, leaf)) {
+    if (!userfaultfdWpAsync(k, vma)) return yield* handleUserfault(k, fault, VM_UFFD_WP);
+    return splitAndFallBack(k, fault.mm, fault.vpn);
+  }
   if (wantsWrite && !pteWrite(leaf)) return yield* doHugePmdWpPage(k, fault, leaf);
   if (fault.access === 'write') touchPmd(k, fault.mm, fault.vpn);
   return 'done';
@@ -207,7 +230,8 @@ function splitAndFallBack(k: Kernel, mm: number, vpn: number): 'fallback' {
 export function splitHugePmd(k: Kernel, mm: number, at: number): void {
   const vpn = blockStart(at);
   const leaf = leafAt(mmAt(k.view, mm), vpn);
-  const entry = withFlags(leaf, 0, PTE_HUGE);
+  const forgets = pteSpecial(leaf) && !k.behaviours['zero-pmd-split-keeps-uffd-wp'];
+  const entry = withFlags(leaf, 0, PTE_HUGE | (forgets ? PTE_UFFD_WP : 0));
   const unchanged = { ref: 0, mapcount: 0, entireMapcount: 0, exclusive: 0, dirty: 0 };
   if (pteSpecial(leaf)) {
     k.emit({ type: 'PmdSplit', mm, vpn, pfn: -1, entry, ...unchanged });
@@ -282,10 +306,12 @@ export function copyHugePmd(
     }
   }
   pmdAlloc(k, child, vpn);
+  // A child's mapping is watched by nobody.
+  const childEntry = withFlags(leaf, 0, PTE_WRITE | PTE_UFFD_WP);
   const entry = withFlags(leaf, 0, PTE_WRITE);
   const counted =
     pfn >= 0 ? { ref: 1, entireMapcount: 1, rssAnon: HPAGE_PMD_NR } : { ref: 0, entireMapcount: 0, rssAnon: 0 };
-  const event = { type: 'PmdCopied', mm: parent, child, vpn, pfn, entry, childEntry: entry } as const;
+  const event = { type: 'PmdCopied', mm: parent, child, vpn, pfn, entry, childEntry } as const;
   k.emit({ ...event, ...counted, exclusive: 0, bytes: TABLE_BYTES });
   if (pfn >= 0) folioMappingsChanged(k, child, [[pfn, 1]]);
   return true;
@@ -300,16 +326,19 @@ export function changeHugePmd(k: Kernel, mm: number, vpn: number, vmFlags: numbe
     k.behaviours['mprotect-upgrades-exclusive'] &&
     !pteSpecial(leaf) &&
     (pageAt(k.view, folioHead(k.view, ptePfn(leaf))).flags & PG_ANON_EXCLUSIVE) !== 0;
-  const writable = accessible && (vmFlags & VM_WRITE) !== 0 && own ? PTE_WRITE : 0;
+  const watched = (vmFlags & VM_UFFD_WP) !== 0 && (leaf & PTE_UFFD_WP) !== 0;
+  const writable = accessible && (vmFlags & VM_WRITE) !== 0 && own && !watched ? PTE_WRITE : 0;
   const flags = kept | (accessible ? PTE_PRESENT : PTE_PROTNONE) | writable;
   if (flags !== pteFlags(leaf)) k.emit({ type: 'PmdProtected', mm, vpn, entry: mkPte(ptePfn(leaf), flags) });
 }
 
-/** `move_huge_pmd()`: the huge entry goes to `newVpn` as it is. False if something is there. */
-export function moveHugePmd(k: Kernel, mm: number, vpn: number, newVpn: number): boolean {
+/** `move_huge_pmd()`: the huge entry goes to `newVpn` as it is, or (`clearsWp`) no longer protected. False if something is there. */
+export function moveHugePmd(k: Kernel, mm: number, vpn: number, newVpn: number, clearsWp: boolean): boolean {
   const now = mmAt(k.view, mm);
   if (!pmdNone(now, newVpn)) return false;
   k.emit({ type: 'PmdMoved', mm, vpn, newVpn, entry: leafAt(now, vpn) });
+  if (clearsWp && (leafAt(now, newVpn) & PTE_UFFD_WP) !== 0)
+    k.emit({ type: 'PmdFlagsSet', mm, vpn: newVpn, entry: withFlags(leafAt(now, newVpn), 0, PTE_UFFD_WP) });
   return true;
 }
 

@@ -1,8 +1,10 @@
 // Moving entries to another place: move_page_tables() of mm/mremap.c. mmap_lock held for write.
 import {
+  PTE_UFFD_WP,
   PTRS_PER_PTE,
   TABLE_BYTES,
   isPteMarker,
+  isUffdWpPteMarker,
   leafAt,
   missingTableBytes,
   pmdNone,
@@ -13,6 +15,7 @@ import {
   ptePresent,
   pteSoftDirty,
   pteTable,
+  withFlags,
 } from '../../../reducers/pte.js';
 import type { MmView } from '../../../reducers/state.js';
 import { mmAt } from '../../../reducers/state.js';
@@ -20,6 +23,7 @@ import { vmaLookup, vmasIn } from '../../../reducers/vma.js';
 import type { Kernel } from '../kernel.js';
 import { PAGE_SIZE } from '../kernel.js';
 import { moveHugePmd, splitHugePmd } from './huge.js';
+import { appendRun } from '../page-alloc.js';
 import { pmdAlloc, pteAlloc, pudAlloc } from './tables.js';
 import { append4 } from './zap.js';
 
@@ -33,6 +37,8 @@ interface Move {
   from: number;
   to: number;
   readonly end: number;
+  /** `vma_has_uffd_without_event_remap()`: what a userfaultfd protected is protected no more. */
+  readonly clearsWp: boolean;
 }
 
 /**
@@ -47,8 +53,9 @@ export function movePageTables(
   to: number,
   length: number,
   realign: boolean,
+  clearsWp = false,
 ): void {
-  const move: Move = { mm, from: from / PAGE_SIZE, to: to / PAGE_SIZE, end: (from + length) / PAGE_SIZE };
+  const move: Move = { mm, from: from / PAGE_SIZE, to: to / PAGE_SIZE, end: (from + length) / PAGE_SIZE, clearsWp };
   if (realign) tryRealign(k, move, length / PAGE_SIZE);
   while (move.from < move.end) {
     const pages = movePiece(k, move);
@@ -63,7 +70,7 @@ function movePiece(k: Kernel, move: Move): number {
   // Nothing below 1 GiB of the source: not even an upper table is made for it.
   if (missingTableBytes(mmAt(k.view, move.mm), move.from) > TABLE_BYTES) return upper;
   pudAlloc(k, move.mm, move.to);
-  if (upper === PUD_PAGES && missingTableBytes(mmAt(k.view, move.mm), move.to) > TABLE_BYTES) {
+  if (upper === PUD_PAGES && !move.clearsWp && missingTableBytes(mmAt(k.view, move.mm), move.to) > TABLE_BYTES) {
     pmdAlloc(k, move.mm, move.to);
     for (let offset = 0; offset < PUD_PAGES; offset += PMD_PAGES) takeOver(k, move, offset);
     freeTables(k, move.mm, move.from, PUD_PAGES, TABLE_BYTES);
@@ -73,13 +80,15 @@ function movePiece(k: Kernel, move: Move): number {
   if (pmdNone(mmAt(k.view, move.mm), move.from)) return pages;
   pmdAlloc(k, move.mm, move.to);
   if (leafAt(mmAt(k.view, move.mm), move.from) !== 0) {
-    if (pages === PMD_PAGES && moveHugePmd(k, move.mm, move.from, move.to)) return pages;
+    if (pages === PMD_PAGES && moveHugePmd(k, move.mm, move.from, move.to, move.clearsWp)) return pages;
     splitHugePmd(k, move.mm, move.from);
   }
-  if (pages === PMD_PAGES && missingTableBytes(mmAt(k.view, move.mm), move.to) > 0) takeOver(k, move, 0);
+  const empty = missingTableBytes(mmAt(k.view, move.mm), move.to) > 0;
+  if (pages === PMD_PAGES && empty && !move.clearsWp) takeOver(k, move, 0);
   else {
     pteAlloc(k, move.mm, move.to);
-    moveEntries(k, move.mm, move.from, move.to, pages, true);
+    const runs = moveEntries(k, move.mm, move.from, move.to, pages, true);
+    if (move.clearsWp) clearMovedWp(k, move.mm, move.to, runs);
   }
   return pages;
 }
@@ -93,7 +102,7 @@ function extent({ from, to, end }: Move, span: number): number {
 function takeOver(k: Kernel, { mm, from, to }: Move, offset: number): void {
   if (pmdNone(mmAt(k.view, mm), from + offset)) return;
   if (leafAt(mmAt(k.view, mm), from + offset) !== 0) {
-    moveHugePmd(k, mm, from + offset, to + offset);
+    moveHugePmd(k, mm, from + offset, to + offset, false);
     return;
   }
   pteAlloc(k, mm, to + offset);
@@ -105,8 +114,15 @@ function freeTables(k: Kernel, mm: number, vpn: number, pages: number, bytes: nu
   k.emit({ type: 'PageTablesFreed', mm, vpn, vpnEnd: vpn + pages, bytes });
 }
 
-/** `move_ptes()`; without `marks` of a table that is taken over, whose entries nobody looks at. */
-function moveEntries(k: Kernel, mm: number, vpn: number, newVpn: number, pages: number, marks: boolean): void {
+/** `move_ptes()`: what was moved, as runs of [offset, n]; without `marks` of a table that is taken over, whose entries nobody looks at. */
+function moveEntries(
+  k: Kernel,
+  mm: number,
+  vpn: number,
+  newVpn: number,
+  pages: number,
+  marks: boolean,
+): readonly number[] {
   const table = pteTable(mmAt(k.view, mm), vpn) as readonly number[];
   const first = vpn % PTRS_PER_PTE;
   const runs: number[] = [];
@@ -117,9 +133,29 @@ function moveEntries(k: Kernel, mm: number, vpn: number, newVpn: number, pages: 
       runs[last + 1] = (runs[last + 1] as number) + 1;
     else runs.push(offset, 1);
   }
-  if (runs.length === 0) return;
+  if (runs.length === 0) return runs;
   k.emit({ type: 'PtesMoved', mm, vpn, newVpn, runs });
   if (marks && k.behaviours['soft-dirty']) markMoved(k, mm, newVpn, runs);
+  return runs;
+}
+
+/** What was moved to where no userfaultfd watches: entries are protected no more, markers of it are gone. */
+function clearMovedWp(k: Kernel, mm: number, base: number, moved: readonly number[]): void {
+  const runs: number[] = [];
+  const emptied: number[] = [];
+  for (let i = 0; i + 1 < moved.length; i += 2) {
+    const first = base + (moved[i] as number);
+    for (let vpn = first; vpn < first + (moved[i + 1] as number); vpn++) {
+      const old = pteAt(mmAt(k.view, mm), vpn);
+      const entry = withFlags(old, 0, PTE_UFFD_WP);
+      if (isUffdWpPteMarker(old)) appendRun(emptied, vpn);
+      else if (entry === old) continue;
+      else if (ptePresent(entry)) append4(runs, vpn, ptePfn(entry), pteFlags(entry), 1);
+      else k.emit({ type: 'PteFlagsSet', mm, vpn, entry });
+    }
+  }
+  if (runs.length > 0) k.emit({ type: 'UffdWpChanged', mm, runs });
+  if (emptied.length > 0) k.emit({ type: 'UffdMarkersSet', mm, runs: emptied, entry: 0 });
 }
 
 /** `move_soft_dirty_pte()`: what was moved counts as written to where it is now. */

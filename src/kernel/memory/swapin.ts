@@ -36,6 +36,7 @@ import { PAGE_SIZE } from '../kernel.js';
 import { folioMappingsChanged } from '../large-folio.js';
 import { allocPage, putPage } from '../page-alloc.js';
 import { dirtyFlags, pteNeedsSoftDirtyWp } from '../soft-dirty.js';
+import { userfaultfdPteWp } from '../userfault.js';
 import { lruAddDrainCpu } from '../swap.js';
 import { folioFreeSwap, readSwapCache, slotAt, vmSwapFull } from '../swapfile.js';
 import type { Fault, FaultResult } from './fault.js';
@@ -165,7 +166,7 @@ function rightsOf(
   const write = fault.access === 'write';
   const softDirty = pteSoftDirty(seen) ? PTE_SOFT_DIRTY : 0;
   // What must not be written unseen goes on as a write-protect fault.
-  const watched = (seen & PTE_UFFD_WP) !== 0 || pteNeedsSoftDirtyWp(k, vma.flags, seen);
+  const watched = userfaultfdPteWp(vma, seen) || pteNeedsSoftDirtyWp(k, vma.flags, seen);
   const mayWrite = own && (vma.flags & VM_WRITE) !== 0 && !watched;
   const accessible = (vma.flags & VM_ACCESS) !== 0 ? PTE_PRESENT : PTE_PROTNONE;
   const flags =

@@ -6,6 +6,7 @@ import {
   PTE_PRESENT,
   PTE_PROTNONE,
   PTE_SOFT_DIRTY,
+  PTE_UFFD_WP,
   PTE_WRITE,
   isKsmZeroPte,
   mkPte,
@@ -26,7 +27,7 @@ import {
   mmAt,
   pageAt,
 } from '../../../reducers/state.js';
-import { VM_MAYSHARE, VM_SHARED, VM_WRITE, linearPageIndex, vmaLookup } from '../../../reducers/vma.js';
+import { VM_MAYSHARE, VM_SHARED, VM_UFFD_WP, VM_WRITE, linearPageIndex, vmaLookup } from '../../../reducers/vma.js';
 import { NotModelledError } from '../../lib/errors.js';
 import type { Kernel, KernelThread } from '../kernel.js';
 import { countLarge, everyPageMappedOnce, folioMappingsChanged } from '../large-folio.js';
@@ -35,6 +36,7 @@ import { anonVmaPrepare } from '../rmap.js';
 import { dirtyFlags } from '../soft-dirty.js';
 import { lruAddDrainCpu } from '../swap.js';
 import { cacheReferences, folioFreeSwap, freeSwapCache, inSwapCache } from '../swapfile.js';
+import { handleUserfault, userfaultfdPteWp, userfaultfdWpAsync } from '../userfault.js';
 import type { Access, Fault, FaultResult } from './fault.js';
 import { inodeOf, markDirty } from './file.js';
 import { folioAddedLruVma, locksPages, munlockVmaPages } from './mlocked.js';
@@ -48,7 +50,12 @@ export function* doWpPage(k: Kernel, fault: Fault): KernelThread<FaultResult> {
   if (k.interleaved) yield { op: 'acquire', lock: `ptl(${fault.mm},${fault.vpn})` };
   const mm = mmAt(k.view, fault.mm);
   const vma = vmaLookup(mm, fault.addr) as VmaView;
-  const entry = pteAt(mm, fault.vpn);
+  let entry = pteAt(mm, fault.vpn);
+  if (fault.access !== 'unshare' && userfaultfdPteWp(vma, entry)) {
+    if (!userfaultfdWpAsync(k, vma)) return yield* handleUserfault(k, fault, VM_UFFD_WP);
+    entry = withFlags(entry, 0, PTE_UFFD_WP);
+    k.emit({ type: 'UffdWpChanged', mm: fault.mm, runs: [fault.vpn, ptePfn(entry), 1, pteFlags(entry)] });
+  }
   const pfn = pteSpecial(entry) ? -1 : ptePfn(entry);
   if ((vma.flags & (VM_SHARED | VM_MAYSHARE)) !== 0) return wpPageShared(k, fault, vma, entry);
   if (pfn >= 0) {
@@ -154,7 +161,7 @@ function wpPageShared(k: Kernel, fault: Fault, vma: VmaView, entry: number): Fau
  */
 const copiedFlags = (k: Kernel, vma: VmaView, seen: number, access: Access): number => {
   const present = pteFlags(seen) & (PTE_PRESENT | PTE_PROTNONE);
-  if (access === 'unshare') return present | (pteFlags(seen) & PTE_SOFT_DIRTY);
+  if (access === 'unshare') return present | (pteFlags(seen) & (PTE_SOFT_DIRTY | PTE_UFFD_WP));
   return present | dirtyFlags(k) | ((vma.flags & VM_WRITE) !== 0 ? PTE_WRITE : 0);
 };
 

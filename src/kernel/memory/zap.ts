@@ -5,7 +5,7 @@
 // reference, and copies where it could have reused.
 import {
   PTE_DIRTY,
-  isPteMarker,
+  isGuardPteMarker,
   isKsmZeroPte,
   PTRS_PER_PTE,
   isSwapPte,
@@ -47,7 +47,7 @@ export function updateHiwaterRss(k: Kernel, mm: number): void {
   if (pages > now.hiwaterRss) k.emit({ type: 'HiwaterRssRaised', mm, pages });
 }
 
-/** What becomes of markers: they go with their mapping (ZAP_FLAG_DROP_MARKER), and stay where only the memory goes. */
+/** What becomes of guard markers: they go with their mapping (ZAP_FLAG_DROP_MARKER), and stay where only the memory goes. Others go with either. */
 export type Markers = 'drop' | 'keep';
 
 /**
@@ -107,7 +107,7 @@ function zapPteRange(
   const base = from - pteIndex(from);
   for (let vpn = from; vpn < to; vpn++) {
     const entry = table[vpn - base] as number;
-    if (entry === 0 || (markers === 'keep' && isPteMarker(entry))) continue;
+    if (entry === 0 || (markers === 'keep' && isGuardPteMarker(entry))) continue;
     if (isSwapPte(entry)) {
       swapped.push(vpn);
       continue;

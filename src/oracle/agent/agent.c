@@ -21,10 +21,16 @@
  *   TASK move_pages TASK|0 NODE FLAGS COUNT ADDR..   of up to 4 pages; a NODE of 0x100000 asks only. `extra`: statuses, 16 bits each
  *   TASK ring_buffers FD OPCODE ADDR ENTRIES GROUP FLAGS    registers a ring of provided buffers, or takes it back
  *   TASK ring_fixed FD WRITE PIPE ADDR LENGTH INDEX    an IORING_OP_READ_FIXED or WRITE_FIXED, waited for
+ *   TASK uffd_open FLAGS HANDSHAKE FEATURES    userfaultfd(2), and UFFDIO_API if HANDSHAKE is 1
+ *   TASK uffd_ioctl FD COMMAND W0 .. W4 OUT    on a structure of five words; `extra` is word OUT of it then (see task.c)
+ *   TASK uffd_read FD LENGTH     messages: `extra` of them, see below      TASK poll FD EVENTS    `extra`: revents
  *   TASK clone CHILD FLAGS   TASK wait CHILD|-1      TASK cpu N      TASK exit GROUP STATUS
  *
  * The answer to an operation: `R ret errno signal si_code si_addr extra` (hexadecimal; ret of clone and wait is the workload's number),
  * or `B` if it blocked, then what observe.c prints. `! reason` for a command that cannot be done.
+ *
+ * A task that sleeps until a userfaultfd's monitor does something answers `W task`; behind the answer to the operation that ended its sleep stands
+ * `U task` with the same numbers as behind `R`. `E event flags address task` is a message that was read.
  */
 #define _GNU_SOURCE
 #include "agent.h"
@@ -50,6 +56,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <linux/userfaultfd.h>
 #include <unistd.h>
 
 #ifndef MADV_COLD
@@ -269,6 +276,7 @@ static const struct {
 	{"wait", OP_WAIT}, {"pipe", OP_PIPE}, {"vmsplice", OP_VMSPLICE}, {"vm_readv", OP_VM_READV}, {"vm_writev", OP_VM_WRITEV},
 	{"ring_setup", OP_RING_SETUP}, {"ring_register", OP_RING_REGISTER}, {"ring_fixed", OP_RING_FIXED},
 	{"ring_buffers", OP_RING_BUFFERS},
+	{"uffd_open", OP_UFFD_OPEN}, {"uffd_ioctl", OP_UFFD_IOCTL}, {"uffd_read", OP_UFFD_READ}, {"poll", OP_POLL},
 	{"move_pages", OP_MOVE_PAGES}, {"ptrace", OP_PTRACE}, {"clear_refs", OP_CLEAR_REFS},
 };
 
@@ -300,17 +308,75 @@ static int read_arguments(char *at, struct command *command)
 	return 8;
 }
 
-enum outcome { REPLIED, DIED, BLOCKED };
+enum outcome { REPLIED, DIED, BLOCKED, ASLEEP };
+
+/* Does the task sleep until the monitor of a userfaultfd does something? One that was woken is running, and sleeps nowhere. */
+static int in_userfault(int t)
+{
+	char path[64], where[64] = "";
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/wchan", tasks[t].pid);
+	fd = open(path, O_RDONLY);
+	if (fd < 0)
+		return 0;
+	if (read(fd, where, sizeof(where) - 1) < 0)
+		where[0] = 0;
+	close(fd);
+	return !strcmp(where, "handle_userfault") || !strcmp(where, "userfaultfd_event_wait_completion");
+}
 
 static enum outcome await(int t, struct reply *reply)
 {
 	struct pollfd p[2] = {{.fd = observer_end(t), .events = POLLIN}, {.fd = tasks[t].pidfd, .events = POLLIN}};
 
-	if (poll(p, 2, REPLY_MS_MAX) <= 0)
-		return BLOCKED;
-	if ((p[0].revents & POLLIN) && read(observer_end(t), reply, sizeof(*reply)) == sizeof(*reply))
-		return REPLIED;
-	return DIED;
+	for (int ms = 0; ms < REPLY_MS_MAX; ms++) {
+		if (poll(p, 2, 1) <= 0) {
+			if (in_userfault(t))
+				return ASLEEP;
+			continue;
+		}
+		if ((p[0].revents & POLLIN) && read(observer_end(t), reply, sizeof(*reply)) == sizeof(*reply))
+			return REPLIED;
+		return DIED;
+	}
+	return BLOCKED;
+}
+
+static void print_reply(const char *head, const struct reply *reply)
+{
+	printf("%s %lx %x %x %x %lx %lx\n", head, reply->ret, reply->err, reply->sig, reply->code, reply->addr, reply->extra);
+}
+
+/* What sleeping tasks answered now that they were woken. They sleep again, or are done, before anything is looked at. */
+static struct reply woken[TASKS_MAX + 1];
+static int has_woken[TASKS_MAX + 1];
+
+static void await_woken(void)
+{
+	for (int i = 1; i <= TASKS_MAX; i++) {
+		has_woken[i] = 0;
+		if (!tasks[i].alive || !tasks[i].asleep)
+			continue;
+		/* Whoever was woken runs already: the wake ended before the operation did. */
+		if (in_userfault(i))
+			continue;
+		if (await(i, &woken[i]) == REPLIED) {
+			has_woken[i] = 1;
+			tasks[i].asleep = 0;
+		}
+	}
+}
+
+static void print_woken(void)
+{
+	char head[16];
+
+	for (int i = 1; i <= TASKS_MAX; i++)
+		if (has_woken[i]) {
+			snprintf(head, sizeof(head), "U %d", i);
+			print_reply(head, &woken[i]);
+		}
 }
 
 /* Tasks that went with `t`: its thread group, if the group exits. */
@@ -347,7 +413,7 @@ static void perform(int t, const char *name, char *arguments)
 	enum outcome outcome = REPLIED;
 	int n = read_arguments(arguments, &command);
 
-	if (t < 1 || t > TASKS_MAX || !tasks[t].alive || n < 0) {
+	if (t < 1 || t > TASKS_MAX || !tasks[t].alive || tasks[t].asleep || n < 0) {
 		printf("! task %d cannot act\n", t);
 		return;
 	}
@@ -397,9 +463,10 @@ static void perform(int t, const char *name, char *arguments)
 			reply.ret = task_of_pid(reply.ret);
 		if (command.op == OP_PIPE && reply.ret == 0 && (int)reply.extra >= fd_limit)
 			fd_limit = (int)reply.extra + 1;
-		if ((command.op == OP_SYSCALL || command.op == OP_RING_SETUP) && reply.ret >= fd_limit && reply.ret < fd_limit + 16)
+		if ((command.op == OP_SYSCALL || command.op == OP_RING_SETUP || command.op == OP_UFFD_OPEN) && reply.ret >= fd_limit && reply.ret < fd_limit + 16)
 			fd_limit = (int)reply.ret + 1;
 	}
+	await_woken();
 	drain();
 	if (is_pageout(&command))
 		settle_swap();
@@ -410,9 +477,19 @@ static void perform(int t, const char *name, char *arguments)
 		printf("B\n");
 		kill(tasks[t].pid, SIGKILL);
 		bury(t);
+	} else if (outcome == ASLEEP) {
+		printf("W %d\n", t);
+		tasks[t].asleep = 1;
 	} else {
-		printf("R %lx %x %x %x %lx %lx\n", reply.ret, reply.err, reply.sig, reply.code, reply.addr, reply.extra);
+		for (unsigned i = 0; command.op == OP_UFFD_READ && i < reply.extra && i < UFFD_MESSAGES_MAX; i++) {
+			uint64_t *m = reply.messages[i];
+			int of_fault = m[0] == UFFD_EVENT_PAGEFAULT && m[3];
+
+			printf("E %lx %lx %lx %lx\n", m[0], m[1], m[2], of_fault ? (uint64_t)task_of_pid((int64_t)m[3]) : m[3]);
+		}
+		print_reply("R", &reply);
 	}
+	print_woken();
 	observe(fd_limit);
 }
 

@@ -36,10 +36,16 @@ enum task_op {
 	OP_RING_FIXED,
 	OP_RING_BUFFERS,
 	OP_MOVE_PAGES,
+	OP_UFFD_OPEN,
+	OP_UFFD_IOCTL,
+	OP_UFFD_READ,
+	OP_POLL,
 };
 
 /* What the observer asks of a task. `bytes` goes where an argument is BYTES_ARGUMENT. */
 #define BYTES_ARGUMENT 0xb17e5b17e5b17e5ULL
+/* Messages that one read of a userfaultfd may give. */
+#define UFFD_MESSAGES_MAX 4
 struct command {
 	uint64_t op;
 	uint64_t a[8];
@@ -51,6 +57,7 @@ struct reply {
 	int64_t ret;
 	int32_t err, sig, code, pid;
 	uint64_t addr, extra, mm;
+	uint64_t messages[UFFD_MESSAGES_MAX][4]; /* of OP_UFFD_READ: event, flags, address, task; `extra` says how many */
 };
 
 /* Socket ends of task `i`, made before the first task. */
@@ -65,6 +72,7 @@ struct task {
 	int alive, pid, tgid;
 	int slot; /* of its stacks */
 	int owner; /* the lowest task that shares its mm, itself if none */
+	int asleep; /* in the middle of an operation, until somebody resolves a fault */
 	int pidfd, pagemap, smaps, status, stat;
 	uint64_t mm;
 };

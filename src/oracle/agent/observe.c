@@ -6,6 +6,7 @@
  *   V task start end perms pgoff major:minor inode NAME|Rss .. Locked|VmFlags    (values of smaps in the order of SMAPS, kB)
  *   P task addr pagemap kpageflags kpagecount [entry level flags order refcount mapcount large entire pincount shared digest]
  *   F task fd major:minor inode size blocks free                               (blocks: of tmpfs; free: of one with a size)
+ *   X task fd pending total features                                           (of a userfaultfd: faults not read of, all that wait, hexadecimal)
  *   H total free reserved surplus                                              (huge pages of the default size)
  *   K and M                                                                    see ksm.c
  *
@@ -357,6 +358,24 @@ static void count_files(int fd_limit)
 		}
 }
 
+/* What a userfaultfd says of itself, if the descriptor is one. */
+static void print_uffd(int i, int fd)
+{
+	char path[64], features[32] = "";
+	const char *text, *api;
+	int info;
+
+	snprintf(path, sizeof(path), "/proc/%d/fdinfo/%d", tasks[i].pid, fd);
+	info = open(path, O_RDONLY);
+	if (info < 0)
+		return;
+	text = slurp(info);
+	close(info);
+	api = strstr(text, "API:");
+	if (api && strstr(text, "pending:") && sscanf(api, "API: %*[^:]:%31[0-9a-f]", features) == 1)
+		printf("X %d %d %ld %ld %s\n", i, fd, field(text, "pending:"), field(text, "total:"), features);
+}
+
 static void print_files(int i, int fd_limit)
 {
 	for (int fd = 3; fd < fd_limit; fd++) {
@@ -375,6 +394,7 @@ static void print_files(int i, int fd_limit)
 			printf(" %ld -\n", (long)s.st_blocks);
 		else
 			printf(" %ld %ld\n", (long)s.st_blocks, (long)f.f_bfree);
+		print_uffd(i, fd);
 	}
 }
 

@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <fcntl.h>
 #include <linux/io_uring.h>
+#include <linux/userfaultfd.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -47,23 +48,29 @@ static unsigned char thread_stacks[LIVING_MAX][STACK_BYTES] __attribute__((align
 static unsigned char signal_stacks[LIVING_MAX][SIGNAL_STACK_BYTES] __attribute__((aligned(4096)));
 static unsigned char buffer[16384] __attribute__((aligned(4096)));
 
-/* One task of an address space acts at a time, so threads may share these. */
-static sigjmp_buf landing;
-static volatile int armed;
-static volatile int caught_signal, caught_code;
-static volatile uint64_t caught_addr;
+/* Where an access that raises a signal ends, for each stack: one thread may sleep in an access while another makes one. */
+static struct landing {
+	sigjmp_buf at;
+	volatile int armed;
+	volatile int signal, code;
+	volatile uint64_t addr;
+} landings[LIVING_MAX];
 
-static _Noreturn void task_loop(int me);
+static _Noreturn void task_loop(int me, int slot);
 
 static void on_signal(int signal, siginfo_t *info, void *context)
 {
+	/* The stack tells the thread. */
+	size_t offset = (size_t)((unsigned char *)__builtin_frame_address(0) - signal_stacks[0]);
+	struct landing *landing = &landings[offset / SIGNAL_STACK_BYTES];
+
 	(void)context;
-	if (!armed)
+	if (offset >= sizeof(signal_stacks) || !landing->armed)
 		_exit(99);
-	caught_signal = signal;
-	caught_code = info->si_code;
-	caught_addr = (uint64_t)info->si_addr;
-	siglongjmp(landing, 1);
+	landing->signal = signal;
+	landing->code = info->si_code;
+	landing->addr = (uint64_t)info->si_addr;
+	siglongjmp(landing->at, 1);
 }
 
 static void use_signal_stack(int slot)
@@ -133,15 +140,15 @@ static void greet(int me)
 
 static int thread_main(void *argument)
 {
-	int me = (int)((intptr_t)argument >> 8);
+	int me = (int)((intptr_t)argument >> 8), slot = (int)((intptr_t)argument & 0xff);
 
-	use_signal_stack((int)((intptr_t)argument & 0xff));
+	use_signal_stack(slot);
 	greet(me);
-	task_loop(me);
+	task_loop(me, slot);
 }
 
 /* fork, clone without and with a shared address space. Returns the child's number in the kernel. */
-static int64_t clone_task(int child, uint64_t flags, int slot)
+static int64_t clone_task(int child, uint64_t flags, int slot, int own_slot)
 {
 	long pid;
 
@@ -152,7 +159,7 @@ static int64_t clone_task(int child, uint64_t flags, int slot)
 	if (pid == 0) {
 		populate();
 		greet(child);
-		task_loop(child);
+		task_loop(child, own_slot);
 	}
 	if (pid > 0)
 		populate();
@@ -279,9 +286,85 @@ static int64_t clear_refs(pid_t pid, int type)
 	return result;
 }
 
-static int64_t perform(const struct command *command, uint64_t *extra)
+/* A system call whose error is in the result: errno is one for all threads. */
+static int64_t raw_syscall(int64_t number, const uint64_t *a)
 {
-	uint64_t a[8];
+	register uint64_t r10 __asm__("r10") = a[3];
+	register uint64_t r8 __asm__("r8") = a[4];
+	register uint64_t r9 __asm__("r9") = a[5];
+	int64_t result;
+
+	__asm__ volatile("syscall" : "=a"(result) : "a"(number), "D"(a[0]), "S"(a[1]), "d"(a[2]), "r"(r10), "r"(r8), "r"(r9)
+			 : "rcx", "r11", "memory");
+	return result;
+}
+
+/* What a system call returns to C. */
+static int64_t returned(int64_t result)
+{
+	if (result >= 0 || result < -4095)
+		return result;
+	errno = (int)-result;
+	return -1;
+}
+
+/*
+ * An ioctl on a structure of up to five words. The word with number a[7] is what the kernel answers with; it holds UNTOUCHED before. A larger
+ * number: there is none; NO_STRUCTURE: a NULL pointer.
+ */
+#define UNTOUCHED 0x5a5a5a5a5a5a5a5aULL
+#define NO_STRUCTURE 0xfe
+static int64_t uffd_ioctl(const uint64_t *a, uint64_t *extra)
+{
+	uint64_t words[5] = {a[2], a[3], a[4], a[5], a[6]};
+	uint64_t arguments[6] = {a[0], a[1], a[7] == NO_STRUCTURE ? 0 : (uint64_t)words};
+	int64_t result = raw_syscall(SYS_ioctl, arguments);
+
+	*extra = a[7] < 5 ? words[a[7]] : UNTOUCHED;
+	return returned(result);
+}
+
+static int64_t uffd_read(int fd, uint64_t length, struct reply *reply)
+{
+	struct uffd_msg messages[UFFD_MESSAGES_MAX];
+	uint64_t arguments[6] = {(uint64_t)fd, (uint64_t)messages, length < sizeof(messages) ? length : sizeof(messages)};
+	int64_t got = raw_syscall(SYS_read, arguments);
+
+	for (int64_t i = 0; i < got / (int64_t)sizeof(messages[0]); i++) {
+		const struct uffd_msg *m = &messages[i];
+		uint64_t *words = reply->messages[i];
+
+		words[0] = m->event;
+		if (m->event == UFFD_EVENT_PAGEFAULT) {
+			words[1] = m->arg.pagefault.flags;
+			words[2] = m->arg.pagefault.address;
+			words[3] = m->arg.pagefault.feat.ptid;
+		} else if (m->event == UFFD_EVENT_FORK) {
+			words[1] = m->arg.fork.ufd;
+		} else {
+			words[1] = m->arg.remap.from;
+			words[2] = m->arg.remap.to;
+			words[3] = m->event == UFFD_EVENT_REMAP ? m->arg.remap.len : 0;
+		}
+	}
+	reply->extra = got > 0 ? (uint64_t)(got / (int64_t)sizeof(messages[0])) : 0;
+	return returned(got);
+}
+
+static int64_t uffd_open(uint64_t flags, uint64_t handshake, uint64_t features)
+{
+	uint64_t arguments[6] = {flags};
+	struct uffdio_api api = {.api = UFFD_API, .features = features};
+	int64_t fd = raw_syscall(SYS_userfaultfd, arguments);
+	uint64_t ioctl_arguments[6] = {(uint64_t)fd, UFFDIO_API, (uint64_t)&api};
+	int64_t error = fd >= 0 && handshake ? raw_syscall(SYS_ioctl, ioctl_arguments) : 0;
+
+	return returned(error < 0 ? error : fd);
+}
+
+static int64_t perform(const struct command *command, int slot, struct reply *reply)
+{
+	uint64_t a[8], *extra = &reply->extra;
 
 	for (int i = 0; i < 8; i++)
 		a[i] = command->a[i] == BYTES_ARGUMENT ? (uint64_t)command->bytes : command->a[i];
@@ -289,7 +372,7 @@ static int64_t perform(const struct command *command, uint64_t *extra)
 	case OP_SYSCALL:
 		if (a[0] == SYS_mincore)
 			a[3] = (uint64_t)buffer;
-		return syscall((long)a[0], a[1], a[2], a[3], a[4], a[5], a[6]);
+		return returned(raw_syscall((int64_t)a[0], a + 1));
 	case OP_LOAD:
 		return load((unsigned char *)a[0], a[1], extra);
 	case OP_STORE:
@@ -303,7 +386,7 @@ static int64_t perform(const struct command *command, uint64_t *extra)
 			*extra = *(volatile unsigned char *)a[0];
 		return 0;
 	case OP_CLONE:
-		return clone_task((int)a[0], a[1], (int)a[2]);
+		return clone_task((int)a[0], a[1], (int)a[2], slot);
 	case OP_WAIT: {
 		int status;
 
@@ -361,6 +444,19 @@ static int64_t perform(const struct command *command, uint64_t *extra)
 			*extra |= (uint64_t)(uint16_t)status[i] << (16 * i);
 		return ret;
 	}
+	case OP_UFFD_OPEN:
+		return uffd_open(a[0], a[1], a[2]);
+	case OP_UFFD_IOCTL:
+		return uffd_ioctl(a, extra);
+	case OP_UFFD_READ:
+		return uffd_read((int)a[0], a[1], reply);
+	case OP_POLL: {
+		struct pollfd p = {.fd = (int)a[0], .events = (short)a[1]};
+		int ready = poll(&p, 1, 0);
+
+		*extra = (uint64_t)(uint16_t)p.revents;
+		return ready;
+	}
 	case OP_CPU: {
 		cpu_set_t cpus;
 
@@ -373,8 +469,10 @@ static int64_t perform(const struct command *command, uint64_t *extra)
 	return -1;
 }
 
-static _Noreturn void task_loop(int me)
+static _Noreturn void task_loop(int me, int slot)
 {
+	struct landing *landing = &landings[slot];
+
 	for (;;) {
 		struct command command;
 		struct reply reply;
@@ -383,21 +481,18 @@ static _Noreturn void task_loop(int me)
 		if (read(task_end(me), &command, sizeof(command)) != sizeof(command))
 			syscall(SYS_exit_group, 0);
 		memset(&reply, 0, sizeof(reply));
-		if (sigsetjmp(landing, 0) == 0) {
-			uint64_t extra = 0;
-
-			armed = 1;
+		if (sigsetjmp(landing->at, 0) == 0) {
+			landing->armed = 1;
 			errno = 0;
-			reply.ret = perform(&command, &extra);
+			reply.ret = perform(&command, slot, &reply);
 			reply.err = reply.ret == -1 ? errno : 0;
-			reply.extra = extra;
 		} else {
 			reply.ret = -1;
-			reply.sig = caught_signal;
-			reply.code = caught_code;
-			reply.addr = caught_addr;
+			reply.sig = landing->signal;
+			reply.code = landing->code;
+			reply.addr = landing->addr;
 		}
-		armed = 0;
+		landing->armed = 0;
 		if (write(task_end(me), &reply, sizeof(reply)) != sizeof(reply))
 			syscall(SYS_exit_group, 0);
 	}
@@ -423,5 +518,5 @@ _Noreturn void first_task(int number)
 	settle();
 	populate();
 	greet(number);
-	task_loop(number);
+	task_loop(number, 0);
 }

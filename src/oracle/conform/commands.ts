@@ -58,6 +58,30 @@ const WORD = 8;
 const CLONE_VM = 0x100;
 const CLONE_VFORK = 0x4000;
 
+/** In the word that the kernel is to fill: it has not. */
+export const UNTOUCHED = 0x5a5a_5a5a_5a5a_5a5an;
+/** O_CLOEXEC|O_NONBLOCK, of the short form with features. */
+const SHORT_FLAGS = 0o2004000;
+const RANGE = ['start', 'len', 'mode', 'out'] as const;
+const PAIR = ['dst', 'src', 'len', 'mode', 'out'] as const;
+/** Words of the structures of userfaultfd, by ioctl; `out` is what the kernel answers with. */
+const UFFD_STRUCTURES: ReadonlyMap<number, readonly string[]> = new Map<number, readonly string[]>([
+  [0xc018aa3f, ['api', 'features']],
+  [0xc020aa00, RANGE],
+  [0x8010aa01, ['start', 'len']],
+  [0x8010aa02, ['start', 'len']],
+  [0xc028aa03, PAIR],
+  [0xc020aa04, RANGE],
+  [0xc028aa05, PAIR],
+  [0xc018aa06, ['start', 'len', 'mode']],
+  [0xc020aa07, RANGE],
+  [0xc020aa08, RANGE],
+]);
+const isNumber = (value: Value): boolean =>
+  typeof value === 'number' ||
+  typeof value === 'bigint' ||
+  (value !== null && typeof value === 'object' && isNameRef(value));
+
 /** What an operation is on the real side. */
 export type Command =
   | { readonly kind: 'command'; readonly line: string }
@@ -132,7 +156,8 @@ export class Translator {
   translate(operation: Operation): Command {
     const { name, pid } = operation;
     if (name === 'inode') return this.#file(operation);
-    if (name === 'check' || name === 'lru_add_drain') return NONE;
+    if (name === 'check' || name === 'lru_add_drain' || name === 'resumed') return NONE;
+    if (name === 'read' && !isNumber(operation.args[1] ?? null)) return this.#readMessages(operation);
     if (name === 'ksm_scan' || name === 'ksm_use_zero_pages')
       return { kind: 'command', line: `${name} ${this.#number(operation.args[0] ?? KSM_SCANS)}` };
     if (name === 'drop_caches') return { kind: 'command', line: 'drop_caches 2' };
@@ -183,6 +208,12 @@ export class Translator {
         return this.#line(operation, name, [4]);
       case 'ptrace':
         return this.#ptrace(operation);
+      case 'userfaultfd':
+        return this.#userfaultfd(operation);
+      case 'ioctl':
+        return this.#ioctl(operation);
+      case 'poll':
+        return this.#poll(operation);
       case 'io_uring_setup':
         if (this.#rings++ > 0) return impossible('a second io_uring instance');
         return this.#plain(operation, `ring_setup ${this.#number(operation.args[0] ?? 8)}`);
@@ -372,6 +403,59 @@ export class Translator {
     const plain = flags & ~(0x80000 | 0x100000 | 0x200000 | 0x1000000);
     const signal = (plain & CLONE_VM) === 0 && (plain & 0xff) === 0 ? plain | SIGCHLD : plain;
     return this.#plain(operation, `clone ${this.#names.child(operation)} ${signal}`);
+  }
+
+  #userfaultfd(operation: Operation): Command {
+    const [first = 0] = operation.args;
+    const named = first !== null && isStruct(first) ? first.fields['features'] : undefined;
+    const features = operation.args.length === 0 ? 0 : named;
+    if (features === undefined) return this.#plain(operation, `uffd_open ${this.#number(first)} 0 0`);
+    return this.#plain(operation, `uffd_open ${SHORT_FLAGS} 1 ${this.#number(features)}`);
+  }
+
+  #ioctl(operation: Operation): Command {
+    const [fd = 0, command = 0, ...rest] = operation.args;
+    const shape = UFFD_STRUCTURES.get(Number(this.#number(command)));
+    if (shape === undefined) return impossible('ioctl of other than a userfaultfd');
+    const words = new Array<string>(5).fill('0');
+    const out = shape.indexOf('out');
+    if (out >= 0) words[out] = String(UNTOUCHED);
+    const given = new Set<string>();
+    const take = (fields: Readonly<Record<string, Value>>): void => {
+      for (const [field, value] of Object.entries(fields)) {
+        const at = shape.indexOf(field);
+        if (value !== null && isStruct(value)) take(value.fields);
+        else if (at >= 0) {
+          words[at] = this.#number(value);
+          given.add(field);
+        }
+      }
+    };
+    for (const value of rest) if (value !== null && isStruct(value)) take(value.fields);
+    const open = shape.filter((name) => name !== 'out' && !given.has(name));
+    const plain = rest.filter((value) => value === null || !isStruct(value));
+    if (plain.length === 1 && rest.length === 1 && plain[0] === null)
+      return this.#plain(operation, ['uffd_ioctl', this.#number(fd), this.#number(command), ...words, 0xfe].join(' '));
+    plain.forEach((value, i) => (words[shape.indexOf(open[i] ?? '')] = this.#number(value)));
+    if (words.includes('?')) return impossible('ioctl with an argument that is no number');
+    // The handshake answers where it was asked.
+    const mark = out >= 0 ? out : shape[0] === 'api' ? 1 : 0xff;
+    return this.#plain(operation, ['uffd_ioctl', this.#number(fd), this.#number(command), ...words, mark].join(' '));
+  }
+
+  #readMessages(operation: Operation): Command {
+    const [fd = 0, , length = 0] = operation.args;
+    return this.#plain(operation, `uffd_read ${this.#number(fd)} ${this.#number(length)}`);
+  }
+
+  #poll(operation: Operation): Command {
+    const [list] = operation.args;
+    const [only] = Array.isArray(list) ? (list as readonly Value[]) : [];
+    if (only === undefined || only === null || !isStruct(only)) return impossible('poll of other than one descriptor');
+    return this.#plain(
+      operation,
+      `poll ${this.#number(only.fields['fd'] ?? 0)} ${this.#number(only.fields['events'] ?? 0)}`,
+    );
   }
 
   #number(value: Value): string {

@@ -52,6 +52,7 @@ export interface ModelOptions {
 /** Runs `operations` on the model. @throws InputError, NotModelledError as `run` does. */
 export function runModel(operations: readonly Operation[], options: ModelOptions): ModelHalf {
   let events: KernelEvent[] = [];
+  let asks = false;
   const side = new ModelSide(() => run.view, usesKsm(operations));
   const run: Run = new Run(
     {
@@ -66,6 +67,11 @@ export function runModel(operations: readonly Operation[], options: ModelOptions
         event: (event) => {
           events.push(event);
           side.event(event);
+        },
+        endOperation: ({ name, pid, args: [of] }, got) => {
+          const slept = of !== undefined && of !== null && typeof of === 'object' && 'word' in of ? of.word : '';
+          // A line that asks how it ended is not the end.
+          if (name === 'resumed' && !asks) side.resumed(pid ?? 0, slept, got);
         },
       },
     ],
@@ -87,7 +93,9 @@ export function runModel(operations: readonly Operation[], options: ModelOptions
     events = [];
     if (command.kind === 'command' && !begun) side.begin();
     begun ||= command.kind === 'command';
+    asks = operation.name === 'resumed';
     const got = run.execute(operation);
+    asks = false;
     if (command.kind === 'none') continue;
     if (operation.name === 'inode') noteFile(operation, side, translator);
     // The agent empties all batches after each operation, and looks at all descriptors.
@@ -95,7 +103,7 @@ export function runModel(operations: readonly Operation[], options: ModelOptions
       run.execute({ line: operation.line, pid: null, name: each, args: [], result: { kind: 'none' } });
     const name = familyOf(operation);
     const known = loaded(operation, got, side, run);
-    const seen = withKept(before, side.observe(operation.pid ?? 0, name, known), name);
+    const seen = withKept(before, side.observe(name, known), name);
     steps.push({ operation, command: command.line, seen, events });
     before = seen;
   }

@@ -5,6 +5,7 @@ import { InputError, NotModelledError, UserError } from '../../lib/errors.js';
 import { minimise } from '../../workload/minimise.js';
 import type { Operation } from '../../workload/operation.js';
 import { AgentEndedError } from '../agent/agent.js';
+import { awake } from './awake.js';
 import { Counts } from './compare.js';
 import { printOperation } from '../../workload/text/print.js';
 import type { Mismatch } from './conform.js';
@@ -67,7 +68,8 @@ export async function fuzz(session: Session, options: FuzzOptions): Promise<Fuzz
   const { from } = options;
   let number = from;
   const { seed, areas, length, behaviours } = options;
-  const workloadOf = (which: number): Operation[] => numbered(generateWorkload({ seed, number: which, areas, length }));
+  const workloadOf = (which: number): readonly Operation[] =>
+    awake(numbered(generateWorkload({ seed, number: which, areas, length })), behaviours, session.machine);
   let next = workloadOf(from);
   let ahead: Ahead | null = null;
   for (; number < from + options.workloads && found.length < options.mismatchesMax; number++) {

@@ -1,7 +1,18 @@
 // The native agent's answer to one operation as an observation. The lines are described in agent/observe.c.
 import { errnoName } from '../../lib/errno.js';
 import type { Fields, Observation, Scalar } from './observation.js';
-import { MACHINE, Naming, OPERATION, fdKey, pageKey, taskKey, vmaKey } from './observation.js';
+import { UNTOUCHED } from './commands.js';
+import {
+  MACHINE,
+  Naming,
+  OPERATION,
+  fdKey,
+  messagesText,
+  pageKey,
+  resumedKey,
+  taskKey,
+  vmaKey,
+} from './observation.js';
 import { knownCodes } from './vm-flags.js';
 
 const SMAPS = (
@@ -25,6 +36,8 @@ const PM_SOFT_DIRTY = 55;
 const PM_UFFD_WP = 57;
 const PM_EXCLUSIVE = 56;
 const PM_PRESENT = 63;
+/** `SWP_PTE_MARKER` as pagemap shows it. */
+const MARKER_TYPE = 31;
 const PTE_PRESENT = 0;
 const PTE_WRITE = 1;
 const PTE_DIRTY = 6;
@@ -68,6 +81,8 @@ interface Accumulated {
   readonly naming: Naming<number>;
   readonly slots: Naming<number>;
   readonly files: Naming<string>;
+  /** Messages that were read, four numbers each. */
+  readonly messages: number[];
 }
 
 /** Reads the agent's answers to one workload, in order. */
@@ -77,6 +92,8 @@ export class KernelSide {
   #hugePages: readonly number[] | null = null;
   #ksm: readonly number[] | null = null;
   readonly #faults = new Map<number, number>();
+  /** Operations that tasks sleep in. */
+  readonly #asleep = new Map<number, string>();
 
   /**
    * The observation in `lines`, the agent's answer to `operation`; of the answer to `start` the baseline is taken.
@@ -89,6 +106,7 @@ export class KernelSide {
       naming: new Naming(),
       slots: new Naming(),
       files: new Naming(),
+      messages: [],
     };
     for (const line of lines) this.#line(line, operation, into);
     return { subjects: into.subjects, frames: into.frames };
@@ -98,8 +116,29 @@ export class KernelSide {
     const words = line.split(' ');
     switch (words[0]) {
       case 'R':
-        into.subjects.set(OPERATION, outcome(words, operation));
+        into.subjects.set(OPERATION, outcome(words, operation, into.messages));
         break;
+      case 'E':
+        into.messages.push(...words.slice(1).map((word) => parseInt(word, 16)));
+        break;
+      case 'W':
+        this.#asleep.set(Number(words[1]), operation);
+        into.subjects.set(OPERATION, { waits: true });
+        break;
+      case 'U': {
+        const task = Number(words[1]);
+        into.subjects.set(resumedKey(task), outcome(words.slice(1), this.#asleep.get(task) ?? '', []));
+        break;
+      }
+      case 'X': {
+        const [, task = '', fd = '', pending = '', total = '', features = '0'] = words;
+        const key = fdKey(Number(task), Number(fd));
+        // Bit 31 says that there was a handshake.
+        const uffd_features = parseInt(features, 16) % 2 ** 31;
+        const fields = { uffd_pending: Number(pending), uffd_total: Number(total), uffd_features };
+        into.subjects.set(key, { ...into.subjects.get(key), ...fields });
+        break;
+      }
       case 'B':
         into.subjects.set(OPERATION, { blocked: true });
         break;
@@ -190,7 +229,7 @@ export class KernelSide {
 }
 
 /** Calls that return an address or a number that may look negative as a long. */
-function outcome(words: readonly string[], operation: string): Fields {
+function outcome(words: readonly string[], operation: string, messages: readonly number[]): Fields {
   const [, ret = '0', errno = '0', signal = '0', code = '0', addr = '0', extra = '0'] = words;
   if (signal !== '0') {
     if (signal === '9') return { killed: true };
@@ -198,13 +237,21 @@ function outcome(words: readonly string[], operation: string): Fields {
   }
   if (errno !== '0') {
     const number = parseInt(errno, 16);
-    return { errno: errnoName(number) ?? `E${number}` };
+    return { errno: errnoName(number) ?? `E${number}`, ...outField(operation, extra) };
   }
   // What the machine does has no result.
   if (operation.startsWith('ksm_')) return {};
   if (operation === 'move_pages') return { ret: parseInt(ret, 16), statuses: statusText(extra) };
+  if (messages.length > 0) return { ret: parseInt(ret, 16), messages: messagesText(messages) };
   if (operation === 'load') return { ret: extra === '1' ? 'mixed' : parseInt(ret, 16) };
-  return { ret: parseInt(ret, 16) };
+  return { ret: parseInt(ret, 16), ...outField(operation, extra) };
+}
+
+/** What the kernel wrote to the structure of an ioctl, as a signed number; nothing where it did not. */
+function outField(operation: string, extra: string): Fields {
+  if (operation === 'poll') return { out: parseInt(extra, 16) };
+  if (operation !== 'ioctl' || BigInt(`0x${extra}`) === UNTOUCHED) return {};
+  return { out: Number(BigInt.asIntN(64, BigInt(`0x${extra}`))) };
 }
 
 /** Statuses of four pages, 16 bits each, those beyond the count 0. */
@@ -345,9 +392,14 @@ const LEVELS: readonly (string | undefined)[] = [undefined, 'pte', 'pmd'];
 const seenNumber = (text: string): number | undefined => (text === '-' ? undefined : Number(text));
 
 function absent(pagemap: Word, entry: Word | null, slots: Naming<number>, key: string): Fields {
-  if (pagemap.bit(PM_GUARD)) return { kind: 'marker', guard: true };
+  if (pagemap.bit(PM_GUARD)) return { kind: 'marker', guard: true, uffd_wp: false, poison: false };
   const uffd_wp = pagemap.bit(PM_UFFD_WP);
   if (!pagemap.bit(PM_SWAPPED)) return { kind: 'marker', guard: false, uffd_wp };
+  // Entries that lead to no slot count as of one more type of swap area.
+  if (pagemap.frame % 32 === MARKER_TYPE) {
+    const marker = Math.floor(pagemap.frame / 32);
+    return { kind: 'marker', guard: false, uffd_wp: (marker & 1) !== 0, poison: (marker & 2) !== 0 };
+  }
   // Bits 0 to 4 are the number of the swap area, the others the slot: together they tell slots apart.
   return { kind: 'swap', uffd_wp, slot: slots.of(pagemap.frame, key), excl_entry: entry?.bit(PTE_SWP_EXCLUSIVE) };
 }

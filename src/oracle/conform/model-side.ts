@@ -9,7 +9,9 @@ import { smapsOf } from '../../../projections/smaps.js';
 import { sameByte, uniformByte } from '../../../reducers/content.js';
 import {
   forEachPte,
+  isPoisonedPteMarker,
   isSwapPte,
+  isUffdWpPteMarker,
   isZeroPte,
   pteAt,
   ptePfn,
@@ -19,6 +21,7 @@ import {
 } from '../../../reducers/pte.js';
 import type { Content, KernelView, MmView, TaskView, VmaView } from '../../../reducers/state.js';
 import {
+  InodeKind,
   MM_ANONPAGES,
   MM_FILEPAGES,
   MM_SHMEMPAGES,
@@ -33,10 +36,21 @@ import {
   pageAt,
   pageMapcount,
 } from '../../../reducers/state.js';
+import { UFFD_WAITER } from '../../../reducers/uffd-state.js';
 import type { Got } from '../../kernel/call.js';
 import { contentDigest, fileByte } from './page-bytes.js';
 import type { Fields, Observation, Scalar } from './observation.js';
-import { MACHINE, Naming, OPERATION, fdKey, pageKey, taskKey, vmaKey } from './observation.js';
+import {
+  MACHINE,
+  Naming,
+  OPERATION,
+  fdKey,
+  messagesText,
+  pageKey,
+  resumedKey,
+  taskKey,
+  vmaKey,
+} from './observation.js';
 import { flagCodes } from './vm-flags.js';
 
 const END_VPN = 2 ** 35;
@@ -72,6 +86,7 @@ export class ModelSide {
   readonly #seeds = new Map<number, number>();
   readonly #faults = new Map<number, number>();
   #pool: Pool = { total: 0, free: 0, resv: 0, surplus: 0 };
+  #resumed: (readonly [tid: number, operation: string, got: Got])[] = [];
 
   /** `ksm`: the workload is about KSM, whose counters are shown. */
   constructor(state: () => KernelView, ksm: boolean) {
@@ -120,12 +135,19 @@ export class ModelSide {
     return uniformByte(base === null ? content : { ...(content as Content), inode: 0, fill: base }, offset, length);
   }
 
-  /** The state now, and how the operation by `tid` ended. */
-  observe(tid: number, operation: string, got: Got): Observation {
+  /** Task `tid`, which slept in `operation`, came to its end. Shown with the next observation. */
+  resumed(tid: number, operation: string, got: Got): void {
+    if (got === null || !('waits' in got)) this.#resumed.push([tid, operation, got]);
+  }
+
+  /** The state now, and how the operation ended. */
+  observe(operation: string, got: Got): Observation {
     const state = this.#state();
     const subjects = new Map<string, Fields>();
     const frames = new Map<string, number>();
-    subjects.set(OPERATION, this.#outcome(tid, operation, got));
+    subjects.set(OPERATION, this.#outcome(operation, got));
+    for (const [task, name, ended] of this.#resumed) subjects.set(resumedKey(task), this.#outcome(name, ended));
+    this.#resumed = [];
     const pool = poolFields(state, this.#pool);
     subjects.set(MACHINE, this.#ksm ? { ...pool, ...ksmFields(state) } : pool);
     const files = new Naming<number>();
@@ -143,14 +165,17 @@ export class ModelSide {
     return { subjects, frames };
   }
 
-  #outcome(tid: number, operation: string, got: Got): Fields {
+  #outcome(operation: string, got: Got): Fields {
     if (got === null || (operation === 'exit' && got !== null)) return {};
     if ('value' in got && operation === 'move_pages')
       return { ret: got.value, statuses: statusText(got.several ?? []) };
-    if ('value' in got) return { ret: got.value };
-    if ('errno' in got) return { errno: got.errno };
+    if ('value' in got && operation === 'read' && got.several !== undefined)
+      return { ret: got.value, messages: messagesText(got.several) };
+    const out = 'out' in got && got.out !== undefined ? { out: got.out } : {};
+    if ('value' in got) return { ret: got.value, ...out };
+    if ('errno' in got) return { errno: got.errno, ...out };
+    if ('waits' in got) return { waits: true };
     if ('signal' in got) return { signal: got.signal, si_code: got.code, si_addr: got.addr };
-    void tid;
     return { ret: got.word };
   }
 
@@ -190,6 +215,7 @@ export class ModelSide {
       if (info !== undefined) fields['blocks'] = info.blocks * SECTOR_PAGES;
       const sb = state.tmpfs[info?.sb ?? -1];
       if (sb !== undefined) fields['sb_free'] = sb.maxBlocks - sb.usedBlocks;
+      if (inode.kind === InodeKind.uffd) Object.assign(fields, uffdFields(state, inode.id));
       subjects.set(key, fields);
     }
   }
@@ -254,7 +280,8 @@ export class ModelSide {
 
   #page(state: KernelView, page: CanonicalPage, entry: number, naming: Naming<number>, key: string): Fields {
     const { kind, writable, uffd_wp, protnone } = page;
-    if (kind === 'marker') return { kind, guard: page.guard };
+    if (kind === 'marker')
+      return { kind, guard: page.guard, uffd_wp: isUffdWpPteMarker(entry), poison: isPoisonedPteMarker(entry) };
     if (kind === 'zero') return { kind, writable, uffd_wp, level: page.level };
     if (kind !== 'present') return { kind, writable, uffd_wp };
     const pfn = ptePfn(entry);
@@ -302,6 +329,18 @@ function folioFields(state: KernelView, { level, order }: CanonicalPage, pfn: nu
     entire_mapcount: large?.entireMapcount,
     pincount: large?.pincount,
     mapped_shared: large === null ? undefined : large.mappedShared !== 0,
+  };
+}
+
+/** What a userfaultfd tells of itself: faults that nobody read of, all that wait, and features. */
+function uffdFields(state: KernelView, inode: number): Fields {
+  const context = state.uffds.find((each) => each?.inode === inode);
+  if (!context) return {};
+  const pending = context.pending.length / UFFD_WAITER;
+  return {
+    uffd_pending: pending,
+    uffd_total: pending + context.read.length / UFFD_WAITER,
+    uffd_features: Math.max(0, context.features),
   };
 }
 

@@ -22,6 +22,16 @@ export const vmaKey = (task: number, start: number): string => `vma ${task} 0x${
 export const pageKey = (task: number, addr: number): string => `page ${task} 0x${addr.toString(16)}`;
 export const fdKey = (task: number, fd: number): string => `fd ${task} ${fd}`;
 export const OPERATION = 'operation';
+/** How the operation ended that task `task` slept in. */
+export const resumedKey = (task: number): string => `resumed ${task}`;
+/** Messages of a userfaultfd, four numbers each, as one text. */
+export const messagesText = (numbers: readonly number[]): string =>
+  Array.from({ length: numbers.length / 4 }, (_, i) =>
+    numbers
+      .slice(4 * i, 4 * i + 4)
+      .map((each) => each.toString(16))
+      .join(' '),
+  ).join(', ');
 /** What belongs to no task: the pool of huge pages. */
 export const MACHINE = 'machine';
 

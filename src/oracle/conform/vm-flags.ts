@@ -27,6 +27,8 @@ import {
   VM_SEQ_READ,
   VM_SHARED,
   VM_SOFTDIRTY,
+  VM_UFFD_MISSING,
+  VM_UFFD_WP,
   VM_WIPEONFORK,
   VM_WRITE,
 } from '../../../reducers/vma.js';
@@ -62,6 +64,8 @@ const CODES: readonly (readonly [number, string])[] = [
   [VM_HUGEPAGE, 'hg'],
   [VM_NOHUGEPAGE, 'nh'],
   [VM_SEALED, 'sl'],
+  [VM_UFFD_MISSING, 'um'],
+  [VM_UFFD_WP, 'uw'],
 ];
 const KNOWN: ReadonlySet<string> = new Set(CODES.map(([, code]) => code));
 

@@ -15,9 +15,10 @@ import { SHMEM } from './areas/shmem.js';
 import { SWAP } from './areas/swap.js';
 import { THP } from './areas/thp.js';
 import { THREAD } from './areas/thread.js';
+import { UFFD } from './areas/uffd.js';
 import { Draft } from './picture.js';
 
-const AREAS: readonly Area[] = [COW, MMAP, THREAD, CPU, GUP, SWAP, GUARD, SEAL, MIGRATE, KSM, THP, SHMEM];
+const AREAS: readonly Area[] = [COW, MMAP, THREAD, CPU, GUP, SWAP, GUARD, SEAL, MIGRATE, KSM, THP, SHMEM, UFFD];
 /** Names of the areas that workloads can be about. */
 export const AREA_NAMES: readonly string[] = AREAS.map(({ name }) => name);
 

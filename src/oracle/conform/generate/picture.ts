@@ -41,6 +41,12 @@ export class Draft {
   tasks: readonly Task[] = [{ pid: 1, tgid: 1, parent: 0, space: new Space(), files: new Map() }];
   /** Forked processes that have exited and that nobody has waited for. */
   zombies: readonly { readonly pid: number; readonly parent: number }[] = [];
+  /** A task that others do not touch memory as: it watches. */
+  monitor: Task | null = null;
+  /** Descriptors of userfaultfds, the same in all tasks. */
+  userfaults: readonly number[] = [];
+  /** What they were asked to watch. */
+  watched: readonly Range[] = [];
   #lastPid = 1;
 
   constructor(random: Random) {
@@ -79,9 +85,9 @@ export class Draft {
     this.operations.push({ line: this.operations.length + 1, pid, name, args, result });
   }
 
-  /** Any living task. */
+  /** Any living task, but for the monitor. */
   anyTask(): Task {
-    return this.random.pick(this.tasks);
+    return this.random.pick(this.monitor === null ? this.tasks : this.tasks.filter((each) => each !== this.monitor));
   }
 
   /** Some pages of something mapped that `fits`; null if there is nothing such. Long mappings give at most sixteen pages. */
@@ -113,7 +119,7 @@ export class Draft {
   /** The lowest free descriptor. */
   freeFd(task: Task, atLeast = FD_MIN): number {
     let fd = atLeast;
-    while (task.files.has(fd)) fd++;
+    while (task.files.has(fd) || this.userfaults.includes(fd)) fd++;
     return fd;
   }
 

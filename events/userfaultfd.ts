@@ -1,0 +1,135 @@
+// userfaultfd: contexts, which mappings they watch, who waits for whom, and what the ioctls do to entries.
+// `uffd` is a context's number, counted from 1. Addresses are bytes; `vpn` is address / 4096.
+import type { ShapesOf } from './shapes.js';
+
+/**
+ * `new_userfaultfd()`, and `dup_userfaultfd()` for the child of a fork: a context of address space `mm`. `flags` are those of userfaultfd(2);
+ * `features` are -1 until the handshake, a child's are its parent's. `inode` is what descriptors lead to; 0 until a monitor reads of the fork.
+ */
+export interface UffdCreated {
+  readonly type: 'UffdCreated';
+  readonly uffd: number;
+  readonly inode: number;
+  readonly mm: number;
+  readonly flags: number;
+  readonly features: number;
+}
+/** `userfaultfd_api()`: the handshake; UFFD_FEATURE_* that were asked for. */
+export interface UffdFeaturesSet {
+  readonly type: 'UffdFeaturesSet';
+  readonly uffd: number;
+  readonly features: number;
+}
+/** `userfaultfd_set_ctx()`, `userfaultfd_reset_ctx()`: the VMA at `start` belongs to context `uffd` (0: to none), with these VM_* flags. */
+export interface UffdVmaSet {
+  readonly type: 'UffdVmaSet';
+  readonly mm: number;
+  readonly start: number;
+  readonly uffd: number;
+  readonly flags: number;
+}
+/** `handle_userfault()`: task `tid` waits for somebody to resolve its fault. The other fields are those of the message. */
+export interface UffdFaultQueued {
+  readonly type: 'UffdFaultQueued';
+  readonly uffd: number;
+  readonly tid: number;
+  readonly addr: number;
+  /** UFFD_PAGEFAULT_FLAG_*. */
+  readonly flags: number;
+  /** The task's number as the message has it: 0 without UFFD_FEATURE_THREAD_ID. */
+  readonly ptid: number;
+}
+/** `userfaultfd_ctx_read()`: the oldest message of those who wait and were not read of was read. It was that of task `tid`. */
+export interface UffdFaultRead {
+  readonly type: 'UffdFaultRead';
+  readonly uffd: number;
+  readonly tid: number;
+}
+/** `userfaultfd_wake_function()`: these tasks wait no more, and try again. A task that was killed while it waited is one as well. */
+export interface UffdFaultsWoken {
+  readonly type: 'UffdFaultsWoken';
+  readonly uffd: number;
+  readonly tids: readonly number[];
+}
+/** `userfaultfd_release()`: no descriptor leads to the context any more, and its mappings no longer belong to it. */
+export interface UffdReleased {
+  readonly type: 'UffdReleased';
+  readonly uffd: number;
+}
+/** `mwriteprotect_range()`: entries of one table became write-protected, or no longer are. Runs are [vpn, pfn, n, new flags]*. */
+export interface UffdWpChanged {
+  readonly type: 'UffdWpChanged';
+  readonly mm: number;
+  readonly runs: readonly number[];
+}
+/** `uffd_wp_range()`: all of [addr, end) bytes was gone over, to protect it (`enable` 1) or to end that, and the TLB flushed. */
+export interface UffdRangeProtected {
+  readonly type: 'UffdRangeProtected';
+  readonly mm: number;
+  readonly addr: number;
+  readonly end: number;
+  readonly enable: number;
+}
+/** Entries of one table became markers (`make_pte_marker()`), or (`entry` 0) markers empty entries. Runs are [vpn, n]*. */
+export interface UffdMarkersSet {
+  readonly type: 'UffdMarkersSet';
+  readonly mm: number;
+  readonly runs: readonly number[];
+  readonly entry: number;
+}
+/**
+ * `move_present_pte()`, `move_swap_pte()`, `move_zeropage_pte()`: what stood at `vpn` stands at `newVpn` as `entry`. A page's frame `pfn` belongs to
+ * `anonVma` from then on, at `index`; -1 for entries without a page.
+ */
+export interface UffdEntryMoved {
+  readonly type: 'UffdEntryMoved';
+  readonly mm: number;
+  readonly vpn: number;
+  readonly newVpn: number;
+  readonly pfn: number;
+  readonly entry: number;
+  readonly anonVma: number;
+  readonly index: number;
+}
+
+export type UserfaultfdEvent =
+  | UffdCreated
+  | UffdFeaturesSet
+  | UffdVmaSet
+  | UffdFaultQueued
+  | UffdFaultRead
+  | UffdFaultsWoken
+  | UffdReleased
+  | UffdWpChanged
+  | UffdRangeProtected
+  | UffdMarkersSet
+  | UffdEntryMoved;
+
+/** Their part of the catalogue. */
+export const USERFAULTFD_SHAPES: ShapesOf<UserfaultfdEvent> = {
+  UffdCreated: { opcode: 240, fields: { uffd: 'int', inode: 'inode', mm: 'mm', flags: 'int', features: 'int' } },
+  UffdFeaturesSet: { opcode: 241, fields: { uffd: 'int', features: 'int' } },
+  UffdVmaSet: { opcode: 242, fields: { mm: 'mm', start: 'addr', uffd: 'int', flags: 'int' } },
+  UffdFaultQueued: {
+    opcode: 243,
+    fields: { uffd: 'int', tid: 'tid', addr: 'addr', flags: 'int', ptid: 'int' },
+  },
+  UffdFaultRead: { opcode: 244, fields: { uffd: 'int', tid: 'tid' } },
+  UffdFaultsWoken: { opcode: 245, fields: { uffd: 'int', tids: 'ints' } },
+  UffdReleased: { opcode: 246, fields: { uffd: 'int' } },
+  UffdWpChanged: { opcode: 247, fields: { mm: 'mm', runs: 'pteRuns4' } },
+  UffdRangeProtected: { opcode: 250, fields: { mm: 'mm', addr: 'addr', end: 'int', enable: 'int' } },
+  UffdMarkersSet: { opcode: 248, fields: { mm: 'mm', runs: 'vpnRuns', entry: 'int' } },
+  UffdEntryMoved: {
+    opcode: 249,
+    fields: {
+      mm: 'mm',
+      vpn: 'vpn',
+      newVpn: 'vpn',
+      pfn: 'pfn',
+      entry: 'int',
+      anonVma: 'anonVma',
+      index: 'int',
+    },
+  },
+};

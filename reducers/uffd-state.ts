@@ -1,0 +1,32 @@
+// The shape of what userfaultfd keeps: contexts, and who waits for them.
+import type { KernelView } from './state.js';
+
+/** Numbers of one waiting fault: task, address, UFFD_PAGEFAULT_FLAG_*, the task as its message has it. */
+export const UFFD_WAITER = 4;
+
+/** `struct userfaultfd_ctx`. */
+export interface Uffd {
+  id: number;
+  /** What its descriptors lead to. */
+  inode: number;
+  /** Address space that it watches. */
+  mm: number;
+  /** Of userfaultfd(2). */
+  flags: number;
+  /** UFFD_FEATURE_* asked for; -1 before the handshake. */
+  features: number;
+  /** 1: no descriptor leads to it any more. */
+  released: number;
+  /** Faults that wait and were not read of, the oldest first: UFFD_WAITER numbers each. */
+  pending: number[];
+  /** Faults that wait and were read of, in the order in which they were read. */
+  read: number[];
+}
+
+/** What is kept of all of them. */
+export interface Uffds {
+  /** Contexts by id; ids start at 1 and are never used again. */
+  uffds: (Uffd | null)[];
+}
+
+export type UffdView = NonNullable<KernelView['uffds'][number]>;

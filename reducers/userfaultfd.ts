@@ -1,0 +1,87 @@
+// Reducers for events/userfaultfd.ts.
+import type { UserfaultfdEvent } from '../events/index.js';
+import type { Reducers } from './index.js';
+import { mkPte, setPte } from './pte.js';
+import type { KernelState, Mm } from './state.js';
+import type { Uffd } from './uffd-state.js';
+import { pageOf } from './state.js';
+import { UFFD_WAITER } from './uffd-state.js';
+import { findVmaIndex } from './vma.js';
+
+const mmOf = (state: KernelState, id: number): Mm | null => state.mms[id] ?? null;
+const uffdOf = (state: KernelState, id: number): Uffd | null => state.uffds[id] ?? null;
+
+/** Takes the waiter `tid` out of `queue`; its numbers, or none. */
+function takeWaiter(queue: number[], tid: number): number[] {
+  for (let at = 0; at + UFFD_WAITER <= queue.length; at += UFFD_WAITER)
+    if (queue[at] === tid) return queue.splice(at, UFFD_WAITER);
+  return [];
+}
+
+export const userfaultfdReducers: Reducers<UserfaultfdEvent['type']> = {
+  UffdCreated(state, { uffd, inode, mm, flags, features }) {
+    if (uffd < 1) return;
+    while (state.uffds.length <= uffd) state.uffds.push(null);
+    state.uffds[uffd] = { id: uffd, inode, mm, flags, features, released: 0, pending: [], read: [] };
+  },
+  UffdFeaturesSet(state, { uffd, features }) {
+    const context = uffdOf(state, uffd);
+    if (context) context.features = features;
+  },
+  UffdVmaSet(state, { mm, start, uffd, flags }) {
+    const target = mmOf(state, mm);
+    const vma = target?.vmas[findVmaIndex(target, start)];
+    if (vma === undefined || vma.start !== start) return;
+    vma.flags = flags;
+    if (uffd === 0) delete vma.uffd;
+    else vma.uffd = uffd;
+  },
+  UffdFaultQueued(state, { uffd, tid, addr, flags, ptid }) {
+    uffdOf(state, uffd)?.pending.push(tid, addr, flags, ptid);
+  },
+  UffdFaultRead(state, { uffd, tid }) {
+    const context = uffdOf(state, uffd);
+    if (context) context.read.push(...takeWaiter(context.pending, tid));
+  },
+  UffdFaultsWoken(state, { uffd, tids }) {
+    const context = uffdOf(state, uffd);
+    if (!context) return;
+    for (const tid of tids) {
+      takeWaiter(context.pending, tid);
+      takeWaiter(context.read, tid);
+    }
+  },
+  UffdReleased(state, { uffd }) {
+    const context = uffdOf(state, uffd);
+    if (context) context.released = 1;
+  },
+  UffdWpChanged(state, { mm, runs }) {
+    const target = mmOf(state, mm);
+    if (!target) return;
+    for (let i = 0; i + 3 < runs.length; i += 4)
+      for (let j = 0; j < runs[i + 2]!; j++) {
+        // Entries that lead to no frame of their own (the zero page) have runs of one.
+        setPte(target, runs[i]! + j, mkPte(runs[i + 1]! + j, runs[i + 3]!));
+      }
+  },
+  UffdRangeProtected() {
+    // It says that the entries were written, which other events told.
+  },
+  UffdMarkersSet(state, { mm, runs, entry }) {
+    const target = mmOf(state, mm);
+    if (!target) return;
+    for (let i = 0; i + 1 < runs.length; i += 2)
+      for (let j = 0; j < runs[i + 1]!; j++) setPte(target, runs[i]! + j, entry);
+  },
+  UffdEntryMoved(state, { mm, vpn, newVpn, pfn, entry, anonVma, index }) {
+    const target = mmOf(state, mm);
+    if (target) {
+      setPte(target, vpn, 0);
+      setPte(target, newVpn, entry);
+    }
+    const page = pfn < 0 ? undefined : pageOf(state, pfn);
+    if (!page) return;
+    page.mapping = anonVma;
+    page.index = index;
+  },
+};
