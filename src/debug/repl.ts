@@ -7,6 +7,7 @@ import { LOOK_COMMANDS } from './commands/look.js';
 import { MOVE_COMMANDS } from './commands/move.js';
 import { SEARCH_COMMANDS } from './commands/search.js';
 import { STOP_COMMANDS } from './commands/stop.js';
+import { USERFAULT_COMMANDS } from './commands/userfaults.js';
 import { EVENT_TYPES } from './names-of-events.js';
 import type { Session } from './session.js';
 import { Interrupted } from './session.js';
@@ -15,7 +16,7 @@ import { count } from './words.js';
 const GROUPS: readonly (readonly [string, readonly Command[]])[] = [
   ['through time', MOVE_COMMANDS],
   ['stops', STOP_COMMANDS],
-  ['what is there', LOOK_COMMANDS],
+  ['what is there', [...LOOK_COMMANDS, ...USERFAULT_COMMANDS]],
   ['over the whole log', SEARCH_COMMANDS],
   ['experiments', EXPERIMENT_COMMANDS],
 ];

@@ -50,6 +50,7 @@ export const runOperations = (
     false,
     (run) => {
       for (const operation of operations) run.execute(operation);
+      run.settle();
     },
     machine,
   );

@@ -7,6 +7,7 @@ import { exclusivity } from '../../../projections/exclusivity.js';
 import type { ReadableProjection } from '../../../projections/projection.js';
 import { rmap } from '../../../projections/rmap.js';
 import { shmem } from '../../../projections/shmem.js';
+import { userfaults } from '../../../projections/userfaults.js';
 import type { ExitCode } from '../../lib/errors.js';
 import { EXIT, UserError } from '../../lib/errors.js';
 import { foldProjection } from '../fold-projection.js';
@@ -20,6 +21,7 @@ const PROJECTIONS = [
   shmem,
   cowCost,
   hugetlbReserves,
+  userfaults,
   { ...activity, read: (view: unknown) => view },
 ] as readonly ReadableProjection<unknown>[];
 
