@@ -1,6 +1,6 @@
 // memfd_create(2) and seals: mm/memfd.c.
 import type { InodeView, OpenFile } from '../../reducers/state.js';
-import { InodeKind, cachedPfn, pageAt } from '../../reducers/state.js';
+import { InodeKind, pageAt } from '../../reducers/state.js';
 import { VM_MAYWRITE, VM_SHARED, VM_WRITE } from '../../reducers/vma.js';
 import { NotModelledError } from '../lib/errors.js';
 import { isWritable } from './files.js';
@@ -57,11 +57,9 @@ const mappedWritable = (k: Kernel, inode: number): boolean =>
 /** Has somebody references to a page of the file besides its mappings and the cache? `memfd_folio_has_extra_refs()`. */
 function hasExtraRefs(k: Kernel, id: number): boolean {
   const inode = k.view.inodes[id] as InodeView;
-  for (let index = 0; index < inode.pages.length * 512; index++) {
-    const pfn = cachedPfn(inode, index);
-    if (pfn >= 0 && pageAt(k.view, pfn).ref !== pageAt(k.view, pfn).mapcount + 1) return true;
-  }
-  return false;
+  const held = (slot: number): boolean =>
+    slot > 0 && pageAt(k.view, slot - 1).ref !== pageAt(k.view, slot - 1).mapcount + 1;
+  return inode.pages.some((leaf) => leaf?.some(held));
 }
 
 /** `memfd_wait_for_pins()`: batches are emptied, and whoever then still has a page is taken to pin it for longer than anybody waits. */

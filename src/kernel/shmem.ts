@@ -126,7 +126,8 @@ export function shmemWriteout(k: Kernel, pfn: number): boolean {
 /** `shmem_swapin_range()`: pages [first, last) of the file that are swapped out are read into the swap cache. */
 export function shmemSwapinRange(k: Kernel, id: number, first: number, last: number, cpu: number): void {
   const { pages } = k.view.inodes[id] as InodeView;
-  for (let index = first; index < Math.min(last, pages.length * 512); index++) {
+  const swapped = shmemInfo(k, id)?.swapped ?? 0;
+  for (let index = first; swapped > 0 && index < Math.min(last, pages.length * 512); index++) {
     const slot = swapSlot(k.view.inodes[id] as InodeView, index);
     if (slot >= 0) readSwapCache(k, slot, cpu);
   }
@@ -135,6 +136,7 @@ export function shmemSwapinRange(k: Kernel, id: number, first: number, last: num
 
 /** `shmem_free_swap()` of pages [first, end): what is swapped out of them is gone. How many pages were. */
 function shmemFreeSwap(k: Kernel, id: number, first: number, end: number): number {
+  if ((shmemInfo(k, id)?.swapped ?? 0) === 0) return 0;
   const { pages } = k.view.inodes[id] as InodeView;
   let freed = 0;
   for (let index = first; index < Math.min(end, pages.length * 512); index++) {
