@@ -126,8 +126,8 @@ export function shmemWriteout(k: Kernel, pfn: number): boolean {
 /** `shmem_swapin_range()`: pages [first, last) of the file that are swapped out are read into the swap cache. */
 export function shmemSwapinRange(k: Kernel, id: number, first: number, last: number, cpu: number): void {
   const { pages } = k.view.inodes[id] as InodeView;
-  const swapped = shmemInfo(k, id)?.swapped ?? 0;
-  for (let index = first; swapped > 0 && index < Math.min(last, pages.length * 512); index++) {
+  const end = (shmemInfo(k, id)?.swapped ?? 0) === 0 ? first : last;
+  for (let index = first; index < Math.min(end, pages.length * 512); index++) {
     const slot = swapSlot(k.view.inodes[id] as InodeView, index);
     if (slot >= 0) readSwapCache(k, slot, cpu);
   }
