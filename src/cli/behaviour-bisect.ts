@@ -72,10 +72,14 @@ export async function decidingSwitches(
   const works = (switches: Switches): Promise<boolean> => like(turnedTo(from, to, switches));
 
   let best: Switches = new Set(all);
-  const sets = [1, TOGETHER].flatMap((size) => [...choices(all, size)].map((names) => closed(from, to, names)));
+  // What must turn with several is what must turn with each.
+  const bringing = new Map(all.map((name) => [name, [...closed(from, to, [name])]]));
+  const sets = [1, TOGETHER].flatMap((size) =>
+    [...choices(all, size)].map((names): Switches => new Set(names.flatMap((name) => bringing.get(name) ?? []))),
+  );
   for (const set of sets.toSorted((a, b) => a.size - b.size))
     if (set.size < best.size && (await works(set))) best = set;
-  best = await withoutEach(from, to, best, works);
+  best = await withoutEach(bringing, best, works);
 
   const turned = all.filter((name) => best.has(name));
   const brought = turned.filter((name) =>
@@ -92,8 +96,7 @@ export async function decidingSwitches(
 
 /** `switches` without any single one (and what needs it) that it works without. */
 async function withoutEach(
-  from: Behaviours,
-  to: Behaviours,
+  bringing: ReadonlyMap<BehaviourName, readonly BehaviourName[]>,
   switches: Switches,
   works: (switches: Switches) => Promise<boolean>,
 ): Promise<Switches> {
@@ -101,7 +104,7 @@ async function withoutEach(
   for (let before = -1; before !== best.size;) {
     before = best.size;
     for (const name of best) {
-      const rest = [...best].filter((each) => !closed(from, to, [each]).has(name));
+      const rest = [...best].filter((each) => bringing.get(each)?.includes(name) !== true);
       if (rest.length < best.size && (await works(new Set(rest)))) {
         best = new Set(rest);
         break;
