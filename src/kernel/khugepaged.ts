@@ -30,6 +30,7 @@ import {
   HPAGE_PMD_ORDER,
   PG_ANON_EXCLUSIVE,
   PG_LRU,
+  PG_SWAPBACKED,
   cpuAt,
   folioAt,
   folioHead,
@@ -225,14 +226,19 @@ function* scanPmd(k: Kernel, mm: number, addr: number, control: Control): Kernel
   if (!writable && !k.behaviours['collapse-without-writable-pte']) return 'PAGE_RO';
   if (control.isKhugepaged && (referenced === 0 || (unmapped > 0 && referenced < HPAGE_PMD_NR / 2)))
     return 'LACK_REFERENCED_PAGE';
-  if (control.isKhugepaged && isForked(k, mm) && !table.some((entry) => isOwn(k, entry)))
-    throw new NotModelledError('khugepaged where fork gave all entries: which were used since');
+  const counts = (entry: number): boolean => !isGivenUp(k, entry) && (!isForked(k, mm) || isOwn(k, entry));
+  if (control.isKhugepaged && !table.some((entry) => ptePresent(entry) && !isZeroPte(entry) && counts(entry)))
+    throw new NotModelledError('khugepaged where fork gave or MADV_FREE took all entries: which were used since');
   if (k.behaviours['collapse-in-place']) {
     const result = collapseInPlace(k, mm, addr / PAGE_SIZE);
     if (result !== 'no') return result === 'done' ? 'SUCCEED' : 'FAIL';
   }
   return yield* collapseHugePage(k, mm, addr, unmapped > 0, control);
 }
+
+/** Is it an entry to a page that MADV_FREE gave up, which has the entry begin anew as unused? */
+const isGivenUp = (k: Kernel, entry: number): boolean =>
+  ptePresent(entry) && !isZeroPte(entry) && (folioAt(k.view, ptePfn(entry)).flags & PG_SWAPBACKED) === 0;
 
 /** Did the address space come by fork? */
 const isForked = (k: Kernel, mm: number): boolean =>

@@ -67,6 +67,11 @@ describe('khugepaged_scan()', () => {
     expect(() => types(`${forked}khugepaged_scan()`)).toThrow('not modelled');
     expect(types(`${forked}2 store(A, 2)\nkhugepaged_scan()`)).toContain('HugePageCollapsed');
   });
+  it('and where all that is there was given up by MADV_FREE', () => {
+    const given = `${wanted}lru_add_drain()\n1 madvise(A, 0x200000, MADV_FREE)\n`;
+    expect(() => types(`${given}khugepaged_scan()`)).toThrow('not modelled');
+    expect(types(`${given}1 store(A+0x5000, 2)\nkhugepaged_scan()`)).toContain('HugePageCollapsed');
+  });
 });
 
 describe('collapse in place', () => {

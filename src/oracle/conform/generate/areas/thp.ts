@@ -1,6 +1,6 @@
 // Area thp: aligned blocks of 2 MiB that huge entries may map, and large folios of 16 KiB to 1 MiB in them: whole, split, shared by fork,
 // moved, given back in parts.
-import type { Value } from '../../../../workload/operation.js';
+import type { Operation, Value } from '../../../../workload/operation.js';
 import { exitProcess, fork, load, store } from '../access.js';
 import type { Area, Step } from '../area.js';
 import { BLOCKS, FAR_BLOCK, PAGES, anyBlock, mappedBlock, partOf, sizedPart } from '../blocks.js';
@@ -202,11 +202,14 @@ const collapsePages: Step = (draft) => {
   return true;
 };
 
+/** Has any page been told to be unused, whether or not it was used since? */
+const saysUnused = ({ name, args }: Operation): boolean =>
+  name === 'madvise' && (args[2] === MADV.FREE || args[2] === MADV.COLD);
 const FORKS: ReadonlySet<string> = new Set(['fork', 'clone', 'clone3', 'vfork']);
 
-/** khugepaged takes what asks for huge pages, as far as its settings go. What a child used the model does not know. */
+/** khugepaged takes what asks for huge pages, as far as its settings go. What was used since a fork or such advice the model does not know. */
 const khugepaged: Step = (draft) => {
-  if (draft.operations.some(({ name }) => FORKS.has(name))) return false;
+  if (draft.operations.some((each) => FORKS.has(each.name) || saysUnused(each))) return false;
   const task = draft.anyTask();
   const block = mappedBlock(draft, task, isPrivateAnonymous);
   if (block === null) return false;
