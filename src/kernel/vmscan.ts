@@ -37,6 +37,7 @@ import { canSplitFolio, splitFolio } from './folio-split.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { GUP_PIN_COUNTING_BIAS, PAGE_SIZE } from './kernel.js';
 import { folioMappingsChanged, folioPteBatch, maybeMappedShared, maybePinned } from './large-folio.js';
+import { markDirty } from './memory/file.js';
 import { splitHugePmd } from './memory/huge.js';
 import { append4, updateHiwaterRss } from './memory/zap.js';
 import { rmapWalk } from './rmap-walk.js';
@@ -217,11 +218,15 @@ function tryToUnmapFolio(k: Kernel, { mm, vpn, pfn }: Place): void {
   for (; gone < 2 ** pageAt(k.view, pfn).order; gone++) {
     const old = pteAt(mmAt(k.view, mm), vpn + gone);
     const exclusive = (pageAt(k.view, pfn + gone).flags & PG_ANON_EXCLUSIVE) !== 0;
-    if (maybePinned(k, pfn) && (exclusive || !k.behaviours['anon-exclusive'])) break;
+    // An entry is taken away before it is asked for pins, and what it knew goes to the folio.
     dirty ||= (old & PTE_DIRTY) !== 0;
+    if (maybePinned(k, pfn) && (exclusive || !k.behaviours['anon-exclusive'])) break;
     append4(runs, vpn + gone, pfn + gone, swapFlags(k, old, exclusive), 1);
   }
-  if (gone === 0) return;
+  if (gone === 0) {
+    if (dirty) markDirty(k, pfn);
+    return;
+  }
   k.emit({
     type: 'PagesSwappedOut',
     mm,
