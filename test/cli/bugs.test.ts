@@ -360,6 +360,53 @@ const BUGS: readonly Bug[] = [
     to: '6.18,+uffd-move-swap-clears-wp',
     decides: 'uffd-move-swap-clears-wp',
   },
+  {
+    file: 'hugetlb-cow-child-killed',
+    kernel: '2.6.26',
+    broken: ['13 reservation-promise-kept'],
+    without: 'hugetlb-owner-steals',
+    brokenWithout: ['13 reservation-promise-kept'],
+    invariant: 'reservation-promise-kept',
+    from: '2.6.26',
+    to: '6.18',
+    decides: 'hugetlb-owner-steals',
+  },
+  {
+    file: 'hugetlb-resv-vma-split',
+    // No release had it; before, nothing was reserved.
+    kernel: '2.6.26',
+    broken: [],
+    without: 'hugetlb-private-resv-map',
+    brokenWithout: ['11 resv-equals-regions', '13 resv-not-negative'],
+    invariant: 'resv-equals-regions',
+    from: '2.6.27,-hugetlb-private-resv-map',
+    to: '2.6.27',
+    decides: 'hugetlb-private-resv-map',
+  },
+  {
+    file: 'hugetlb-dontneed-rounding',
+    kernel: '6.0',
+    // What is thrown away was given up by advice: no rule speaks of it.
+    broken: [],
+    without: 'hugetlb-dontneed-rounds-down',
+    brokenWithout: [],
+    invariant: null,
+    from: '6.0',
+    to: '6.18',
+    decides: 'hugetlb-dontneed-rounds-down',
+  },
+  {
+    file: 'hugetlb-dontneed-child-maps',
+    mended: ['hugetlb-restore-on-last-unmap'],
+    kernel: '6.18',
+    broken: ['14 resv-not-negative'],
+    without: 'hugetlb-restore-on-last-unmap',
+    brokenWithout: ['14 resv-not-negative'],
+    invariant: 'resv-not-negative',
+    from: '6.18',
+    to: '6.18,+hugetlb-restore-on-last-unmap',
+    decides: 'hugetlb-restore-on-last-unmap',
+  },
 ];
 
 interface CollapseInPlace {

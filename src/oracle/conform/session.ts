@@ -99,6 +99,8 @@ export class Session {
   readonly #settings: Settings;
   #swaps: keyof typeof SWAP_PAGES | null = null;
   #merges = false;
+  /** Did a workload of this session write to the pool's files? */
+  #pool = false;
   /** What the files that workloads may write say now. */
   readonly #written = new Map<string, string>();
 
@@ -170,7 +172,9 @@ export class Session {
     const asked = names.some((name) => operations.some(({ args: [file] }) => isTextOf(file, name)));
     const settings = names.map((name) => [`/sys/kernel/mm/${name}`, wanted.get(name) ?? '0'] as const);
     for (const name of names) wanted.delete(name);
-    if (!asked) return;
+    // A workload that does not say how large it is has none, after one that did.
+    this.#pool ||= asked;
+    if (!this.#pool) return;
     for (const [path] of settings) await this.#settings.set(path, 0);
     for (const [path, value] of settings) {
       const got = await this.#settings.set(path, value);

@@ -8,6 +8,7 @@ import { CPU } from './areas/cpu.js';
 import { GUARD } from './areas/guard.js';
 import { GUP } from './areas/gup.js';
 import { MIGRATE } from './areas/migrate.js';
+import { HUGETLB } from './areas/hugetlb.js';
 import { KSM } from './areas/ksm.js';
 import { MMAP } from './areas/mmap.js';
 import { SEAL } from './areas/seal.js';
@@ -18,7 +19,7 @@ import { THREAD } from './areas/thread.js';
 import { UFFD } from './areas/uffd.js';
 import { Draft } from './picture.js';
 
-const AREAS: readonly Area[] = [COW, MMAP, THREAD, CPU, GUP, SWAP, GUARD, SEAL, MIGRATE, KSM, THP, SHMEM, UFFD];
+const AREAS: readonly Area[] = [COW, MMAP, THREAD, CPU, GUP, SWAP, GUARD, SEAL, MIGRATE, KSM, THP, SHMEM, UFFD, HUGETLB];
 /** Names of the areas that workloads can be about. */
 export const AREA_NAMES: readonly string[] = AREAS.map(({ name }) => name);
 

@@ -9,6 +9,8 @@ export interface Backing {
   dense: number;
   /** Its last page may be one that reclaim found dirty: what comes to lie behind it would be read ahead. */
   marked?: boolean;
+  /** Of the hugetlb pool: other areas leave it alone. */
+  readonly pool?: boolean;
 }
 
 /** A stretch of addresses with one origin. */
