@@ -190,9 +190,9 @@ export const factHandlers: Projection<Facts>['on'] = {
   },
   PmdProtected: writeBlock,
   PmdFlagsSet: writeBlock,
-  PmdMoved(facts, { mm, vpn, newVpn, entry }) {
-    writeBlock(facts, { mm, vpn, entry: 0 });
-    writeBlock(facts, { mm, vpn: newVpn, entry });
+  PmdMoved({ mappings }, { mm, vpn, newVpn, entry }) {
+    const space = mappings.of(mm);
+    if (space) mappings.moveBlock(space, vpn, newVpn, entry);
   },
   PmdReused(facts, event) {
     const { pfn, exclusive, anonVma } = event;

@@ -177,6 +177,14 @@ export class Mappings {
     else space.bare.add(index);
   }
 
+  /** The huge entry at `vpn` is `entry` at `newVpn` now; the table in store goes with it, if there is one. */
+  moveBlock(space: MmEntries, vpn: number, newVpn: number, entry: number): void {
+    const bare = space.bare.has(Math.floor(vpn / PTRS_PER_PTE));
+    this.writeBlock(space, vpn, 0);
+    if (bare) this.writeBare(space, newVpn, entry);
+    else this.writeBlock(space, newVpn, entry);
+  }
+
   /** How many entries lead to `slot` of the swap area, and how many of them are exclusive. */
   slotUse(slot: number): { readonly entries: number; readonly exclusive: number } {
     return this.#slots.get(slot) ?? { entries: 0, exclusive: 0 };

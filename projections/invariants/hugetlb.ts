@@ -102,6 +102,7 @@ export const hugetlbCounterInvariants: readonly CounterInvariant[] = [
       'resv_huge_pages == pages of owning private mappings without an entry in their map + entries of files’ maps without a page - pages that owe a reservation',
     source: 'hugetlb_reserve_pages(), hugetlb_vm_op_close(), hugetlb_unreserve_pages()',
     since: '2.6.27',
+    knownBroken: ['5.16 and later: where a part of a mapping moves, what the rest has reserved is never given back'],
     counters: [
       {
         what: 'meminfo.HugePages_Rsvd',
@@ -130,6 +131,11 @@ export const hugetlbEventInvariants: readonly EventInvariant[] = [
       'who made a private mapping of huge pages, and did not do without a reservation, gets no signal for want of a page',
     source: 'hugetlb_no_page(), hugetlb_wp(); the guarantee of 2.6.27',
     severity: 1,
+    knownBroken: [
+      '5.16 and later: where a part of a mapping moves, the rest owns nothing any more',
+      '6.9 to 6.18: mmap promises pages that there are not, while HugePages_Rsvd is below zero',
+      '5.18 and later: what an owner throws away while the pool has surplus pages is not reserved any more',
+    ],
     before: {
       SignalSent({ tid, signal, addr }, { view, facts }, report) {
         const mm = view.tasks[tid]?.mm ?? 0;

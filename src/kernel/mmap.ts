@@ -18,6 +18,7 @@ import {
   VM_WRITE,
   VM_EXEC,
   findVmaIndex,
+  isHugetlb,
   vmasIn,
 } from '../../reducers/vma.js';
 import { NotModelledError } from '../lib/errors.js';
@@ -44,7 +45,7 @@ import { mmPopulate } from './gup.js';
 import { NO_FILE, createInode } from './files.js';
 import { F_SEAL, memfdCheckSealsMmap } from './memfd.js';
 import { createShmemInode } from './shmem.js';
-import { hugetlbMmap, isHugetlbfs } from './hugetlb/file.js';
+import { evictUnreachable, hugetlbMmap, isHugetlbfs } from './hugetlb/file.js';
 import { HUGE_PAGE_SIZE, hugeAlign } from './hugetlb/pool.js';
 import { markNewVma, newVmaFlag } from './soft-dirty.js';
 import { STACK_GUARD_GAP, MMAP_MIN_ADDR, accountVma, anonPgoff, doMunmap, gatherMunmap, insertVma } from './vma.js';
@@ -232,18 +233,24 @@ export function* doMmap(k: Kernel, tid: number, call: MmapCall): KernelThread<nu
   const refused = gatherMunmap(k, mm, addr, addr + length);
   if (refused !== 0) return refused;
   if (!mayMap(k, mm, addr, length, vmFlags)) return -ENOMEM;
-  const unmapped = doMunmap(k, mm, addr, addr + length, currentTask(k, tid).cpu);
+  const replaced = vmasIn(mmAt(k.view, mm), addr, addr + length)
+    .filter(isHugetlb)
+    .map(({ inode }) => inode);
+  const unmapped = doMunmap(k, mm, addr, addr + length, currentTask(k, tid).cpu, true);
   if (unmapped < 0) return unmapped;
   // shmem_zero_setup() charges the object behind shared anonymous memory as a whole; what was mapped before is gone already.
   if (anonymous && shared && (flags & MAP_NORESERVE) === 0 && !enoughMemory(k, length / PAGE_SIZE)) return -ENOMEM;
   const populate = (flags & (MAP_POPULATE | MAP_NONBLOCK)) === MAP_POPULATE || (vmFlags & VM_LOCKED) !== 0;
   if (hugetlb) {
     const error = hugetlbMmap(k, mm, { start: addr, length, flags: vmFlags & ~VM_LOCKED, file, offset: call.offset });
+    // vms_complete_munmap_vmas(): what files of replaced mappings had reserved was not to be had yet.
+    for (const each of replaced) evictUnreachable(k, each);
     if (error !== 0) return error;
     accountVma(k, mm, vmFlags & ~VM_LOCKED, length / PAGE_SIZE, 1);
     if (populate) yield* mmPopulate(k, tid, addr, addr + length);
     return addr;
   }
+  for (const each of replaced) evictUnreachable(k, each);
   const inode = anonymous
     ? shared
       ? createSharedAnonymous(k, length, vmFlags, call.recorded)

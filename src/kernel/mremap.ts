@@ -4,6 +4,7 @@ import { InodeKind, mmAt } from '../../reducers/state.js';
 import {
   VM_ACCOUNT,
   VM_DONTEXPAND,
+  VM_HUGETLB,
   VM_LOCKED,
   VM_LOCKONFAULT,
   VM_MERGEABLE,
@@ -19,8 +20,9 @@ import {
   vmaLookup,
   vmasIn,
 } from '../../reducers/vma.js';
-import { NotModelledError } from '../lib/errors.js';
 import { mmPopulate } from './gup.js';
+import { hugeAlign, isHugeAligned } from './hugetlb/pool.js';
+import { moveHugetlb } from './hugetlb/move.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import {
   EAGAIN,
@@ -90,13 +92,15 @@ export function* doMremap(k: Kernel, tid: number, call: MremapCall): KernelThrea
   const error = paramsError(k, mm, remap);
   if (error !== 0) return error;
   if (remap.fixed && remap.oldLength === remap.newLength) return yield* remapMove(k, mm, remap);
-  const invalid = prepError(k, mm, remap);
+  const aligned = alignHugetlb(k, mm, remap);
+  if (typeof aligned === 'number') return aligned;
+  const invalid = prepError(k, mm, aligned);
   if (invalid !== 0) return invalid;
-  const { flags: vmFlags } = vmaLookup(mmAt(k.view, mm), remap.addr) as VmaView;
-  const to = impliesNewAddr(remap) ? yield* mremapTo(k, mm, remap) : yield* mremapAt(k, mm, remap);
-  const grows = remap.newLength > remap.oldLength;
+  const { flags: vmFlags } = vmaLookup(mmAt(k.view, mm), aligned.addr) as VmaView;
+  const to = impliesNewAddr(aligned) ? yield* mremapTo(k, mm, aligned) : yield* mremapAt(k, mm, aligned);
+  const grows = aligned.newLength > aligned.oldLength;
   if (to >= 0 && grows && (vmFlags & VM_LOCKED) !== 0)
-    yield* mmPopulate(k, tid, to + remap.oldLength, to + remap.newLength);
+    yield* mmPopulate(k, tid, to + aligned.oldLength, to + aligned.newLength);
   return to;
 }
 
@@ -111,13 +115,26 @@ function paramsError(k: Kernel, mm: number, remap: Remap): number {
   return mmAt(k.view, mm).vmas.length + 2 >= k.machine.maxMapCount - 3 ? -ENOMEM : 0;
 }
 
+/**
+ * `align_hugetlb()`: where huge pages of the pool are mapped at the address, lengths are rounded up to whole ones; -EINVAL for addresses within one, and for growing. Before 5.16 such
+ * mappings do not move.
+ */
+function alignHugetlb(k: Kernel, mm: number, remap: Remap): Remap | number {
+  const vma = vmaLookup(mmAt(k.view, mm), remap.addr);
+  if (vma === null || !isHugetlb(vma)) return remap;
+  if (vmaIsSealed(vma)) return -EPERM;
+  const oldLength = hugeAlign(remap.oldLength);
+  const newLength = hugeAlign(remap.newLength);
+  if (!k.behaviours['hugetlb-mremap'] || !isHugeAligned(remap.addr) || !isHugeAligned(remap.newAddr)) return -EINVAL;
+  return newLength > oldLength ? -EINVAL : { ...remap, oldLength, newLength };
+}
+
 /** `check_prep_vma()`: may what is mapped at `addr` be moved or grown? Only the start need be mapped where it merely shrinks. */
 function prepError(k: Kernel, mm: number, remap: Remap): number {
   const { addr, oldLength, newLength } = remap;
   const vma = vmaLookup(mmAt(k.view, mm), addr);
   if (vma === null) return -EFAULT;
   if (vmaIsSealed(vma)) return -EPERM;
-  if (isHugetlb(vma)) throw new NotModelledError('mremap of huge pages of the pool');
   if (!impliesNewAddr(remap) && newLength <= oldLength) return 0;
   const duplicates = oldLength === 0 && (vma.flags & (VM_SHARED | VM_MAYSHARE)) === 0;
   if (duplicates && k.behaviours['mremap-duplicates-shared-only']) return -EINVAL;
@@ -154,7 +171,8 @@ function* remapMove(k: Kernel, mm: number, remap: Remap): KernelThread<number> {
     const addr = Math.max(vma.start, start);
     const length = Math.min(end, vmaEnd) - addr;
     const newAddr = target + (lastEnd < 0 ? 0 : vma.start - lastEnd);
-    const part: Remap = { ...remap, addr, newAddr, oldLength: length, newLength: length };
+    const part = alignHugetlb(k, mm, { ...remap, addr, newAddr, oldLength: length, newLength: length });
+    if (typeof part === 'number') return part;
     const error = prepError(k, mm, part);
     if (error !== 0) return error;
     const moved = yield* mremapTo(k, mm, part);
@@ -247,7 +265,8 @@ function* moveVma(k: Kernel, mm: number, remap: Remap): KernelThread<number> {
   insertVma(k, mm, { start: newAddr, end, flags, pgoff, inode, file, anonVma, chain, ...(uffd && { uffd }) });
   accountVma(k, mm, flags, newLength / PAGE_SIZE, 1);
   const loses = uffd !== undefined && !hasFeature(uffdAt(k, uffd), UFFD_FEATURE_EVENT_REMAP);
-  movePageTables(k, mm, addr, newAddr, oldLength, true, loses);
+  if ((flags & VM_HUGETLB) !== 0) moveHugetlb(k, mm, vma.start, addr, newAddr, oldLength);
+  else movePageTables(k, mm, addr, newAddr, oldLength, true, loses);
   if (loses) mremapUserfaultfdPrep(k, mm, newAddr);
   if (oldLength === 0) return newAddr;
   if (!dontUnmap) {

@@ -273,9 +273,10 @@ export function gatherMunmap(k: Kernel, mm: number, start: number, end: number):
 
 /**
  * `do_vmi_align_munmap()`: unmaps [start, end) bytes, page aligned: entries, VMAs, tables. Holes are fine.
- * Returns 0, -ENOMEM, or -EPERM where something is sealed. References of the pages go at the end, when the gather is flushed.
+ * Returns 0, -ENOMEM, or -EPERM where something is sealed. References of the pages go at the end, when the gather is flushed. With `replacing` files of
+ * hugetlbfs are left to the caller to put: mmap(2) does so only once the new mapping is there.
  */
-export function doMunmap(k: Kernel, mm: number, start: number, end: number, cpu: number): number {
+export function doMunmap(k: Kernel, mm: number, start: number, end: number, cpu: number, replacing = false): number {
   if (vmasIn(mmAt(k.view, mm), start, end).length === 0) return 0;
   const error = gatherMunmap(k, mm, start, end);
   if (error !== 0) return error;
@@ -290,7 +291,7 @@ export function doMunmap(k: Kernel, mm: number, start: number, end: number, cpu:
   flushGather(k, mm);
   for (const vma of gone) accountVma(k, mm, vma.flags, vmaPages(vma), -1);
   for (const inode of new Set(gone.map((vma) => vma.inode))) shmemPut(k, inode, cpu);
-  for (const vma of gone) if (isHugetlb(vma)) hugetlbClose(k, mm, vma);
+  for (const vma of gone) if (isHugetlb(vma)) hugetlbClose(k, mm, vma, replacing);
   return 0;
 }
 

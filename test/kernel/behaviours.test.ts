@@ -42,7 +42,9 @@ describe('a kernel version', () => {
       'fork-copies-pinned',
     ];
     expect(sorted(on('5.9'))).toEqual(sorted(refcounts));
-    expect(sorted(on('5.17.3'))).toEqual(sorted([...refcounts, 'write-protect-seq', 'clear-refs-skips-pinned']));
+    expect(sorted(on('5.17.3'))).toEqual(
+      sorted([...refcounts, 'write-protect-seq', 'clear-refs-skips-pinned', 'hugetlb-mremap']),
+    );
     expect(sorted(on('5.18'))).toEqual(
       sorted([
         ...refcounts,
@@ -54,6 +56,7 @@ describe('a kernel version', () => {
         'thp-cow-reuse-by-refcount',
         'hugetlb-dontneed',
         'uffd-wp-marks-readonly',
+        'hugetlb-mremap',
       ]),
     );
     expect(sorted(on('6.18'))).toEqual(

@@ -88,6 +88,14 @@ function callsOf(words: readonly string[], outcome: string): string[] {
           : `${pid} madvise(${range}, MADV_DONTNEED) = ${result}`,
       ];
     }
+    case 'move': {
+      const pages = pagesOf(what);
+      const length = hex(pages.length * HUGE_PAGE);
+      const [to = ''] = flags;
+      const gives = outcome === 'ok' ? addr(to, 0) : outcome;
+      const from = addr(mapping, pages[0] as number);
+      return [`${pid} mremap(${from}, ${length}, ${length}, MREMAP_MAYMOVE|MREMAP_FIXED, ${addr(to, 0)}) = ${gives}`];
+    }
     case 'pool':
     case 'overcommit':
       return [`sysfs("hugepages/hugepages-2048kB/nr_${verb === 'pool' ? '' : 'overcommit_'}hugepages", "${mapping}")`];
@@ -467,6 +475,33 @@ A pool 0      | ok T4 2 2 4     | - | -
 A pool 5      | ok T5 3 2 0     | - | -
 A pool 0      | ok T4 2 2 4     | - | -
 A munmap X 0-3 | ok T0 0 0 0    | - | -`,
+  },
+  {
+    name: 'moved-with-its-reservations',
+    rule: 'move_vma(): a mapping that moves takes its reservations along; what is cut off behind it gives back those it did not use.',
+    pool: 6,
+    steps: `
+A map X 4     | ok 6 4 0        | = | -
+A w X 0-1     | ok 4 2 0        | = | -
+A move X 0-3 Y | ok 4 2 0       | EINVAL 4 2 0 | -
+A r Y 0-1     | A 4 2 0         | - | -
+A w Y 2       | ok 3 1 0        | - | -
+A munmap Y 3  | ok 3 0 0        | - | -
+A munmap Y 0-2 | ok 6 0 0       | - | -`,
+  },
+  {
+    name: 'moved-in-part',
+    rule: 'clear_vma_resv_huge_pages(): of a mapping of which a part moves the rest owns nothing any more, and its maker gets SIGBUS for its copy.',
+    pool: 4,
+    steps: `
+A map X 4     | ok 4 4 0        | - | -
+A w X 0-3     | ok 0 0 0        | - | -
+A move X 0-1 Y | ok 0 0 0       | - | -
+A fork B      | ok 0 0 0        | - | -
+A W X 2       | SIGBUS 0 0 0    | - | -
+B r X 2       | A 0 0 0         | - | -
+B munmap X 2-3 | ok 0 0 0       | - | -
+A W X 2       | ok 0 0 0        | - | -`,
   },
   {
     name: 'parts-share-their-map',

@@ -50,6 +50,14 @@ export const HUGETLB_BEHAVIOURS = {
     requires: ['hugetlb-reuse-by-mapcount'],
     aliases: ['B07'],
   },
+  'hugetlb-mremap': {
+    description:
+      'mremap moves and shrinks mappings of huge pages of the pool; before, it was refused. Where only a part moves, the rest loses its reservations.',
+    commit: null,
+    since: '5.16',
+    requires: [],
+    aliases: [],
+  },
   'hugetlb-dontneed': {
     description: 'MADV_DONTNEED takes huge pages of the pool; before, it was refused.',
     commit: '90e7e7f5ef3f',

@@ -90,11 +90,11 @@ export function evictUnreachable(k: Kernel, inode: number): void {
   k.emit({ type: 'ResvMapFreed', map: id });
 }
 
-/** `hugetlb_vm_op_close()` and `fput()` of a mapping that is gone: reservations it did not use, and the file if nothing else leads to it. */
-export function hugetlbClose(k: Kernel, mm: number, vma: HugetlbMapping): void {
+/** `hugetlb_vm_op_close()` and `fput()` of a mapping that is gone: reservations it did not use, and (not `keepFile`) the file if nothing else leads to it. */
+export function hugetlbClose(k: Kernel, mm: number, vma: HugetlbMapping, keepFile = false): void {
   const { inode } = vma;
   vmaWasClosed(k, mm, vma);
-  evictUnreachable(k, inode);
+  if (!keepFile) evictUnreachable(k, inode);
 }
 
 /** `hugetlb_vmtruncate()`: the file has `size` bytes; what lies beyond goes, private copies as well. Returns 0, or -EINVAL for a part of a page. */

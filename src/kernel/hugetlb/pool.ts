@@ -107,7 +107,10 @@ function gatherSurplus(k: Kernel, delta: number): number {
   while (fresh.length < needed) fresh.push(addPage(k, 0, 1));
   count(k, { resv: delta });
   for (const pfn of fresh) enqueue(k, pfn);
-  return 0;
+  // allowed_mems_nr(): with fewer reservations than none there may be too few pages all the same.
+  if (delta <= k.view.hugetlb.free) return 0;
+  returnUnused(k, delta);
+  return -ENOMEM;
 }
 
 function returnUnused(k: Kernel, unused: number): void {

@@ -154,13 +154,6 @@ export function unreservePages(k: Kernel, inode: number, from: number, freed: nu
   acctMemory(k, freed - gone);
 }
 
-/** Punching a hole: the entry of huge page `index`, which was there, goes alone. */
-export function forgetEntry(k: Kernel, inode: number, index: number): void {
-  const map = inodeResvMap(k.view, inode);
-  if (map !== null && regionCount(map.regions, index, index + 1) > 0)
-    setRegions(k, map.id, regionDel(map.regions, index, index + 1));
-}
-
 /** `hugetlb_vm_op_open()` after the mapping at `start` was cut at `at`: both have one map. Counted in the mapping, both have the same number. */
 export function vmaWasSplit(k: Kernel, mm: number, start: number, at: number): void {
   const own = hugetlbVmaAt(k.view, mm, start);

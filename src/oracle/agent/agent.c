@@ -10,6 +10,7 @@
  *   file @NAME SIZE SEED CACHED   makes a file of SIZE bytes; page i holds the byte that SEED and i give (see file_byte)
  *   mount @NAME SIZE         a tmpfs of SIZE bytes, gone with the workload
  *   end                      kills the tasks
+ *   lost_hugepages N         more than a workload says: reservations that Linux lost keep them
  *   nr_hugepages N           nr_overcommit_hugepages N: files of the pool of huge pages
  *   ksm_scan N               full scans by ksmd      ksm_use_zero_pages 0|1      khugepaged_scan 1      drop_caches 2
  *   TASK call NR a0 .. a5    a system call; an argument `@HEX` stands for the address of these bytes
@@ -506,13 +507,16 @@ static int write_number(const char *path, int number)
 	return error;
 }
 
+/* Pages that reservations of nobody keep in the pool. */
+static int lost_hugepages;
+
 /* A file of the pool of huge pages, which whoever guards the settings gives back. */
 static int write_pool(const char *name, int number)
 {
 	char path[96];
 
 	snprintf(path, sizeof(path), "/sys/kernel/mm/hugepages/hugepages-2048kB/%s", name);
-	return write_number(path, number);
+	return write_number(path, strcmp(name, "nr_hugepages") ? number : number + lost_hugepages);
 }
 
 /* What the machine does on its own. */
@@ -579,6 +583,8 @@ static int command_line(char *line)
 		machine("drop_caches", number);
 	} else if (sscanf(line, "khugepaged_scan %d", &number) == 1) {
 		machine("khugepaged_scan", number);
+	} else if (sscanf(line, "lost_hugepages %d", &number) == 1) {
+		lost_hugepages = number;
 	} else if (sscanf(line, "nr_hugepages %d", &number) == 1) {
 		machine("nr_hugepages", number);
 	} else if (sscanf(line, "nr_overcommit_hugepages %d", &number) == 1) {

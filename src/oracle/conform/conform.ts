@@ -96,6 +96,10 @@ export function runModel(operations: readonly Operation[], options: ModelOptions
     asks = operation.name === 'resumed';
     const got = run.execute(operation);
     asks = false;
+    if (side.losesReservations()) {
+      impossible ??= `line ${operation.line}: it would leave huge pages reserved for nobody until the machine starts anew`;
+      break;
+    }
     if (command.kind === 'none') continue;
     if (operation.name === 'inode') noteFile(operation, side, translator);
     // The agent empties all batches after each operation, and looks at all descriptors.

@@ -5,6 +5,7 @@ import type { CanonicalPage } from '../../../projections/canonical.js';
 import { Facts } from '../../../projections/facts/facts.js';
 import { factHandlers } from '../../../projections/facts/handlers.js';
 import type { MmEntries } from '../../../projections/facts/mappings.js';
+import { hugetlbReservesOf } from '../../../projections/hugetlb-reserves.js';
 import { smapsOf } from '../../../projections/smaps.js';
 import { sameByte, uniformByte } from '../../../reducers/content.js';
 import {
@@ -98,6 +99,12 @@ export class ModelSide {
   begin(): void {
     const { total, free, resv, surplus } = this.#state().hugetlb;
     this.#pool = { total, free, resv, surplus };
+  }
+
+  /** Are pages of the pool reserved for nobody? Linux loses such reservations, and has them until the machine starts anew. */
+  losesReservations(): boolean {
+    const { hugetlb } = this.#state();
+    return hugetlb.total !== 0 && hugetlb.resv !== hugetlbReservesOf(this.#facts).reserved;
   }
 
   event(event: KernelEvent): void {

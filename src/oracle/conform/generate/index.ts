@@ -19,7 +19,22 @@ import { THREAD } from './areas/thread.js';
 import { UFFD } from './areas/uffd.js';
 import { Draft } from './picture.js';
 
-const AREAS: readonly Area[] = [COW, MMAP, THREAD, CPU, GUP, SWAP, GUARD, SEAL, MIGRATE, KSM, THP, SHMEM, UFFD, HUGETLB];
+const AREAS: readonly Area[] = [
+  COW,
+  MMAP,
+  THREAD,
+  CPU,
+  GUP,
+  SWAP,
+  GUARD,
+  SEAL,
+  MIGRATE,
+  KSM,
+  THP,
+  SHMEM,
+  UFFD,
+  HUGETLB,
+];
 /** Names of the areas that workloads can be about. */
 export const AREA_NAMES: readonly string[] = AREAS.map(({ name }) => name);
 

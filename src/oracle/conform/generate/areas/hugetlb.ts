@@ -1,7 +1,20 @@
 // Area hugetlb: a small pool of huge pages that private, shared and unreserved mappings, files, copies and children use up.
 import { exitProcess, fork } from '../access.js';
 import type { Area, Step } from '../area.js';
-import { MADV, MAP, RW, isReadable, isWritable, madvise, mlock, mmap, mprotect, munmap } from '../calls.js';
+import {
+  MADV,
+  MAP,
+  MREMAP,
+  RW,
+  isReadable,
+  isWritable,
+  madvise,
+  mlock,
+  mmap,
+  mprotect,
+  mremap,
+  munmap,
+} from '../calls.js';
 import type { Draft, Range, Task } from '../picture.js';
 import { ARENA_START, PAGE, TABLE } from '../places.js';
 import type { Backing, Mapped } from '../space.js';
@@ -126,6 +139,17 @@ const unmapPages = onPages(munmap);
 const protectPages = onPages((draft, task, range) => mprotect(draft, task, range, draft.random.pick([RW, RW, 1, 0])));
 const lockPages = onPages((draft, task, range) => mlock(draft, task, range, true));
 
+/** To another place of the row, of the same length or a shorter one; growing is refused. */
+const movePages = onPages((draft, task, { start, length }) => {
+  const { random } = draft;
+  const shrinks = random.chance(25);
+  const newLength = shrinks ? Math.max(TABLE, length - TABLE) : random.chance(5) ? length + TABLE : length;
+  const to = FIRST + TABLE * random.below(PLACES - 3);
+  const fixed = random.chance(shrinks ? 50 : 90);
+  const flags = MREMAP.MAYMOVE | (fixed ? MREMAP.FIXED : 0);
+  mremap(draft, task, { from: start, oldLength: length, newLength, flags, ...(fixed ? { to } : {}) });
+});
+
 const truncate: Step = (draft) => {
   const { random } = draft;
   const task = draft.anyTask();
@@ -179,6 +203,7 @@ export const HUGETLB: Area = {
     unmapPages: [5, unmapPages],
     protectPages: [4, protectPages],
     lockPages: [1, lockPages],
+    movePages: [2, movePages],
     dontneed: [5, advise([MADV.DONTNEED, MADV.DONTNEED, MADV.DONTNEED_LOCKED])],
     populate: [3, advise([MADV.POPULATE_READ, MADV.POPULATE_WRITE])],
     forkAdvice: [2, advise([MADV.DONTFORK, MADV.DOFORK])],
