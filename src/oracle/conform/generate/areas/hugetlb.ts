@@ -137,7 +137,12 @@ const advise = (advice: readonly number[]): Step =>
 /** The picture of a mapping that cannot be cut stays: what is aimed at then is a hole, or is there still. */
 const unmapPages = onPages(munmap);
 const protectPages = onPages((draft, task, range) => mprotect(draft, task, range, draft.random.pick([RW, RW, 1, 0])));
-const lockPages = onPages((draft, task, range) => mlock(draft, task, range, true));
+/** What faults pages in does so for one. */
+const one = ({ start, length }: Range): Range => ({ start, length: Math.min(length, TABLE) });
+const lockPages = onPages((draft, task, range) => mlock(draft, task, one(range), true));
+const populate = onPages((draft, task, range) =>
+  madvise(draft, task, one(range), draft.random.pick([MADV.POPULATE_READ, MADV.POPULATE_WRITE])),
+);
 
 /** To another place of the row, of the same length or a shorter one; growing is refused. */
 const movePages = onPages((draft, task, { start, length }) => {
@@ -205,7 +210,7 @@ export const HUGETLB: Area = {
     lockPages: [1, lockPages],
     movePages: [2, movePages],
     dontneed: [5, advise([MADV.DONTNEED, MADV.DONTNEED, MADV.DONTNEED_LOCKED])],
-    populate: [3, advise([MADV.POPULATE_READ, MADV.POPULATE_WRITE])],
+    populate: [3, populate],
     forkAdvice: [2, advise([MADV.DONTFORK, MADV.DOFORK])],
     senseless: [
       1,
