@@ -107,8 +107,8 @@ export type UserfaultfdEvent =
 
 /** Their part of the catalogue. */
 export const USERFAULTFD_SHAPES: ShapesOf<UserfaultfdEvent> = {
-  UffdCreated: { opcode: 240, fields: { uffd: 'int', inode: 'inode', mm: 'mm', flags: 'int', features: 'int' } },
-  UffdFeaturesSet: { opcode: 241, fields: { uffd: 'int', features: 'int' } },
+  UffdCreated: { opcode: 251, fields: { uffd: 'int', inode: 'inode', mm: 'mm', flags: 'int', features: 'int' } },
+  UffdFeaturesSet: { opcode: 252, fields: { uffd: 'int', features: 'int' } },
   UffdVmaSet: { opcode: 242, fields: { mm: 'mm', start: 'addr', uffd: 'int', flags: 'int' } },
   UffdFaultQueued: {
     opcode: 243,
