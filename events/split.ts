@@ -84,12 +84,16 @@ export interface LargeFolioLazyfreed {
   readonly runs: readonly number[];
   readonly swapbacked: number;
 }
-/** `try_to_unmap_one()` of all entries of a large folio that MADV_FREE gave up (`runs`, [vpn, pfn, n, flags]*): reclaim dropped it, and it is free. */
+/**
+ * `try_to_unmap_one()` of all entries of a large folio that MADV_FREE gave up (`runs`, [vpn, pfn, n, flags]*): reclaim dropped it, and it is free.
+ * `scanned`: the rows of entries that were read to find how far the folio goes, [vpn, n]*.
+ */
 export interface LargeFolioDiscarded {
   readonly type: 'LargeFolioDiscarded';
   readonly mm: number;
   readonly pfn: number;
   readonly runs: readonly number[];
+  readonly scanned: readonly number[];
   readonly rssAnon: number;
 }
 
@@ -145,6 +149,6 @@ export const SPLIT_SHAPES: ShapesOf<SplitEvent> = {
   },
   LargeFolioDiscarded: {
     opcode: 216,
-    fields: { mm: 'mm', pfn: 'pfn', runs: 'pteRuns4', rssAnon: 'int' },
+    fields: { mm: 'mm', pfn: 'pfn', runs: 'pteRuns4', scanned: 'vpnRuns', rssAnon: 'int' },
   },
 };

@@ -4,7 +4,7 @@ import { HPAGE_PMD_NR, HPAGE_PMD_ORDER } from '../../reducers/state.js';
 import type { Facts } from '../facts/facts.js';
 import { FRAME_EXCLUSIVE } from '../facts/frames.js';
 import type { Audited, EntryInvariant, EventInvariant, Report } from './invariant.js';
-import { isHugePte } from '../../reducers/pte.js';
+import { PTRS_PER_PTE, isHugePte } from '../../reducers/pte.js';
 
 const rule = { about: 'event', since: 'all', aliases: [], needs: [], knownBroken: [], at: 'event' } as const;
 
@@ -141,6 +141,22 @@ export const largeEventInvariants: readonly EventInvariant[] = [
     needs: ['large-folio-owner-slots', 'anon-exclusive'],
     before: {
       PageReused: ({ mm, vpn, pfn }, audited, report) => keptOfLarge(audited, report, { mm, vpn }, pfn),
+    },
+  },
+  {
+    ...rule,
+    name: 'page-table-walk-stays-in-table',
+    formula: 'who reads a row of entries reads those of one page table',
+    source: 'folio_unmap_pte_batch(): pmd_addr_end()',
+    severity: 1,
+    after: {
+      LargeFolioDiscarded({ mm, scanned }, _audited, report) {
+        for (let i = 0; i + 1 < scanned.length; i += 2) {
+          const [vpn, n] = [scanned[i]!, scanned[i + 1]!];
+          const room = PTRS_PER_PTE - (vpn % PTRS_PER_PTE);
+          if (n > room) report({ kind: 'entry', mm, vpn }, { expected: `at most ${room} entries`, found: n });
+        }
+      },
     },
   },
   {

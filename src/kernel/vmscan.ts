@@ -28,6 +28,7 @@ import {
   PG_RECLAIM,
   PG_SWAPBACKED,
   PG_UNEVICTABLE,
+  folioHead,
   isKsm,
   mmAt,
   pageAt,
@@ -81,6 +82,45 @@ export function* madvisePageout(k: Kernel, mm: number, start: number, end: numbe
     yield* reclaimPages(k, places, cpu);
     vpn = nextTable(mmAt(k.view, mm), stop, last);
   }
+}
+
+/**
+ * Reclaim that comes by the LRU, as kswapd's does, to the folios that the mm maps in [start, end) bytes: `shrink_folio_list()`. Advice goes table
+ * by table and splits a folio that lies in two; this takes it as it is.
+ * @throws NotModelledError for pages that are mapped elsewhere as well, for large folios mapped in part, and for those in two tables that were not
+ * given up by MADV_FREE.
+ */
+export function* reclaimRange(k: Kernel, mm: number, start: number, end: number, cpu: number): KernelThread {
+  lruAddDrainCpu(k, cpu);
+  const places: Place[] = [];
+  for (let vpn = start / PAGE_SIZE; vpn < end / PAGE_SIZE;) {
+    const entry = pteAt(mmAt(k.view, mm), vpn);
+    const head = ptePresent(entry) && !pteSpecial(entry) ? folioHead(k.view, ptePfn(entry)) : -1;
+    // A folio that the range has a part of is taken whole.
+    const first = head < 0 ? vpn : vpn - (ptePfn(entry) - head);
+    if (head >= 0 && onLru(k, head)) places.push(onlyPlace(k, { mm, vpn: first, pfn: head }));
+    vpn = first + (head < 0 ? 1 : 2 ** pageAt(k.view, head).order);
+  }
+  yield* reclaimPages(k, places, cpu);
+}
+
+/** The place, if one entry for each page of the folio is all that maps it. */
+function onlyPlace(k: Kernel, place: Place): Place {
+  const { mm, vpn, pfn } = place;
+  const { order, mapcount, flags } = pageAt(k.view, pfn);
+  if (order === 0) {
+    if (mapcount === 1) return place;
+    throw new NotModelledError('reclaim of pages that several entries map');
+  }
+  const pages = 2 ** order;
+  const leaf = leafAt(mmAt(k.view, mm), vpn) !== 0;
+  const whole = (i: number): boolean => ptePfn(pteAt(mmAt(k.view, mm), vpn + i)) === pfn + i;
+  const mappings = k.view.largeFolios[pfn]?.largeMapcount;
+  if (mappings !== (leaf ? 1 : pages) || !Array.from({ length: pages }, (_, i) => i).every(whole))
+    throw new NotModelledError('reclaim of large folios that are mapped in part, or by others as well');
+  if (tableEnd(vpn) - vpn < pages && (flags & PG_SWAPBACKED) !== 0)
+    throw new NotModelledError('swap of large folios whose entries stand in two tables');
+  return place;
 }
 
 /**
@@ -276,7 +316,25 @@ function discardLargeLazyfree(k: Kernel, { mm, vpn, pfn }: Place): void {
     return;
   }
   updateHiwaterRss(k, mm);
-  k.emit({ type: 'LargeFolioDiscarded', mm, pfn, runs, rssAnon: -(2 ** order) });
+  k.emit({
+    type: 'LargeFolioDiscarded',
+    mm,
+    pfn,
+    runs,
+    scanned: scannedEntries(k, vpn, 2 ** order),
+    rssAnon: -(2 ** order),
+  });
+}
+
+/**
+ * `folio_unmap_pte_batch()`: the rows of entries that are read from `vpn` on to find those of a folio of `pages` pages, [vpn, n]*. A row ends with its
+ * table, unless the length is taken from the folio alone; what stands behind a table does not go on with its frames, so that nothing else comes of it.
+ */
+function scannedEntries(k: Kernel, vpn: number, pages: number): number[] {
+  const here = Math.min(pages, tableEnd(vpn) - vpn);
+  if (here === pages) return [vpn, pages];
+  const uncapped = k.behaviours['unmap-in-batches'] && !k.behaviours['unmap-batch-capped-at-pmd'];
+  return [vpn, uncapped ? pages : here, vpn + here, pages - here];
 }
 
 /** One page: a slot, the entry, the bytes; and the page is free if nobody else has it and it needed no writing. */

@@ -201,6 +201,13 @@ const HUGE = `
 1 store(A+0x200000, 3)
 1 pin(A+0x200000, P, FOLL_PIN|FOLL_WRITE)`;
 
+const FOLIO_GIVEN_UP = `
+sysfs("transparent_hugepage/hugepages-64kB/enabled", "always")
+1 mmap(0x100001f0000, 0x10000, RW, PRIV|ANON|FIXED, -1, 0) = A
+1 store(A, 1, 0x10000)
+1 madvise(A, 0x10000, MADV_FREE)
+1 reclaim(A, 0x10000)`;
+
 const COLLAPSED = `
 1 mmap(0x10000000000, 0x400000, RW, PRIV|ANON|FIXED, -1, 0) = A
 1 store(A, 1)
@@ -905,6 +912,12 @@ const CASES: readonly Case<EventType>[] = [
     { cause: 'MmFreed' },
   ),
   wrong('nr_ptes-zero-at-exit', FORK, 'PageTablesFreed', nothing, { cause: 'MmFreed' }),
+  wrong(
+    'page-table-walk-stays-in-table',
+    FOLIO_GIVEN_UP,
+    'LargeFolioDiscarded',
+    but<'LargeFolioDiscarded'>(({ scanned }) => ({ scanned: [scanned[0]! + 1, scanned[1]!] })),
+  ),
   wrong('page-table-freed-while-used', FORK, 'PtesZapped', nothing, { cause: 'PageTablesFreed' }),
   wrong('hiwater', FORK, 'HiwaterRssRaised', nothing, { nth: -1, cause: 'PtesZapped' }),
   wrong('removed-page-is-unmapped', MEMFD, 'PtesZapped', nothing, { cause: 'PageCacheRemoved' }),

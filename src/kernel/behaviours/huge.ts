@@ -122,6 +122,22 @@ export const HUGE_BEHAVIOURS = {
     requires: [],
     aliases: [],
   },
+  'unmap-in-batches': {
+    description:
+      'Reclaim unmaps the pages of a large folio that was given up in one go, as far as their entries follow each other; before, one by one.',
+    commit: '354dffd29575',
+    since: '6.16',
+    requires: ['anon-large-folios'],
+    aliases: [],
+  },
+  'unmap-batch-capped-at-pmd': {
+    description:
+      'Such a row of entries ends with its table; before, its length came from the folio alone, and what stands behind the table was read. No release was without it.',
+    commit: 'ddd05742b45b',
+    since: '6.16',
+    requires: ['unmap-in-batches'],
+    aliases: [],
+  },
   'collapse-in-place': {
     description:
       'Where 512 entries map one huge page, collapse puts a huge entry in their place instead of copying, and says of the page what it says of a fresh one: its own. No kernel does.',
