@@ -27,11 +27,11 @@ export type DiskEvent = DirectRead | DirectWritten;
 /** Opcodes and kinds of fields. */
 export const DISK_SHAPES: ShapesOf<DiskEvent> = {
   DirectRead: {
-    opcode: 240,
+    opcode: 163,
     fields: { inode: 'inode', index: 'int', offset: 'int', length: 'int', pfn: 'pfn', pfnOffset: 'int' },
   },
   DirectWritten: {
-    opcode: 241,
+    opcode: 164,
     fields: { inode: 'inode', index: 'int', offset: 'int', length: 'int', from: 'pfn', fromOffset: 'int' },
   },
 };
