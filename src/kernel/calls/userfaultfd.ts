@@ -229,7 +229,8 @@ export const USERFAULTFD_CALLS: Readonly<Record<string, Handler>> = {
     return answered < 0 ? fromKernel(answered) : { value: fd };
   },
   *ioctl(k, call) {
-    if (call.args.some((value) => value !== null && isText(value))) throw new NotModelledError('ioctl');
+    if (typeof call.args[1] !== 'number' || call.args.some((value) => value !== null && isText(value)))
+      throw new NotModelledError('ioctl');
     const file = fileArg(k, call, 0);
     if (file === null) return fromKernel(-EBADF);
     const context = uffdOf(k, file);
