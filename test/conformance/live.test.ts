@@ -35,6 +35,8 @@ describe.skipIf(reason !== null)(`on Linux ${release()}`, () => {
     const verdict = await judge(session, operations, behavioursOf(VERSION), new Counts());
     expect(verdict.mismatches).toEqual([]);
     expect(verdict.failed).toEqual([]);
-    expect(verdict.stopped).toBe(null);
+    // A machine that lost reservations of huge pages cannot be asked what fewer than none do.
+    if (session.lostHugePages > 0 && verdict.half.oversold) expect(verdict.stopped).toMatch(/reservations Linux lost/);
+    else expect(verdict.stopped).toBe(null);
   });
 });

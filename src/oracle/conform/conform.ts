@@ -33,6 +33,8 @@ export interface ModelHalf {
   readonly steps: readonly ModelStep[];
   /** Operations that the agent cannot do, by reason: nothing after the first of them is compared. */
   readonly impossible: string | null;
+  /** Were there ever fewer reservations of huge pages than none? */
+  readonly oversold: boolean;
   /** Expectations of the workload that the model does not meet. */
   readonly failed: readonly {
     readonly line: number;
@@ -84,6 +86,7 @@ export function runModel(operations: readonly Operation[], options: ModelOptions
   let impossible: string | null = null;
   let before: Observation | null = null;
   let begun = false;
+  let oversold = false;
   for (const operation of operations) {
     const command = translator.translate(operation);
     if (command.kind === 'impossible') {
@@ -96,6 +99,7 @@ export function runModel(operations: readonly Operation[], options: ModelOptions
     asks = operation.name === 'resumed';
     const got = run.execute(operation);
     asks = false;
+    oversold ||= run.view.hugetlb.resv < 0;
     if (side.losesReservations()) {
       impossible ??= `line ${operation.line}: it would leave huge pages reserved for nobody until the machine starts anew`;
       break;
@@ -111,7 +115,7 @@ export function runModel(operations: readonly Operation[], options: ModelOptions
     steps.push({ operation, command: command.line, seen, events });
     before = seen;
   }
-  return { steps, impossible, failed: run.mismatches };
+  return { steps, impossible, oversold, failed: run.mismatches };
 }
 
 /** Is the workload about KSM? Then it begins anew on the real side, and its counters are compared. */

@@ -67,6 +67,13 @@ export async function judge(
   const { machine, directory, agent } = session;
   // A workload before this one may have brought the swap area.
   const half = ahead?.machine === machine ? ahead.half : runModel(operations, { behaviours, machine, directory });
+  // With fewer reservations than none they could be had.
+  if (half.oversold && session.lostHugePages > 0) {
+    meanwhile?.();
+    const { failed } = half;
+    const stopped = `there are ${session.lostHugePages} huge pages whose reservations Linux lost, until the machine starts anew`;
+    return { operations: 0, mismatches: [], varying: [], stopped, failed, half };
+  }
   const asked = runKernel(half, agent);
   meanwhile?.();
   const first = await asked;

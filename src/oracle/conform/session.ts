@@ -99,6 +99,8 @@ export class Session {
   readonly #settings: Settings;
   #swaps: keyof typeof SWAP_PAGES | null = null;
   #merges = false;
+  /** Huge pages that the pool has beside those that a workload asks for, as Linux lost their reservations. */
+  lostHugePages = 0;
   /** Did a workload of this session write to the pool's files? */
   #pool = false;
   /** What the files that workloads may write say now. */
@@ -177,6 +179,7 @@ export class Session {
     if (!this.#pool) return;
     for (const [path] of settings) await this.#settings.set(path, 0);
     const lost = lostReservations();
+    this.lostHugePages = lost;
     await this.agent.ask([`lost_hugepages ${lost}`]);
     for (const [path, value] of settings) {
       const wantedPages = String(Number(value) + (path.endsWith('/nr_hugepages') ? lost : 0));
