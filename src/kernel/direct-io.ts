@@ -277,9 +277,13 @@ function* takePages(k: Kernel, { tid, holder, write }: Dio, addr: number, length
     const first = heldCount(k, holder);
     const got = yield* getUserPagesFast(k, { tid, mm, holder, flags }, at, stop - at);
     const read = write ? 0 : heldCount(k, holder);
-    for (let i = first; i < read; i++) {
-      const { pfn } = heldAt(k, holder, i);
+    // Only whole sectors are in the bio; pages that hold none of them are let go as they were.
+    const had = heldBytes(k, holder, first);
+    let left = had - (had % SECTOR);
+    for (let i = first; i < read && left > 0; i++) {
+      const { pfn, length: held } = heldAt(k, holder, i);
       if (pfn >= 0) markDirty(k, pfn);
+      left -= held;
     }
     pages += Math.max(got, 0);
     if (got < pagesIn(at, stop - at)) break;
