@@ -1,4 +1,5 @@
 // Calls that move pages to other frames, or take them: mbind(2), and what the machine does on its own.
+import { NotModelledError } from '../../lib/errors.js';
 import type { Handler } from '../call.js';
 import { badArgument, cIntArg, fromKernel, intArg } from '../call.js';
 import { PAGE_SIZE, currentTask } from '../kernel.js';
@@ -23,6 +24,8 @@ export const MIGRATE_CALLS: Readonly<Record<string, Handler>> = {
   *reclaim(k, call) {
     const [addr, length] = [intArg(call, 0), intArg(call, 1, PAGE_SIZE)];
     if (addr % PAGE_SIZE !== 0 || length % PAGE_SIZE !== 0) throw badArgument(call, 0, 'whole pages');
+    if (call.tid === 0)
+      throw new NotModelledError('reclaim by nobody: begin the line with the task whose memory it is');
     const { mm, cpu } = currentTask(k, call.tid);
     yield* reclaimRange(k, mm, addr, addr + length, cpu);
     return null;
