@@ -200,7 +200,7 @@ export function markUptodate(k: Kernel, pfn: number): void {
 /**
  * `do_sync_mmap_readahead()`: the pages around an absent one come in with it, as far as the file goes; of a program's code those that
  * follow, as far as the mapping goes; where reads are said to be sequential those that follow, where they are said to be random none.
- * @throws NotModelledError for a mapping with MADV_HUGEPAGE, which reads large folios.
+ * @throws NotModelledError for a mapping with MADV_HUGEPAGE, which reads large folios, and where a hole was asked for: nobody waits for the rest then.
  */
 function readAround(k: Kernel, vma: VmaView, index: number, cpu: number): void {
   const id = vma.inode;
@@ -216,10 +216,12 @@ function readAround(k: Kernel, vma: VmaView, index: number, cpu: number): void {
       ? filePages(inode)
       : Math.min(filePages(inode), vma.pgoff + vmaPages(vma));
   const end = alone ? index + 1 : Math.min(first + READ_AROUND, limit);
-  for (let at = first; at < end; at++) {
-    const now = k.view.inodes[id] as InodeView;
-    if (cachedPfn(now, at) < 0 && !isTakenAsCached(now, at)) addToCache(k, id, at, cpu);
-  }
+  const absent: number[] = [];
+  for (let at = first; at < end; at++) if (cachedPfn(inode, at) < 0 && !isTakenAsCached(inode, at)) absent.push(at);
+  const hasBlock = (at: number): boolean => onDisk(inode, at) || wasWritten(k.view, id, at);
+  if (inode.size >= 0 && !hasBlock(index) && absent.some(hasBlock))
+    throw new NotModelledError('reading pages of a file around a hole, which is there before they are');
+  for (const at of absent) addToCache(k, id, at, cpu);
 }
 
 /**

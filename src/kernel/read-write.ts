@@ -231,10 +231,10 @@ function commitWrite(
   const now = k.view.inodes[inode] as InodeView;
   const absent = cachedPfn(now, index) < 0 && !isTakenAsCached(now, index);
   const pfn = grabPage(k, inode, index, cpu);
-  if (copied > 0 || !isNotRead(k, pfn, absent, fresh || length === PAGE_SIZE)) markUptodate(k, pfn);
+  // block_commit_write() of no bytes finds the block that they would have begun in the middle of: it is uptodate, and dirty.
+  if (copied > 0 || offset > 0 || !isNotRead(k, pfn, absent, fresh || length === PAGE_SIZE)) markUptodate(k, pfn);
   else if (absent) k.emit({ type: 'FolioUptodateSet', pfn, uptodate: 0 });
   if (copied > 0) copyFromUser(k, tid, addr, copied, pfn, offset);
-  // block_commit_write() of no bytes finds the block that they would have begun in the middle of.
   if (copied > 0 || offset > 0 || fresh) markDirty(k, pfn);
   return 0;
 }
