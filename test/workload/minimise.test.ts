@@ -16,8 +16,8 @@ import type { Operation } from '../../src/workload/operation.js';
 import { printOperation, printWorkload } from '../../src/workload/text/print.js';
 import { parseWorkload } from '../support/workload.js';
 
-/** Where tasks sleep, what is left of a workload may make no sense. */
-const AREA_NAMES = ALL_AREAS.filter((name) => name !== 'uffd');
+/** Where tasks sleep, what is left of a workload may make no sense; pools of huge pages make thousands of trials slow and large. */
+const AREA_NAMES = ALL_AREAS.filter((name) => name !== 'uffd' && name !== 'hugetlb');
 
 interface Ran {
   readonly events: readonly KernelEvent[];
