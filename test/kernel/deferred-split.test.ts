@@ -40,6 +40,19 @@ describe('the shrinker of large folios', () => {
     expect(counted(`${moved}check page(1, A).order == 0\n`, [])).toEqual([]);
     expect(counted(`${moved}check page(1, A).order == 9\n`, [], '6.17')).toEqual([]);
   });
+  it('leaves pages of the hugetlb pool alone, free or in use', () => {
+    const pool = `sysfs("transparent_hugepage/khugepaged/max_ptes_none", "509")
+sysfs("hugepages/hugepages-2048kB/nr_hugepages", "2")
+1 mmap(0, H, RW, PRIV|ANON|HUGE, -1, 0) = A
+1 store(A, 0x11) = 0
+drop_caches(2)
+check meminfo.HugePages_Total == 2 and meminfo.HugePages_Free == 1 and page(1, A).level == "pmd"
+1 mmap(0, P, RW, PRIV|ANON, -1, 0) = B
+1 store(B, 0x22) = 0
+1 load(A) = 0x11
+`;
+    expect(counted(pool, ['FolioSplit'])).toEqual([0]);
+  });
   it('drops no page cache', () => {
     expect(() => counted('drop_caches(1)\n1 munmap(0x100000000000, P) = 0\n', [])).toThrow(/dropping the page cache/);
   });
