@@ -53,6 +53,8 @@ export interface FrameCounts {
   ref: number;
 }
 
+const NO_COUNTS: FrameCounts = { mapcount: 0, ref: 0 };
+
 /** Mappings and references of every frame that anything leads to, by frame number. */
 export function frameCounts(state: KernelView): Map<number, FrameCounts> {
   const counts = new Map<number, FrameCounts>();
@@ -134,18 +136,18 @@ export function accountingErrors(state: KernelView): AccountingError[] {
     if (expected !== found) errors.push({ subject, counter, expected, found });
   };
   const counts = frameCounts(state);
-  state.memMap.forEach((section, s) =>
-    section.forEach((page, i) => {
-      const pfn = s * 256 + i;
-      const expected = counts.get(pfn) ?? { mapcount: 0, ref: 0 };
-      if ((page.flags & PG_FREE) !== 0) {
-        check(`frame ${pfn}`, 'ref of a free frame', expected.ref, 0);
-        return;
-      }
-      check(`frame ${pfn}`, 'mapcount', expected.mapcount, pageMapcount(state, pfn));
-      check(`frame ${pfn}`, 'ref', expected.ref, page.ref);
-    }),
-  );
+  for (let pfn = 0; pfn < state.maxPfn; pfn++) {
+    const page = pageAt(state, pfn);
+    const { mapcount, ref } = counts.get(pfn) ?? NO_COUNTS;
+    if ((page.flags & PG_FREE) !== 0) {
+      if (ref !== 0) check(`frame ${pfn}`, 'ref of a free frame', ref, 0);
+      continue;
+    }
+    // Named only when they differ: there may be very many.
+    const mapped = pageMapcount(state, pfn);
+    if (mapcount !== mapped) check(`frame ${pfn}`, 'mapcount', mapcount, mapped);
+    if (ref !== page.ref) check(`frame ${pfn}`, 'ref', ref, page.ref);
+  }
   const execing = new Map<number, number>();
   for (const task of Object.values(state.tasks)) {
     const pending = task.execMm === 0 ? null : state.mms[task.execMm];

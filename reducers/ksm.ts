@@ -2,7 +2,8 @@
 import type { KsmEvent } from '../events/index.js';
 import type { Reducers } from './index.js';
 import { setPte } from './pte.js';
-import type { KernelState, KsmItem, KsmSlot } from './state.js';
+import type { KsmItem, KsmSlot } from './ksm-state.js';
+import type { KernelState } from './state.js';
 import { MM_ANONPAGES, PG_ANON_EXCLUSIVE, PG_DIRTY, ksmMapping, pageOf } from './state.js';
 
 /** Indices in `Ksm.counters`. */

@@ -2,6 +2,8 @@
 // `KernelState` is writable and only reducers see it so; everyone else gets `KernelView`.
 import type { Hugetlb } from './hugetlb-state.js';
 import { noHugetlb } from './hugetlb-state.js';
+import type { Ksm, KsmItem } from './ksm-state.js';
+import { noKsm } from './ksm-state.js';
 import type { PgdTable } from './pte.js';
 import type { Uffds } from './uffd-state.js';
 
@@ -269,54 +271,6 @@ export interface SwapSlot {
   content: Content | null;
 }
 
-/** What KSM knows of a page of a process: `struct ksm_rmap_item`. */
-export interface KsmItem {
-  vpn: number;
-  /** Node of the stable tree to which it is linked, 0 for none. */
-  node: number;
-  /** anon_vma of its mapping when it was linked, 0 without a node. */
-  anonVma: number;
-  /** 1: in the unstable tree, or left over from that of the last scan. */
-  unstable: number;
-  /** 1: `content` are the bytes at the last scan that looked (`oldchecksum`). */
-  checked: number;
-  content: Content | null;
-}
-
-/** An address space that KSM scans: `struct ksm_mm_slot`. */
-export interface KsmSlot {
-  mm: number;
-  /** 1: it is gone; the next scan takes this down. */
-  exited: number;
-  /** Sorted by page. */
-  items: KsmItem[];
-}
-
-/** A node of the stable tree: a KSM page, found by its bytes. */
-export interface KsmNode {
-  id: number;
-  pfn: number;
-}
-
-/** State of mm/ksm.c. */
-export interface Ksm {
-  useZeroPages: number;
-  /** full_scans. */
-  scans: number;
-  /** In the order in which they are scanned. */
-  slots: KsmSlot[];
-  /** The latest first. */
-  nodes: KsmNode[];
-  /** Nodes ever made: ids are never used again. */
-  lastNode: number;
-  /** ksm_merging_pages, ksm_rmap_items, ksm_zero_pages by address space, of those where one is not 0. */
-  counters: Record<number, number[]>;
-  pagesShared: number;
-  pagesSharing: number;
-  pagesUnshared: number;
-  zeroPages: number;
-}
-
 /** What a file descriptor leads to. */
 export interface OpenFile {
   inode: number;
@@ -432,22 +386,6 @@ export function initialState(): KernelState {
   };
 }
 
-/** KSM before it ever ran. */
-export function noKsm(): Ksm {
-  return {
-    useZeroPages: 0,
-    scans: 0,
-    slots: [],
-    nodes: [],
-    lastNode: 0,
-    counters: {},
-    pagesShared: 0,
-    pagesSharing: 0,
-    pagesUnshared: 0,
-    zeroPages: 0,
-  };
-}
-
 /** `mapping` of the KSM page of stable node `node`; 0: of none, as that of a page whose second half could not be merged. */
 export const ksmMapping = (node: number): number => -1 - node;
 /** `folio_test_ksm()`. */
@@ -475,23 +413,25 @@ export function pageOf(state: KernelState, pfn: number): Page | undefined {
 /** The frame that `folio_alloc()` gives next. */
 export const nextFreePfn = (state: KernelView): number => (state.freeHead >= 0 ? state.freeHead : state.maxPfn);
 
+/** The first page of the folio of `order` that frame `pfn` is in: folios lie at multiples of their size. Frame numbers are below 2^32. */
+export const folioStart = (pfn: number, order: number): number => ((pfn >>> order) << order) >>> 0;
+
 /** `page_folio()`: the first page of the folio that frame `pfn` belongs to. */
 export function folioHead(state: KernelView, pfn: number): number {
-  const { order } = pageAt(state, pfn);
-  return order === 0 ? pfn : pfn - (pfn % 2 ** order);
+  return folioStart(pfn, pageAt(state, pfn).order);
 }
 
 /** The first page of the folio that frame `pfn` belongs to: what reference counts and flags of the whole stand in. */
 export function folioAt(state: KernelView, pfn: number): PageView {
   const page = pageAt(state, pfn);
-  return page.order === 0 ? page : pageAt(state, pfn - (pfn % 2 ** page.order));
+  return page.order === 0 ? page : pageAt(state, folioStart(pfn, page.order));
 }
 
 /** The same for reducers. */
 export function folioOf(state: KernelState, pfn: number): Page | undefined {
   const page = pageOf(state, pfn);
   if (page === undefined || page.order === 0) return page;
-  return pageOf(state, pfn - (pfn % 2 ** page.order));
+  return pageOf(state, folioStart(pfn, page.order));
 }
 
 /** The large folio whose first page is `head`; null for a page of its own. */

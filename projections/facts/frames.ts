@@ -1,4 +1,5 @@
 // What is known of each frame without any counter: what it is, and how many of each kind of holder lead to it.
+import { folioStart } from '../../reducers/state.js';
 
 /** Kinds of frame, as the rss counters tell them apart; what is hugetlb's, anonymous or of a file, is in none of them. */
 export const FrameKind = { file: 0, anon: 1, shmem: 2, hugetlb: 3 } as const;
@@ -60,8 +61,7 @@ export class FrameTable {
 
   /** First page of the folio that `pfn` belongs to. */
   head(pfn: number): number {
-    const order = this.order[pfn] ?? 0;
-    return order === 0 ? pfn : pfn - (pfn % 2 ** order);
+    return folioStart(pfn, this.order[pfn] ?? 0);
   }
 
   /**

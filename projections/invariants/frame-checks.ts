@@ -1,7 +1,7 @@
 // Running the rules on frames: each frame that an event concerns is looked at once, after it.
 import type { KernelEvent } from '../../events/index.js';
 import type { PageView } from '../../reducers/state.js';
-import { PG_ANON, PG_ANON_EXCLUSIVE, PG_FREE, isKsm } from '../../reducers/state.js';
+import { PG_ANON, PG_ANON_EXCLUSIVE, PG_FREE, folioStart, isKsm } from '../../reducers/state.js';
 import { REFCOUNT_ACCOUNTED, REF_LOWER_BOUND } from './catalogue.js';
 import type { Findings } from './findings.js';
 import type { Audited, FrameInvariant, Invariant } from './invariant.js';
@@ -43,7 +43,7 @@ export class FrameChecks {
     if (page === null) return;
     this.#check(pfn, page);
     // What one of its pages meets a large folio's count shows.
-    if (page.order !== 0) this.one(pfn - (pfn % 2 ** page.order));
+    if (page.order !== 0) this.one(folioStart(pfn, page.order));
   };
 
   /** Looks at the frames below `end`, as if event `number` had concerned them all. */

@@ -1,18 +1,10 @@
 // Reading keyframes: the state at one event, rebuilt from a whole keyframe and the changes of those after it.
 import type { PmdTable } from '../../reducers/pte.js';
 import { leafPart } from '../../reducers/pte.js';
-import { SECTION, noKsm } from '../../reducers/state.js';
-import type {
-  Content,
-  KernelState,
-  Ksm,
-  KsmItem,
-  LargeFolio,
-  Mm,
-  Page,
-  ShmemInode,
-  Vma,
-} from '../../reducers/state.js';
+import { SECTION } from '../../reducers/state.js';
+import type { Content, KernelState, LargeFolio, Mm, Page, ShmemInode, Vma } from '../../reducers/state.js';
+import type { Ksm, KsmItem } from '../../reducers/ksm-state.js';
+import { noKsm } from '../../reducers/ksm-state.js';
 import type { Hugetlb } from '../../reducers/hugetlb-state.js';
 import { noHugetlb } from '../../reducers/hugetlb-state.js';
 import { MalformedError } from './columns.js';

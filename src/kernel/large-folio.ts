@@ -4,7 +4,7 @@
 // whether a write fault may keep a page: the folio must be mapped by one address space, and nobody else may hold it.
 import { PTE_DIRTY, PTE_SOFT_DIRTY, PTE_WRITE, pteAt, pteFlags, ptePfn, tableEnd } from '../../reducers/pte.js';
 import type { LargeFolio } from '../../reducers/state.js';
-import { PG_SWAPCACHE, folioHead, mmAt, pageAt, pageMapcount } from '../../reducers/state.js';
+import { PG_SWAPCACHE, folioHead, folioStart, mmAt, pageAt, pageMapcount } from '../../reducers/state.js';
 import type { Kernel } from './kernel.js';
 import { GUP_PIN_COUNTING_BIAS } from './kernel.js';
 
@@ -15,7 +15,7 @@ export type Mappings = Map<number, number>;
 export function countLarge(mappings: Mappings | null, pfn: number, order: number, n: number): Mappings | null {
   if (order === 0) return mappings;
   const counted = mappings ?? new Map<number, number>();
-  const head = pfn - (pfn % 2 ** order);
+  const head = folioStart(pfn, order);
   counted.set(head, (counted.get(head) ?? 0) + n);
   return counted;
 }
