@@ -27,7 +27,34 @@ function pinsThrough({ facts }: Audited, pfn: number, mm: number): number {
 }
 
 const mustSee = ({ frames }: Audited['facts'], holder: HolderFacts, page: HeldPage): boolean =>
-  isPin(holder) && (frames.kind[page.pfn] === FrameKind.anon || (holder.flags & FOLL_LONGTERM) !== 0);
+  isPin(holder) && (isAnon(frames, page.pfn) || (holder.flags & FOLL_LONGTERM) !== 0);
+
+/** Of pages of the hugetlb pool only what they are mapped as tells. */
+const isAnon = (frames: Audited['facts']['frames'], pfn: number): boolean =>
+  frames.kind[pfn] === FrameKind.anon || (frames.kind[pfn] === FrameKind.hugetlb && frames.anonVma[pfn] !== 0);
+
+/** The huge page at `old`, which `mm` had from `vpn` on, was copied. */
+function hugePageCopied(mm: number, vpn: number, old: number, audited: Audited, report: Report): void {
+  for (let i = 0; i < HPAGE_PMD_NR; i++) {
+    const pins = pinsThrough(audited, old + i, mm);
+    if (pins > 0)
+      report(
+        { kind: 'entry', mm, vpn: vpn + i },
+        { expected: `the page that ${pins} pins hold`, found: 'a copy of it' },
+      );
+  }
+}
+
+/** fork gave a child the huge page at `pfn` that `mm` has from `vpn` on. */
+function hugePageShared(mm: number, vpn: number, pfn: number, { facts }: Audited, report: Report): void {
+  for (const holder of facts.holders.values())
+    for (const page of holder.pages)
+      if (isPin(holder) && page.mm === mm && facts.frames.head(page.pfn) === pfn)
+        report(
+          { kind: 'entry', mm, vpn: vpn + page.pfn - pfn },
+          { expected: 'a copy for the child', found: 'the pinned page mapped in both' },
+        );
+}
 
 /** An entry of `mm` was made writable without a copy. */
 function reusedAlone(
@@ -119,16 +146,8 @@ export const gupInvariants: readonly EventInvariant[] = [
           );
         }
       },
-      CowHugePageMapped({ mm, vpn, oldPfn }, audited, report) {
-        for (let i = 0; i < HPAGE_PMD_NR; i++) {
-          const pins = pinsThrough(audited, oldPfn + i, mm);
-          if (pins > 0)
-            report(
-              { kind: 'entry', mm, vpn: vpn + i },
-              { expected: `the page that ${pins} pins hold`, found: 'a copy of it' },
-            );
-        }
-      },
+      CowHugePageMapped: ({ mm, vpn, oldPfn }, audited, report) => hugePageCopied(mm, vpn, oldPfn, audited, report),
+      HugetlbCowMapped: ({ mm, vpn, oldPfn }, audited, report) => hugePageCopied(mm, vpn, oldPfn, audited, report),
       MigrationPteRemoved: ({ mm, vpn, pfn }, audited, report) => movedUnderPins(audited, report, mm, vpn, pfn),
       MigrationPtesRemoved({ mm, runs }, audited, report) {
         for (let i = 0; i + 3 < runs.length; i += 4)
@@ -171,15 +190,11 @@ export const gupInvariants: readonly EventInvariant[] = [
                   { expected: 'a copy for the child', found: 'the pinned page mapped in both' },
                 );
       },
-      PmdCopied({ mm, vpn, pfn }, { facts }, report) {
-        if (pfn < 0) return;
-        for (const holder of facts.holders.values())
-          for (const page of holder.pages)
-            if (isPin(holder) && page.mm === mm && facts.frames.head(page.pfn) === pfn)
-              report(
-                { kind: 'entry', mm, vpn: vpn + page.pfn - pfn },
-                { expected: 'a copy for the child', found: 'the pinned page mapped in both' },
-              );
+      PmdCopied({ mm, vpn, pfn }, audited, report) {
+        if (pfn >= 0) hugePageShared(mm, vpn, pfn, audited, report);
+      },
+      HugetlbEntryCopied({ mm, vpn, pfn, exclusive }, audited, report) {
+        if (exclusive === 0) hugePageShared(mm, vpn, pfn, audited, report);
       },
     },
   },
@@ -188,6 +203,9 @@ export const gupInvariants: readonly EventInvariant[] = [
     name: 'reuse-has-no-foreign-reference',
     formula: 'a write fault that keeps the page finds no reference that was taken through another address space',
     source: 'CVE-2020-29374; wp_can_reuse_anon_folio()',
+    knownBroken: [
+      '2.6.36 and later: hugetlb_wp() keeps a huge page of the pool that nobody else maps, whoever holds it',
+    ],
     after: {
       PageReused: reusedAlone,
       PagesReused({ mm, runs }, audited, report) {

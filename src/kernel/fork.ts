@@ -11,7 +11,8 @@ import {
   isHugetlb,
   vmaPages,
 } from '../../reducers/vma.js';
-import { copyHugetlbPageRange } from './hugetlb/unmap.js';
+import { mmput } from './exit.js';
+import { copyHugetlbPageRange } from './hugetlb/copy.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { currentTask } from './kernel.js';
 import { ksmFork } from './ksm.js';
@@ -24,19 +25,24 @@ export const CLONE_FILES = 0x400;
 export const CLONE_VFORK = 0x4000;
 export const CLONE_THREAD = 0x10000;
 
-/** `copy_process()`: task `child` comes into being; it shares the address space with CLONE_VM and gets a copy otherwise. */
-export function* copyProcess(k: Kernel, tid: number, child: number, flags: number): KernelThread {
+/**
+ * `copy_process()`: task `child` comes into being; it shares the address space with CLONE_VM and gets a copy otherwise. Returns 0, or -ENOMEM where that cannot
+ * be made: then there is no task.
+ */
+export function* copyProcess(k: Kernel, tid: number, child: number, flags: number): KernelThread<number> {
   const parent = currentTask(k, tid);
   const { mm: parentMm, cpu, tgid } = parent;
   let mm = parentMm;
   if ((flags & CLONE_VM) !== 0) k.emit({ type: 'MmUsersChanged', mm, users: 1 });
   else mm = yield* dupMm(k, parentMm, cpu);
+  if (mm < 0) return mm;
   const thread = (flags & CLONE_THREAD) !== 0;
   if (!thread) k.emit({ type: 'FdTableCopied', tgid: child, from: tgid });
   k.emit({ type: 'TaskCreated', tid: child, tgid: thread ? tgid : child, parent: tid, mm, cpu });
+  return 0;
 }
 
-/** `dup_mm()`, `dup_mmap()`: takes both mmap_locks for write, the child's from birth. */
+/** `dup_mm()`, `dup_mmap()`: takes both mmap_locks for write, the child's from birth. Returns the copy, or -ENOMEM; what there was of it then is gone. */
 function* dupMm(k: Kernel, parent: number, cpu: number): KernelThread<number> {
   if (k.interleaved) yield { op: 'acquire', lock: `mmap_lock(${parent}):write` };
   const child = k.view.mms.length;
@@ -56,7 +62,11 @@ function* dupMm(k: Kernel, parent: number, cpu: number): KernelThread<number> {
       continue;
     }
     if ((vma.flags & VM_ACCOUNT) !== 0) sums.committed += vmaPages(vma);
-    yield* dupVma(k, parent, child, vma, cpu);
+    const error = yield* dupVma(k, parent, child, vma, cpu);
+    if (error === 0) continue;
+    k.emit({ type: 'VmAccounted', mm: child, ...sums, locked: 0 });
+    mmput(k, child, cpu);
+    return error;
   }
   k.emit({ type: 'VmAccounted', mm: child, ...sums, locked: 0 });
   k.emit({ type: 'HiwaterRssRaised', mm: child, pages: rssPages(mmAt(k.view, child)) });
@@ -64,14 +74,15 @@ function* dupMm(k: Kernel, parent: number, cpu: number): KernelThread<number> {
 }
 
 /** One VMA: locks are not inherited, MADV_WIPEONFORK memory starts empty, what faults cannot restore is copied. */
-function* dupVma(k: Kernel, parent: number, child: number, vma: VmaView, cpu: number): KernelThread {
+function* dupVma(k: Kernel, parent: number, child: number, vma: VmaView, cpu: number): KernelThread<number> {
   const { start, end, pgoff, inode, file } = vma;
   const wipe = (vma.flags & VM_WIPEONFORK) !== 0;
   const link = wipe ? { anonVma: 0, chain: [] } : anonVmaFork(k, vma);
   // `dup_userfaultfd()`: no context is told.
   const flags = vma.flags & ~(VM_LOCKED | VM_LOCKONFAULT | VM_UFFD);
   k.emit({ type: 'VmaInserted', mm: child, start, end, flags, pgoff, inode, file, ...link });
-  if (wipe || !vmaNeedsCopy(vma)) return;
+  if (wipe || !vmaNeedsCopy(vma)) return 0;
   if (isHugetlb(vma)) return copyHugetlbPageRange(k, parent, child, vma);
   yield* copyPageRange(k, { parent, child, cpu }, vma);
+  return 0;
 }

@@ -28,7 +28,6 @@ import {
   isHugetlb,
   vmaLookup,
 } from '../../reducers/vma.js';
-import { NotModelledError } from '../lib/errors.js';
 import { grab, heldCount, releaseAt } from './holders.js';
 import { isHugetlbPage } from './hugetlb/pool.js';
 import type { Kernel, KernelThread } from './kernel.js';
@@ -61,8 +60,6 @@ export interface Gup {
   /** Keeps the pages. */
   readonly holder: number;
 }
-
-const HUGETLB_GUP = 'references to huge pages of the pool (GUP)';
 
 /** References that one page costs. */
 const biasOf = (flags: number): number => ((flags & FOLL_PIN) !== 0 ? GUP_PIN_COUNTING_BIAS : 1);
@@ -146,9 +143,8 @@ function* gupFastPte(k: Kernel, gup: Gup, addr: number, length: number): KernelT
   if ((entry & PTE_PRESENT) === 0 || pteSpecial(entry)) return false;
   if (((flags & FOLL_WRITE) !== 0 || mayCow) && !pteWrite(entry)) return false;
   const pfn = ptePfn(entry);
-  if (isHugetlbPage(k, pfn)) throw new NotModelledError(HUGETLB_GUP);
   const marked = exclusivePage(k, entry);
-  if (!fastFolioAllowed(k, pageAt(k.view, pfn), flags)) return false;
+  if (!fastFolioAllowed(k, pfn, flags)) return false;
   // Linux asks only once it has the page, as it may be shared in between; where it is already the answer is the same.
   if (!pteWrite(entry) && mustUnshare(k, flags, marked, null)) return false;
   if (k.interleaved) yield { op: 'preempt', at: 'gup-fast:G5' };
@@ -164,9 +160,10 @@ function* gupFastPte(k: Kernel, gup: Gup, addr: number, length: number): KernelT
 }
 
 /** `gup_fast_folio_allowed()`: who writes to a file's pages for long must not bypass the file system. */
-function fastFolioAllowed(k: Kernel, page: PageView, flags: number): boolean {
+function fastFolioAllowed(k: Kernel, pfn: number, flags: number): boolean {
+  const page = pageAt(k.view, pfn);
   const forLong = FOLL_PIN | FOLL_LONGTERM | FOLL_WRITE;
-  if ((flags & forLong) !== forLong || (page.flags & PG_ANON) !== 0) return true;
+  if ((flags & forLong) !== forLong || (page.flags & PG_ANON) !== 0 || isHugetlbPage(k, pfn)) return true;
   return k.view.inodes[page.mapping]?.kind === InodeKind.shmem;
 }
 
@@ -195,7 +192,9 @@ function checkVmaFlags(k: Kernel, vma: VmaView, flags: number): boolean {
   // writable_file_mapping_allowed(): file systems that keep account of dirty pages would not hear of the writes.
   const sharedWritable = (vm & (VM_SHARED | VM_WRITE)) === (VM_SHARED | VM_WRITE);
   const kind = k.view.inodes[vma.inode]?.kind;
-  if (forLong && sharedWritable && vma.inode !== 0 && kind !== InodeKind.shmem && kind !== InodeKind.ring) return false;
+  const heard = kind === InodeKind.shmem || kind === InodeKind.ring || kind === InodeKind.hugetlbfs;
+  if (forLong && sharedWritable && vma.inode !== 0 && !heard) return false;
+  if (isHugetlb(vma) && k.behaviours['hugetlb-refuses-forced-writes']) return (vm & VM_WRITE) !== 0;
   return (vm & VM_WRITE) !== 0 || (forced && isCowMapping(vm));
 }
 
@@ -212,7 +211,6 @@ function* followOrFault(k: Kernel, gup: Gup, vpn: number, offset: number, length
     if (!k.view.mms[mm]) return false;
     const vma = vmaLookup(mmAt(k.view, mm), addr);
     if (vma === null || !checkVmaFlags(k, vma, gup.flags)) return false;
-    if (isHugetlb(vma)) throw new NotModelledError(HUGETLB_GUP);
     const flags = wantedOf(k, vma, gup.flags, broken);
     if (k.interleaved) yield { op: 'acquire', lock: `ptl(${mm},${vpn})` };
     const found = followPagePte(k, flags === gup.flags ? gup : { ...gup, flags }, vma, vpn, broken);

@@ -1,6 +1,7 @@
 // Who holds user pages: taking references for them and giving references back, as pins, pipes and registered buffers do.
 import type { HolderView, OpenFile } from '../../reducers/state.js';
-import { folioAt } from '../../reducers/state.js';
+import { folioAt, folioHead } from '../../reducers/state.js';
+import { freeHugePage, isHugetlbPage } from './hugetlb/pool.js';
 import type { Kernel } from './kernel.js';
 import { GUP_PIN_COUNTING_BIAS } from './kernel.js';
 import { hasPincount, pincountChanged } from './large-folio.js';
@@ -59,9 +60,13 @@ export function releaseAt(k: Kernel, holder: number, at: number): void {
   const { pages, flags } = k.view.holders[holder] as HolderView;
   const [pfn, bias] = [pages[at * HELD] as number, pages[at * HELD + 5] as number];
   const apart = pfn >= 0 && (flags & FOLL_PIN) !== 0 && hasPincount(k, pfn);
-  const freed = pfn >= 0 && folioAt(k.view, pfn).ref === bias ? 1 : 0;
+  const last = pfn >= 0 && folioAt(k.view, pfn).ref === bias;
+  // A page of the pool goes back there.
+  const pool = last && isHugetlbPage(k, pfn);
+  const freed = last && !pool ? 1 : 0;
   k.emit({ type: 'HeldPageReleased', holder, at, pfn, ref: pfn < 0 ? 0 : -bias, bias, freed });
   if (apart && freed === 0) pincountChanged(k, pfn, -1);
+  if (pool) freeHugePage(k, folioHead(k.view, pfn));
 }
 
 /** Everything is given back, in the order in which it came, and the holder is gone. */

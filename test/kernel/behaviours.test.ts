@@ -43,7 +43,13 @@ describe('a kernel version', () => {
     ];
     expect(sorted(on('5.9'))).toEqual(sorted(refcounts));
     expect(sorted(on('5.17.3'))).toEqual(
-      sorted([...refcounts, 'write-protect-seq', 'clear-refs-skips-pinned', 'hugetlb-mremap']),
+      sorted([
+        ...refcounts,
+        'write-protect-seq',
+        'clear-refs-skips-pinned',
+        'hugetlb-fork-copies-pinned',
+        'hugetlb-mremap',
+      ]),
     );
     expect(sorted(on('5.18'))).toEqual(
       sorted([
@@ -56,6 +62,7 @@ describe('a kernel version', () => {
         'thp-cow-reuse-by-refcount',
         'hugetlb-dontneed',
         'uffd-wp-marks-readonly',
+        'hugetlb-fork-copies-pinned',
         'hugetlb-mremap',
       ]),
     );

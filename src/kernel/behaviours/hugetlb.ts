@@ -50,6 +50,39 @@ export const HUGETLB_BEHAVIOURS = {
     requires: ['hugetlb-reuse-by-mapcount'],
     aliases: ['B07'],
   },
+  'hugetlb-fork-copies-pinned': {
+    description:
+      'fork gives the child a copy of a huge page that the parent has pinned, or fails where the pool has none; before, it was shared, and the next write of the parent moved it away from the pin.',
+    commit: '4eae4efa2c29',
+    since: '5.12',
+    requires: ['fork-copies-pinned'],
+    aliases: ['fork-copies-pinned-hugetlb'],
+  },
+  'hugetlb-refuses-forced-writes': {
+    description:
+      'Huge pages of mappings that may not be written to are not written to by force (FOLL_FORCE) either; before, that made their entries writable, for the program as well.',
+    commit: '1d8d14641fd9',
+    since: '6.0',
+    until: '6.15',
+    requires: [],
+    aliases: [],
+  },
+  'hugetlb-forced-writes-keep-rights': {
+    description:
+      'Huge pages of private mappings that may not be written to are written to by force (FOLL_FORCE) as other memory is: a copy of their own, whose entry stays read-only.',
+    commit: null,
+    since: '6.15',
+    requires: [],
+    aliases: [],
+  },
+  'hugetlb-pte-minds-vm-write': {
+    description:
+      'What fork copies of pinned huge pages (since hugetlb-fork-copies-pinned) the child may write to only if its mapping says so; before, its entry was writable.',
+    commit: null,
+    since: '6.14',
+    requires: [],
+    aliases: [],
+  },
   'hugetlb-mremap': {
     description:
       'mremap moves and shrinks mappings of huge pages of the pool; before, it was refused. Where only a part moves, the rest loses its reservations.',

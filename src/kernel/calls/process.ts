@@ -23,8 +23,8 @@ function* fork(k: Kernel, call: Call, flags: number): KernelThread<Got> {
   if (living !== undefined && living.exited === 0)
     throw new InputError({ line: call.operation.line }, `${call.name} creates task ${child}, which is alive already`);
   if (living !== undefined) reap(k, child);
-  yield* copyProcess(k, call.tid, child, flags);
-  return { value: child };
+  const error = yield* copyProcess(k, call.tid, child, flags);
+  return error < 0 ? fromKernel(error) : { value: child };
 }
 
 /** clone(flags=..), clone(flags, ...), clone3({flags=..}): strace names the argument, other recorders give it first. */

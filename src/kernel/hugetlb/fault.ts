@@ -4,17 +4,7 @@
 // Whoever reserved the pages of a private mapping keeps its data whatever happens: where no page is left for its copy, the page is taken away from
 // those that share it, and they get a signal when they miss it.
 import { HPAGE_RESV_UNMAPPED } from '../../../reducers/hugetlb-state.js';
-import {
-  PTE_DIRTY,
-  PTE_HUGE,
-  PTE_PRESENT,
-  PTE_WRITE,
-  leafAt,
-  mkPte,
-  ptePfn,
-  pteWrite,
-  withFlags,
-} from '../../../reducers/pte.js';
+import { PTE_DIRTY, PTE_HUGE, PTE_WRITE, leafAt, mkPte, ptePfn, pteWrite, withFlags } from '../../../reducers/pte.js';
 import type { InodeView, VmaView } from '../../../reducers/state.js';
 import {
   HPAGE_PMD_NR,
@@ -30,13 +20,15 @@ import { NotModelledError } from '../../lib/errors.js';
 import type { Kernel, KernelThread } from '../kernel.js';
 import { PAGE_SIZE } from '../kernel.js';
 import type { Fault, FaultResult } from '../memory/fault.js';
+import { presentFlag } from '../memory/anonymous.js';
 import { pmdAlloc } from '../memory/tables.js';
 import { anonVmaPrepare } from '../rmap.js';
 import { allocSurplus, consumeReservation, dequeue, putHugePage } from './pool.js';
 import { commitReservation, hugeIndex, isOwner, isShared, isVmaResvSet, needsReservation } from './reservations.js';
 import { unmapRefPrivate } from './steal.js';
 
-const NO_PAGE = -1;
+/** No page is to be had. */
+export const NO_PAGE = -1;
 
 /** First of the 512 pages around the fault. */
 const blockOf = ({ vpn }: Fault): number => vpn - (vpn % HPAGE_PMD_NR);
@@ -63,9 +55,14 @@ export function* hugetlbFault(k: Kernel, fault: Fault): KernelThread<FaultResult
   return 'done';
 }
 
-/** `make_huge_pte()`: dirty with being writable. */
-const makeHugePte = (pfn: number, writable: boolean): number =>
-  mkPte(pfn, PTE_PRESENT | PTE_HUGE | (writable ? PTE_WRITE | PTE_DIRTY : 0));
+/**
+ * `make_huge_pte()`: an entry with the rights of mapping `vma`, writable (and dirty) only if it is to be and may be. Before 6.15 it was where the mapping may not be
+ * written to as well.
+ */
+export function makeHugePte(k: Kernel, vma: VmaView, pfn: number, writable: boolean): number {
+  const may = (vma.flags & VM_WRITE) !== 0 || !k.behaviours['hugetlb-pte-minds-vm-write'];
+  return mkPte(pfn, presentFlag(vma) | PTE_HUGE | (writable && may ? PTE_WRITE | PTE_DIRTY : 0));
+}
 
 /** `hugetlb_no_page()`: the file's page if it has one, else a fresh one. */
 function noPage(k: Kernel, fault: Fault): FaultResult {
@@ -95,7 +92,7 @@ function noPage(k: Kernel, fault: Fault): FaultResult {
     mm,
     vpn,
     pfn,
-    entry: makeHugePte(pfn, writable),
+    entry: makeHugePte(k, vma, pfn, writable),
     anonVma,
     index,
     ref: cached < 0 ? 0 : 1,
@@ -138,7 +135,7 @@ function writeProtected(k: Kernel, fault: Fault): FaultResult {
     const vma = vmaOf(k, fault);
     const leaf = leafAt(mmAt(k.view, mm), vpn);
     const old = ptePfn(leaf);
-    if (!unshare && (vma.flags & VM_WRITE) === 0) return 'sigsegv';
+    if (!unshare && (vma.flags & VM_WRITE) === 0 && k.behaviours['hugetlb-refuses-forced-writes']) return 'sigsegv';
     if (isShared(vma)) {
       k.emit({ type: 'PmdFlagsSet', mm, vpn, entry: withFlags(leaf, PTE_WRITE | PTE_DIRTY, 0) });
       return 'done';
@@ -168,7 +165,9 @@ function reuse(k: Kernel, fault: Fault, leaf: number): void {
   const vma = vmaOf(k, fault);
   const known = (pageAt(k.view, pfn).flags & PG_ANON_EXCLUSIVE) !== 0;
   const anon = (pageAt(k.view, pfn).flags & PG_ANON) !== 0;
-  const entry = fault.access === 'unshare' ? leaf : withFlags(leaf, PTE_WRITE | PTE_DIRTY, 0);
+  // `set_huge_ptep_maybe_writable()`
+  const may = (vma.flags & VM_WRITE) !== 0 || !k.behaviours['hugetlb-forced-writes-keep-rights'];
+  const entry = fault.access === 'unshare' || !may ? leaf : withFlags(leaf, PTE_WRITE | PTE_DIRTY, 0);
   const exclusive = !known && anon && k.behaviours['anon-exclusive'] ? 1 : 0;
   const anonVma = known || !anon ? 0 : vma.anonVma;
   k.emit({ type: 'PmdReused', mm: fault.mm, vpn: blockOf(fault), pfn, entry, exclusive, anonVma });
@@ -186,7 +185,7 @@ function copyPage(k: Kernel, fault: Fault, old: number, pfn: number): void {
     oldPfn: old,
     oldMapcount: -1,
     pfn,
-    entry: makeHugePte(pfn, fault.access !== 'unshare'),
+    entry: makeHugePte(k, vma, pfn, fault.access !== 'unshare'),
     anonVma: vma.anonVma,
     index: indexOf(vma, fault),
     mapcount: 1,

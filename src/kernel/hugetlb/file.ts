@@ -102,7 +102,7 @@ export function hugetlbTruncate(k: Kernel, inode: number, size: number): number 
   if (!isHugeAligned(size)) return -EINVAL;
   const before = (k.view.inodes[inode] as InodeView).size;
   if (size !== before) k.emit({ type: 'InodeResized', inode, size, data: size });
-  if (size >= before) return 0;
+  // Also where the file grows: a mapping for reading has reserved beyond its end.
   unmapFrom(k, inode, size / PAGE_SIZE);
   const from = size / HUGE_PAGE_SIZE;
   unreservePages(k, inode, from, removeCached(k, inode, from));

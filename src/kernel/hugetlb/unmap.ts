@@ -1,27 +1,23 @@
-// Entries of mappings of hugetlbfs that go, change their rights or are given to a child: the rest of mm/hugetlb.c that walks tables.
+// Entries of mappings of hugetlbfs that go or change their rights: mm/hugetlb.c where it walks tables. What fork copies is in copy.ts.
 import {
   PTE_DIRTY,
   PTE_PRESENT,
   PTE_PROTNONE,
   PTE_WRITE,
-  TABLE_BYTES,
   leafAt,
-  missingTableBytes,
   mkPte,
   pteFlags,
   ptePfn,
-  withFlags,
 } from '../../../reducers/pte.js';
 import type { VmaView } from '../../../reducers/state.js';
 import { HPAGE_PMD_NR, PG_ANON, PG_DIRTY, largeFolioAt, mmAt, pageAt } from '../../../reducers/state.js';
-import { VM_ACCESS, VM_SHARED, VM_WRITE, isCowMapping, vmaLookup } from '../../../reducers/vma.js';
+import { VM_ACCESS, VM_SHARED, VM_WRITE, vmaLookup } from '../../../reducers/vma.js';
 import type { Kernel } from '../kernel.js';
 import { PAGE_SIZE } from '../kernel.js';
-import { pmdAlloc } from '../memory/tables.js';
 import { addReservation, hugeIndex, isOwner, needsReservation } from './reservations.js';
 
 /** Calls `visit` with the first page of every 2 MiB of [start, end) bytes. */
-function forEachBlock(start: number, end: number, visit: (vpn: number) => void): void {
+export function forEachBlock(start: number, end: number, visit: (vpn: number) => void): void {
   for (let vpn = start / PAGE_SIZE; vpn < end / PAGE_SIZE; vpn += HPAGE_PMD_NR) visit(vpn);
 }
 
@@ -63,33 +59,5 @@ export function hugetlbChangeProtection(k: Kernel, mm: number, start: number, en
     const kept = pteFlags(leaf) & ~(PTE_PRESENT | PTE_PROTNONE | PTE_WRITE);
     const flags = kept | (accessible ? PTE_PRESENT : PTE_PROTNONE) | (accessible && shared ? PTE_WRITE : 0);
     if (flags !== pteFlags(leaf)) k.emit({ type: 'PmdProtected', mm, vpn, entry: mkPte(ptePfn(leaf), flags) });
-  });
-}
-
-/** `copy_hugetlb_page_range()`: the child maps what the parent does; anonymous pages are nobody's own any more. It is promised nothing. */
-export function copyHugetlbPageRange(k: Kernel, parent: number, child: number, vma: VmaView): void {
-  const { start, end, flags } = vma;
-  const cow = isCowMapping(flags);
-  forEachBlock(start, end, (vpn) => {
-    // The child gets a table for every one of the parent's, even if nothing of this mapping is there.
-    if (missingTableBytes(mmAt(k.view, parent), vpn) > TABLE_BYTES) return;
-    pmdAlloc(k, child, vpn);
-    const leaf = leafAt(mmAt(k.view, parent), vpn);
-    if (leaf === 0) return;
-    const pfn = ptePfn(leaf);
-    const entry = cow ? withFlags(leaf, 0, PTE_WRITE) : leaf;
-    const anon = (pageAt(k.view, pfn).flags & PG_ANON) !== 0;
-    k.emit({
-      type: 'HugetlbEntryCopied',
-      mm: parent,
-      child,
-      vpn,
-      pfn,
-      entry,
-      childEntry: entry,
-      ref: 1,
-      mapcount: 1,
-      exclusive: anon ? 0 : -1,
-    });
   });
 }

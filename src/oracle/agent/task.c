@@ -161,8 +161,8 @@ static int64_t clone_task(int child, uint64_t flags, int slot, int own_slot)
 		greet(child);
 		task_loop(child, own_slot);
 	}
-	if (pid > 0)
-		populate();
+	/* Also where it failed: what was copied up to there is read-only now. */
+	populate();
 	return pid;
 }
 

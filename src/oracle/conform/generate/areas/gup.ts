@@ -18,10 +18,10 @@ const AT_FDCWD = -100;
 const PTRACE_PEEKDATA = 2;
 const PTRACE_POKEDATA = 5;
 /** Out of the way of descriptors that come and go. */
-const PIPE_READ = 14;
-const PIPE_WRITE = 15;
+export const PIPE_READ = 14;
+export const PIPE_WRITE = 15;
 const RING = 16;
-const MEM = 17;
+export const MEM = 17;
 
 /** Puts what is open at `fd` where nothing else will be. */
 function park(draft: Draft, fd: number, at: number): void {
@@ -41,7 +41,7 @@ export const openRing: Preparation = (draft) => {
   park(draft, draft.freeFd(draft.first), RING);
 };
 
-const openMem: Preparation = (draft) => {
+export const openMem: Preparation = (draft) => {
   draft.add(draft.first, 'openat', AT_FDCWD, { text: '/proc/self/mem' }, O_RDWR);
   park(draft, draft.freeFd(draft.first), MEM);
 };
@@ -62,7 +62,7 @@ export function fixedRange(draft: Draft, task: Task, start: number, length: numb
   else draft.add(task, 'io_uring_read_fixed', RING, PIPE_READ, start, length, 0);
 }
 
-const vector = (base: number, length: number): Value => [{ fields: { iov_base: base, iov_len: length } }];
+export const vector = (base: number, length: number): Value => [{ fields: { iov_base: base, iov_len: length } }];
 
 /** A few bytes up to a few pages of something that fits, from anywhere in its page. */
 function bytesOf(draft: Draft, task: Task, fits: (mapped: Mapped) => boolean): readonly [number, number] | null {

@@ -16,20 +16,17 @@ import {
   munmap,
 } from '../calls.js';
 import type { Draft, Range, Task } from '../picture.js';
-import { ARENA_START, PAGE, TABLE } from '../places.js';
-import type { Backing, Mapped } from '../space.js';
+import { PAGE, TABLE } from '../places.js';
+import { FIRST, PLACES, anyPlaces, pageOf } from '../pool-places.js';
+import type { Backing } from '../space.js';
+import { HUGETLB_GUP_STEPS } from './hugetlb-gup.js';
+import { openMem, openPipe, openRing } from './gup.js';
 
-const GIB = 2 ** 30;
-/** Where such mappings lie: a row of huge pages, of which mappings have a few each, and meet. */
-const FIRST = ARENA_START + 6 * GIB;
-const PLACES = 10;
-const LAST = FIRST + PLACES * TABLE;
 const MAP_HUGETLB = 0x40000;
 const MFD_HUGETLB = 4;
 const FILE_PAGES = 4;
 const FOLDER = 'hugepages/hugepages-2048kB/';
 
-const isHere = ({ start, end }: Mapped): boolean => start >= FIRST && end <= LAST;
 const isFileOfPool = ({ pool }: Backing): boolean => pool === true;
 
 function writePool(draft: Draft, name: string, pages: number): void {
@@ -52,13 +49,6 @@ const openFile = (draft: Draft): void => {
   first.files.set(fd, { backing: { kind: 'memfd', bytes, dense: 0, pool: true }, writable: true });
   draft.add(first, 'ftruncate', fd, bytes);
 };
-
-/** One to four huge pages somewhere in the row. */
-function anyPlaces(draft: Draft): Range {
-  const { random } = draft;
-  const pages = random.between(1, 4);
-  return { start: FIRST + TABLE * random.below(PLACES - pages + 1), length: pages * TABLE };
-}
 
 const mapAnonymous: Step = (draft) => {
   const { random } = draft;
@@ -86,17 +76,6 @@ const mapFile: Step = (draft) => {
   mmap(draft, task, { addr: start, length, prot, flags, fd: found[0], offset });
   return true;
 };
-
-/** A huge page of one of these mappings. */
-function pageOf(draft: Draft, task: Task, fits: (mapped: Mapped) => boolean): number | null {
-  const { random } = draft;
-  if (random.chance(4)) return FIRST + TABLE * random.below(PLACES);
-  const found = task.space.mapped.filter((each) => isHere(each) && fits(each));
-  if (found.length === 0) return null;
-  const { start, end } = random.pick(found);
-  const first = start - (start % TABLE);
-  return first + TABLE * random.below(Math.ceil((end - first) / TABLE));
-}
 
 const OFFSETS: readonly number[] = [0, 0, 0, 16, 5 * PAGE, TABLE - 1];
 
@@ -195,7 +174,7 @@ const fillAndFork: Step = (draft) => {
 
 export const HUGETLB: Area = {
   name: 'hugetlb',
-  prologue: [makePool, openFile],
+  prologue: [makePool, openFile, openPipe, openRing, openMem],
   emphasis: [1, 1, 2, 4],
   steps: {
     mapAnonymous: [8, mapAnonymous],
@@ -218,5 +197,6 @@ export const HUGETLB: Area = {
     ],
     truncate: [3, truncate],
     resizePool: [3, resizePool],
+    ...HUGETLB_GUP_STEPS,
   },
 };
