@@ -16,6 +16,8 @@ const MAP_PRIVATE = 2;
 const MAP_TYPE = 0xf;
 const MAP_FIXED = flag('MAP_FIXED');
 const MAP_ANONYMOUS = flag('MAP_ANONYMOUS');
+const MAP_HUGETLB = flag('MAP_HUGETLB');
+const MFD_HUGETLB = 4;
 /** With these and no others anonymous memory at a fixed place is never refused. */
 const HARMLESS = MAP_FIXED | MAP_ANONYMOUS | flag('MAP_NORESERVE') | flag('MAP_POPULATE') | flag('MAP_STACK');
 
@@ -54,6 +56,13 @@ function certainAddress({ name, args }: Operation): number | null {
   return addr >= LOWEST && length > 0 && length <= 2 ** 30 && addr + length <= TASK_SIZE ? addr : null;
 }
 
+/** May there be mappings of the hugetlb pool from here on? */
+function asksForHugePages({ name, args }: Operation): boolean {
+  const [, second, , fourth] = args;
+  if (name === 'mmap') return typeof fourth === 'number' && (fourth & MAP_HUGETLB) !== 0;
+  return name === 'memfd_create' && typeof second === 'number' && (second & MFD_HUGETLB) !== 0;
+}
+
 /** Bytes that an mmap or mremap results in. */
 function mappedLength({ name, args }: Operation): number {
   const length = args[name === 'mremap' ? 2 : 1];
@@ -88,13 +97,13 @@ export function nameAddresses(
   const places: Place[] = [];
   const uses = new Set<Place>();
   const before: (readonly Place[])[] = [];
-  // What is sealed refuses even fixed mappings.
-  let sealed = false;
+  // What is sealed refuses even fixed mappings, and so does a huge page that would be cut.
+  let refused = false;
   operations.forEach((operation, index) => {
     before.push([...places]);
-    sealed ||= operation.name === 'mseal';
+    refused ||= operation.name === 'mseal' || asksForHugePages(operation);
     if (operation.result.kind !== 'none' || (operation.name !== 'mmap' && operation.name !== 'mremap')) return;
-    const start = (sealed ? null : certainAddress(operation)) ?? returned(index);
+    const start = (refused ? null : certainAddress(operation)) ?? returned(index);
     if (start !== null) places.push({ index, start, end: start + mappedLength(operation) });
   });
   const placeOf = (addr: number, index: number): Place | undefined =>
