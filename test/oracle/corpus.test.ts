@@ -2,12 +2,10 @@
 import { describe, expect, it } from 'vitest';
 import { printRecorded, recordObservations, recordedObservations } from '../../src/oracle/conform/corpus.js';
 import type { Fields, Observation } from '../../src/oracle/conform/observation.js';
+import { observationOf, subjectsOf } from '../../src/oracle/conform/observation.js';
 
 const page = (task: number, n: number): string => `page ${task} 0x${(0x100000000000 + n * 4096).toString(16)}`;
-const observation = (entries: readonly (readonly [string, Fields])[]): Observation => ({
-  subjects: new Map(entries),
-  frames: new Map(),
-});
+const observation = (entries: readonly (readonly [string, Fields])[]): Observation => observationOf(new Map(entries));
 const pages = (task: number, count: number, fields: (n: number) => Fields): [string, Fields][] =>
   Array.from({ length: count }, (_, n) => [page(task, n), fields(n)]);
 
@@ -27,7 +25,7 @@ describe('kept observations', () => {
   const recorded = recordObservations('6.18', true, [3, 4, 5], STEPS);
   it('are the same when they are read again', () => {
     const { observations } = recordedObservations(printRecorded(recorded), 'x.observed.json');
-    const sorted = ({ subjects }: Observation): unknown => [...subjects].toSorted(([a], [b]) => (a < b ? -1 : 1));
+    const sorted = (seen: Observation): unknown => [...subjectsOf(seen)].toSorted(([a], [b]) => (a < b ? -1 : 1));
     expect(observations.map(sorted)).toEqual(STEPS.map(sorted));
   });
   it('name pages once that are alike but for where they are', () => {

@@ -73,7 +73,7 @@ struct task {
 	int slot; /* of its stacks */
 	int owner; /* the lowest task that shares its mm, itself if none */
 	int asleep; /* in the middle of an operation, until somebody resolves a fault */
-	int pidfd, pagemap, smaps, status, stat;
+	int pidfd, pagemap, smaps, status, stat, fds;
 	uint64_t mm;
 };
 extern struct task tasks[TASKS_MAX + 1];

@@ -51,7 +51,7 @@ static struct {
 } flags[FLAGS_MAX];
 static unsigned n_flags;
 
-static int word_fd = -1, table_fd = -1, batch_fd = -1;
+static int word_fd = -1, table_fd = -1, batch_fd = -1, bytes_fd = -1;
 static pid_t owner;
 static uint64_t page_offset_base, vmemmap_base;
 
@@ -195,11 +195,14 @@ static int read_table(uint64_t address, uint64_t *entries)
 	return 0;
 }
 
-int km_page_bytes(uint64_t pfn, void *out)
+const unsigned char *km_bytes(uint64_t pfn, unsigned n)
 {
-	if (!window || getpid() != owner)
-		return fail(EINVAL, "km_open was not called in this process");
-	return read_table(page_offset_base + pfn * PAGE, out);
+	uint64_t args[2] = {page_offset_base + pfn * PAGE, n * PAGE};
+	uint32_t status;
+
+	if (!window || getpid() != owner || n > KM_BYTES_MAX)
+		return NULL;
+	return run(bytes_fd, args, 2, &status) || status ? NULL : window->bytes[0];
 }
 
 /* Reads the pieces at window->from[0] to [n - 1]; each has its own status. */
@@ -668,6 +671,8 @@ int km_open(const char *layout)
 	if (error >= 0)
 		error = batch_fd = load_batch();
 	if (error >= 0)
+		error = bytes_fd = load_bytes();
+	if (error >= 0)
 		error = open_proof(&proof);
 	if (!error)
 		error = find_bases(&proof);
@@ -702,4 +707,5 @@ void km_close(void)
 	close_descriptor(&word_fd);
 	close_descriptor(&table_fd);
 	close_descriptor(&batch_fd);
+	close_descriptor(&bytes_fd);
 }

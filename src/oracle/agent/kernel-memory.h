@@ -64,6 +64,10 @@ int km_walk(uint64_t mm, uint64_t start, uint64_t end, void (*each)(const struct
 #define KM_PAGES_MAX 512
 /* The pages pfn to pfn + n - 1, n <= KM_PAGES_MAX, into out[0] to out[n - 1], with addr, entry and level 0: the parts of a leaf. */
 int km_pages(uint64_t pfn, unsigned n, struct km_entry *out);
-// The 4096 bytes of page `pfn`, as they are; nothing is faulted in. 0 or -errno.
-int km_page_bytes(uint64_t pfn, void *out);
+#define KM_BYTES_MAX 64
+/*
+ * The bytes of the n pages from `pfn` on, n <= KM_BYTES_MAX, as they are; nothing is faulted in. Good until the next call; NULL if one of them
+ * cannot be read.
+ */
+const unsigned char *km_bytes(uint64_t pfn, unsigned n);
 #endif

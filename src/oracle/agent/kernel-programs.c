@@ -138,6 +138,23 @@ int load_table(void)
 	return load("table", code, sizeof(code) / sizeof(code[0]));
 }
 
+/* Arguments: address of the first page; bytes. */
+int load_bytes(void)
+{
+	const struct bpf_insn code[] = {
+		LOAD(3, 1, 0),
+		LOAD(2, 1, 8),
+		JUMP_GT(2, KM_BYTES_MAX * PAGE, 4), /* for the verifier */
+		WINDOW_AT(1, offsetof(struct window, bytes)),
+		CALL(BPF_FUNC_probe_read_kernel),
+		EXIT_PROGRAM,
+		MOV_IMM(0, -1),
+		EXIT_PROGRAM,
+	};
+
+	return load("bytes", code, sizeof(code) / sizeof(code[0]));
+}
+
 /* Argument: number of pieces. */
 int load_batch(void)
 {

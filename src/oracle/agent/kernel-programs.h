@@ -4,6 +4,7 @@
  */
 #ifndef FOLIOSCOPE_KERNEL_PROGRAMS_H
 #define FOLIOSCOPE_KERNEL_PROGRAMS_H
+#include "kernel-memory.h"
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,6 +18,7 @@ struct window {
 	int64_t status[PIECES_MAX];
 	uint8_t piece[PIECES_MAX][PIECE];
 	uint64_t table[ENTRIES];
+	uint8_t bytes[KM_BYTES_MAX][PAGE];
 };
 
 /* NULL before create_window(). */
@@ -33,11 +35,13 @@ void destroy_window(int mapped);
  *   word   returns 32 bits of the word at current->mm, or of the word at an address (a run returns 32 bits, so two make a word);
  *          uses no memory but its stack, so a forked child can run it too
  *   table  copies one page (a page table) into the window
+ *   bytes  copies up to KM_BYTES_MAX pages that follow each other into it
  *   batch  copies up to 512 pieces of 64 bytes (struct pages), whose addresses are in the window, into it
  */
 int load_word(void);
 int load_table(void);
 int load_batch(void);
+int load_bytes(void);
 
 /* Runs the program behind `fd`; 0 or minus an errno. */
 int run(int fd, const uint64_t *args, unsigned n, uint32_t *result);

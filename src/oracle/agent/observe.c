@@ -4,7 +4,8 @@
  *   T task RssAnon RssFile RssShmem VmSwap VmLck VmPTE VmSize faults            (kB but for the faults; for each task with its own mm)
  *   S task owner faults                                                        (shares the mm of `owner`)
  *   V task start end perms pgoff major:minor inode NAME|Rss .. Locked|VmFlags    (values of smaps in the order of SMAPS, kB)
- *   P task addr pagemap kpageflags kpagecount [entry level flags order refcount mapcount large entire pincount shared digest]
+ *   P task addr[+n] pagemap kpageflags kpagecount [entry level flags order refcount mapcount large entire pincount shared digest]
+ *     of n pages in a row that differ in nothing but frame or slot: those of the first stand there, the others' follow each other
  *   F task fd major:minor inode size blocks free                               (blocks: of tmpfs; free: of one with a size)
  *   X task fd pending total features                                           (of a userfaultfd: faults not read of, all that wait, hexadecimal)
  *   H total free reserved surplus                                              (huge pages of the default size)
@@ -35,11 +36,25 @@
 #define ENTRIES_MAX 65536
 #define RANGES_MAX 4096
 #define SEEN_MAX 4096
+#define OPEN_MAX AGENT_FD
 #define KPF_WRITEBACK (1ULL << 8)
 #define WRITEBACK_MS_MAX 2000
 #define PM_PRESENT (1ULL << 63)
 #define PM_PFN ((1ULL << 55) - 1)
+/* Type of what pagemap calls swapped: a swap area, or 31 for markers. */
+#define PM_TYPE 31ULL
+#define PM_MARKER 31ULL
+#define KPF_ZERO_PAGE (1ULL << 24)
+#define PM_SWAPPED (1ULL << 62)
+/* A slot further on in pagemap: below it stands the number of the swap area. */
+#define PM_SLOT (1ULL << 5)
 #define LEVEL_PMD 2
+/* Pages of which the kernel is asked at a time, and pages whose sums are remembered. */
+#define AHEAD_MAX 512
+#define DIGESTS 8192
+/* Of a present entry: where it leads. Of a swap entry: what is not its slot. */
+#define PTE_FRAME 0x000ffffffffff000ULL
+#define PTE_SWAP_FLAGS 0x3fffULL
 
 static const char *const SMAPS[] = {"Rss", "Pss", "Shared_Clean", "Shared_Dirty", "Private_Clean", "Private_Dirty", "Anonymous",
 	"KSM", "LazyFree", "AnonHugePages", "ShmemPmdMapped", "FilePmdMapped", "Shared_Hugetlb", "Private_Hugetlb", "Swap", "SwapPss",
@@ -49,15 +64,26 @@ static const char *const SMAPS[] = {"Rss", "Pss", "Shared_Clean", "Shared_Dirty"
 struct task tasks[TASKS_MAX + 1];
 int deep;
 
+/* The sum over the bytes of a frame, as of observation `round`. */
+struct known {
+	uint64_t pfn;
+	unsigned round;
+	uint32_t digest;
+};
+
 /* Large buffers: tasks are forked from this process and shall not inherit them. */
 static struct buffers {
 	char text[TEXT_BYTES];
 	uint64_t pagemap[ENTRIES_MAX];
 	uint64_t ranges[RANGES_MAX][2];
 	struct km_entry parts[KM_PAGES_MAX];
-	uint32_t words[PAGE / 4];
+	unsigned char last[PAGE]; /* bytes of the page that was summed up last */
+	struct known digests[DIGESTS];
+	uint64_t flags[AHEAD_MAX], counts[AHEAD_MAX];
 	uint64_t seen[SEEN_MAX]; /* frames of the last observation */
 	int n_seen;
+	short open[TASKS_MAX + 1][OPEN_MAX]; /* descriptors, in order */
+	int n_open[TASKS_MAX + 1];
 } *own;
 static int kpageflags = -1, kpagecount = -1;
 
@@ -97,6 +123,7 @@ int observe_attach(int i, int slot, int pid, int tgid, int owner, uint64_t mm)
 	t->pagemap = open_of(pid, "pagemap");
 	t->smaps = open_of(pid, "smaps");
 	t->status = open_of(pid, "status");
+	t->fds = open_of(pid, "fd");
 	/* Faults of the very task, not of its thread group. */
 	char name[64];
 
@@ -116,6 +143,7 @@ void observe_detach(int i)
 	close(t->smaps);
 	close(t->status);
 	close(t->stat);
+	close(t->fds);
 	close(t->pidfd);
 	/* Another task carries on the address space. */
 	for (int j = 1; j <= TASKS_MAX; j++)
@@ -126,16 +154,41 @@ void observe_detach(int i)
 		}
 }
 
-static const char *slurp(int fd)
+/* What `fd` says from its beginning on, up to the portion that `enough` says is the last one needed; NULL: all of it. */
+static const char *slurp_until(int fd, int (*enough)(const char *portion))
 {
 	size_t n = 0;
 	ssize_t got;
 
 	lseek(fd, 0, SEEK_SET);
-	while (n < TEXT_BYTES - 1 && (got = read(fd, own->text + n, TEXT_BYTES - 1 - n)) > 0)
+	while (n < TEXT_BYTES - 1 && (got = read(fd, own->text + n, TEXT_BYTES - 1 - n)) > 0) {
+		own->text[n + got] = 0;
+		if (enough && enough(own->text + n))
+			return own->text;
 		n += got;
+	}
 	own->text[n] = 0;
 	return own->text;
+}
+
+static const char *slurp(int fd)
+{
+	return slurp_until(fd, NULL);
+}
+
+/* Does a line of smaps tell where a mapping lies? The others begin with a capital. */
+static int is_place(const char *line)
+{
+	return (line[0] >= '0' && line[0] <= '9') || (line[0] >= 'a' && line[0] <= 'f');
+}
+
+/* Is the last mapping of this portion of smaps, which has whole ones, behind the arena? */
+static int behind_arena(const char *portion)
+{
+	for (const char *at = portion + strlen(portion); at > portion; at--)
+		if (at[-1] == '\n' && is_place(at))
+			return strtoull(at, NULL, 16) >= ARENA_END;
+	return is_place(portion) && strtoull(portion, NULL, 16) >= ARENA_END;
 }
 
 static long field(const char *from, const char *name)
@@ -180,7 +233,7 @@ static uint64_t word_at(int fd, uint64_t index)
 }
 
 /* Bytes of a page, as one number; 0 for zeros. The same sum is made of what the model holds. */
-static uint32_t digest_of(const uint32_t *words)
+static uint32_t sum_of(const uint32_t *words)
 {
 	uint32_t sum = 0x811c9dc5, any = 0;
 
@@ -191,30 +244,208 @@ static uint32_t digest_of(const uint32_t *words)
 	return any ? (sum ? sum : 1) : 0;
 }
 
+/* The same; of bytes that are those of the page before it was made then. */
+static uint32_t digest_of(const unsigned char *bytes)
+{
+	static uint32_t digest;
+	static int known;
+
+	if (!known || memcmp(bytes, own->last, PAGE)) {
+		memcpy(own->last, bytes, PAGE);
+		digest = sum_of((const uint32_t *)(const void *)bytes);
+		known = 1;
+	}
+	return digest;
+}
+
+static unsigned rounds;
+
+/* Sums of `n` frames in a row. -1 where their bytes cannot be read. */
+static int learn_digests(uint64_t pfn, unsigned n)
+{
+	const unsigned char *bytes = km_bytes(pfn, n);
+
+	for (unsigned k = 0; bytes && k < n; k++)
+		own->digests[(pfn + k) % DIGESTS] = (struct known){.pfn = pfn + k, .round = rounds, .digest = digest_of(bytes + k * PAGE)};
+	return bytes ? 0 : -1;
+}
+
 struct printing {
 	int task;
 	uint64_t start, next, pages; /* next: index of the first page not printed yet */
+	uint64_t flags_pfn; /* first of the frames that own->flags and own->counts tell of, */
+	unsigned n_flags; /* and how many they are */
 };
 
-static void print_pagemap(const struct printing *p, uint64_t index)
-{
-	uint64_t value = own->pagemap[index];
+/* All that is printed of a page. */
+struct line {
+	uint64_t pagemap, kpageflags, kpagecount, entry;
+	int level; /* 0: the page tables were not read */
+	int has_page, order, refcount, mapcount, large_mapcount, entire_mapcount, pincount, mm_shared, has_digest;
+	unsigned flags;
+	uint32_t digest;
+};
 
-	printf("P %d %lx %lx", p->task, p->start + index * (uint64_t)PAGE, value);
-	if ((value & PM_PRESENT) && own->n_seen < SEEN_MAX)
-		own->seen[own->n_seen++] = value & PM_PFN;
-	if (value & PM_PRESENT)
-		printf(" %lx %lx", word_at(kpageflags, value & PM_PFN), word_at(kpagecount, value & PM_PFN));
+/* Pages in a row that differ in nothing but frame or slot, not printed yet. */
+static struct {
+	struct line first;
+	uint64_t addr, count;
+	int task;
+} row;
+
+static void print_seen(int value)
+{
+	if (value == KM_UNSEEN)
+		printf(" -");
+	else
+		printf(" %d", value);
+}
+
+static void print_row(void)
+{
+	const struct line *l = &row.first;
+
+	if (!row.count)
+		return;
+	printf("P %d %lx", row.task, row.addr);
+	if (row.count > 1)
+		printf("+%lx", row.count);
+	printf(" %lx", l->pagemap);
+	if (l->pagemap & PM_PRESENT)
+		printf(" %lx %lx", l->kpageflags, l->kpagecount);
 	else
 		printf(" - -");
+	row.count = 0;
+	if (!l->level) {
+		putchar('\n');
+		return;
+	}
+	printf(" %lx %d", l->entry, l->level);
+	if (!l->has_page) {
+		printf(" - - - - - - - - -\n");
+		return;
+	}
+	printf(" %x %d", l->flags, l->order);
+	print_seen(l->refcount);
+	print_seen(l->mapcount);
+	print_seen(l->large_mapcount);
+	print_seen(l->entire_mapcount);
+	print_seen(l->pincount);
+	print_seen(l->mm_shared);
+	if (l->has_digest)
+		printf(" %x\n", l->digest);
+	else
+		printf(" -\n");
+}
+
+/* Is `l` what the row's first line becomes `n` pages further on? */
+static int goes_on(const struct line *l, uint64_t n)
+{
+	struct line expected = row.first;
+	uint64_t entry = l->entry, moving = PTE_FRAME;
+
+	if ((expected.pagemap & PM_PRESENT) && (expected.kpageflags & KPF_ZERO_PAGE))
+		/* Which part of the zero page it is says nothing. */
+		expected.pagemap = (expected.pagemap & ~PM_PFN) | (l->pagemap & PM_PFN);
+	else if (expected.pagemap & PM_PRESENT)
+		expected.pagemap += n;
+	else if ((expected.pagemap & PM_SWAPPED) && (expected.pagemap & PM_TYPE) != PM_MARKER) {
+		expected.pagemap += n * PM_SLOT;
+		moving = ~PTE_SWAP_FLAGS;
+	} else
+		moving = 0;
+	/* Where the entry leads pagemap says as well; one that is huge leads to all its pages. */
+	if ((entry ^ expected.entry) & ~moving)
+		return 0;
+	expected.entry = entry;
+	return !memcmp(&expected, l, sizeof(expected));
+}
+
+static void put_line(const struct printing *p, uint64_t index, const struct line *l)
+{
+	uint64_t addr = p->start + index * (uint64_t)PAGE;
+
+	if (row.count && row.task == p->task && addr == row.addr + row.count * PAGE && goes_on(l, row.count)) {
+		row.count++;
+		return;
+	}
+	print_row();
+	row.first = *l;
+	row.addr = addr;
+	row.count = 1;
+	row.task = p->task;
+}
+
+/* Frames in a row that pagemap shows from `index` on. */
+static unsigned frames_ahead(const struct printing *p, uint64_t index)
+{
+	uint64_t pfn = own->pagemap[index] & PM_PFN;
+	unsigned n = 1;
+
+	while (n < AHEAD_MAX && index + n < p->pages && (own->pagemap[index + n] & PM_PRESENT) && (own->pagemap[index + n] & PM_PFN) == pfn + n)
+		n++;
+	return n;
+}
+
+/* The sum of the frame at `index`; where it is not known yet, those of the frames behind it are made as well. */
+static int digest_at(const struct printing *p, uint64_t index, uint32_t *digest)
+{
+	uint64_t pfn = own->pagemap[index] & PM_PFN;
+	const struct known *known = &own->digests[pfn % DIGESTS];
+
+	if (known->pfn != pfn || known->round != rounds) {
+		unsigned n = frames_ahead(p, index);
+
+		if (learn_digests(pfn, n < KM_BYTES_MAX ? n : KM_BYTES_MAX) < 0 && learn_digests(pfn, 1) < 0)
+			return -1;
+	}
+	*digest = known->digest;
+	return 0;
+}
+
+/* kpageflags and kpagecount of the page at `index`; the kernel is asked of those behind it as well. */
+static void read_flags(struct printing *p, uint64_t index, struct line *l)
+{
+	uint64_t pfn = l->pagemap & PM_PFN;
+
+	if (!p->n_flags || pfn < p->flags_pfn || pfn >= p->flags_pfn + p->n_flags) {
+		unsigned n = frames_ahead(p, index);
+		size_t bytes = n * 8;
+
+		p->n_flags = n;
+		p->flags_pfn = pfn;
+		if (pread(kpageflags, own->flags, bytes, (off_t)(pfn * 8)) != (ssize_t)bytes ||
+		    pread(kpagecount, own->counts, bytes, (off_t)(pfn * 8)) != (ssize_t)bytes) {
+			p->n_flags = 0;
+			l->kpageflags = word_at(kpageflags, pfn);
+			l->kpagecount = word_at(kpagecount, pfn);
+			return;
+		}
+	}
+	l->kpageflags = own->flags[pfn - p->flags_pfn];
+	l->kpagecount = own->counts[pfn - p->flags_pfn];
+}
+
+static void take_pagemap(struct printing *p, uint64_t index, struct line *l)
+{
+	/* Compared as a whole. */
+	memset(l, 0, sizeof(*l));
+	l->pagemap = own->pagemap[index];
+	if (!(l->pagemap & PM_PRESENT))
+		return;
+	if (own->n_seen < SEEN_MAX)
+		own->seen[own->n_seen++] = l->pagemap & PM_PFN;
+	read_flags(p, index, l);
 }
 
 static void print_plain_until(struct printing *p, uint64_t end)
 {
+	struct line l;
+
 	for (; p->next < end; p->next++)
 		if (own->pagemap[p->next]) {
-			print_pagemap(p, p->next);
-			putchar('\n');
+			take_pagemap(p, p->next, &l);
+			put_line(p, p->next, &l);
 		}
 }
 
@@ -237,32 +468,22 @@ static unsigned flags_of(const struct km_entry *e)
 	return flags;
 }
 
-static void print_seen(int value)
+static void take_deep(const struct printing *p, uint64_t index, uint64_t entry, int level, const struct km_entry *e, struct line *l)
 {
-	if (value == KM_UNSEEN)
-		printf(" -");
-	else
-		printf(" %d", value);
-}
-
-static void print_deep(uint64_t entry, int level, const struct km_entry *e)
-{
-	printf(" %lx %d", entry, level);
-	if (!e->has_page) {
-		printf(" - - - - - - - - -\n");
+	l->entry = entry;
+	l->level = level;
+	l->has_page = e->has_page;
+	if (!e->has_page)
 		return;
-	}
-	printf(" %x %d", flags_of(e), e->order);
-	print_seen(e->refcount);
-	print_seen(e->mapcount);
-	print_seen(e->large_mapcount);
-	print_seen(e->entire_mapcount);
-	print_seen(e->pincount);
-	print_seen(e->mm_shared);
-	if (km_page_bytes(e->pfn, own->words) == 0)
-		printf(" %x\n", digest_of(own->words));
-	else
-		printf(" -\n");
+	l->flags = flags_of(e);
+	l->order = e->order;
+	l->refcount = e->refcount;
+	l->mapcount = e->mapcount;
+	l->large_mapcount = e->large_mapcount;
+	l->entire_mapcount = e->entire_mapcount;
+	l->pincount = e->pincount;
+	l->mm_shared = e->mm_shared;
+	l->has_digest = digest_at(p, index, &l->digest) == 0;
 }
 
 static void on_entry(const struct km_entry *entry, void *argument)
@@ -274,12 +495,14 @@ static void on_entry(const struct km_entry *entry, void *argument)
 		return;
 	for (uint64_t j = 0; j < count; j++) {
 		uint64_t addr = entry->addr + j * PAGE, index = (addr - p->start) / PAGE;
+		struct line l;
 
 		if (addr < p->start || index >= p->pages)
 			continue;
 		print_plain_until(p, index);
-		print_pagemap(p, index);
-		print_deep(entry->entry, entry->level, count > 1 && entry->has_page ? &own->parts[j] : entry);
+		take_pagemap(p, index, &l);
+		take_deep(p, index, entry->entry, entry->level, count > 1 && entry->has_page ? &own->parts[j] : entry, &l);
+		put_line(p, index, &l);
 		p->next = index + 1;
 	}
 }
@@ -298,6 +521,7 @@ static void print_pages(int i, uint64_t start, uint64_t end)
 			km_walk(tasks[i].mm, from, to, on_entry, &p);
 		print_plain_until(&p, p.pages);
 	}
+	print_row();
 }
 
 /* Prints the mappings of the arena and remembers their ranges. */
@@ -305,7 +529,7 @@ static int print_vmas(int i)
 {
 	int n = 0, inside = 0;
 	long values[N_SMAPS];
-	char *line = (char *)slurp(tasks[i].smaps), *next;
+	char *line = (char *)slurp_until(tasks[i].smaps, behind_arena), *next;
 
 	for (; *line; line = next) {
 		char *end = strchr(line, '\n'), *rest;
@@ -313,7 +537,7 @@ static int print_vmas(int i)
 		next = end ? end + 1 : line + strlen(line);
 		if (end)
 			*end = 0;
-		if ((line[0] >= '0' && line[0] <= '9') || (line[0] >= 'a' && line[0] <= 'f')) {
+		if (is_place(line)) {
 			uint64_t from = strtoull(line, &rest, 16), to = strtoull(rest + 1, &rest, 16);
 			char perms[8], device[16];
 			unsigned long pgoff, inode;
@@ -345,17 +569,29 @@ static int print_vmas(int i)
 	return n;
 }
 
-/* stat() counts what reclaim dropped of files in memory; what is free of a tmpfs is known only then. */
+/* A descriptor that a task has open: 0, or -1. */
+static int stat_of(int i, int fd, struct stat *s)
+{
+	char name[16];
+
+	snprintf(name, sizeof(name), "%d", fd);
+	return fstatat(tasks[i].fds, name, s, 0);
+}
+
+/*
+ * stat() counts what reclaim dropped of files in memory; what is free of a tmpfs is known only then. Of each task it notes which descriptors there
+ * are, so that nobody asks for others.
+ */
 static void count_files(int fd_limit)
 {
-	for (int i = 1; i <= TASKS_MAX; i++)
-		for (int fd = 3; tasks[i].alive && fd < fd_limit; fd++) {
-			char path[64];
-			struct stat s;
+	for (int i = 1; i <= TASKS_MAX; i++) {
+		struct stat s;
 
-			snprintf(path, sizeof(path), "/proc/%d/fd/%d", tasks[i].pid, fd);
-			stat(path, &s);
-		}
+		own->n_open[i] = 0;
+		for (int fd = 3; tasks[i].alive && fd < fd_limit && fd < OPEN_MAX; fd++)
+			if (stat_of(i, fd, &s) == 0)
+				own->open[i][own->n_open[i]++] = (short)fd;
+	}
 }
 
 /* What a userfaultfd says of itself, if the descriptor is one. */
@@ -376,25 +612,34 @@ static void print_uffd(int i, int fd)
 		printf("X %d %d %ld %ld %s\n", i, fd, field(text, "pending:"), field(text, "total:"), features);
 }
 
-static void print_files(int i, int fd_limit)
+/* Blocks and what is free, of a file of a tmpfs. What a file takes on a disk is the file system's affair. */
+static void print_blocks(int i, int fd, const struct stat *s)
 {
-	for (int fd = 3; fd < fd_limit; fd++) {
-		char path[64];
-		struct stat s;
-		struct statfs f;
+	char path[64];
+	struct statfs f;
 
-		snprintf(path, sizeof(path), "/proc/%d/fd/%d", tasks[i].pid, fd);
-		if (stat(path, &s) != 0)
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", tasks[i].pid, fd);
+	if (!S_ISREG(s->st_mode) || statfs(path, &f) != 0 || f.f_type != TMPFS_MAGIC)
+		printf(" - -\n");
+	else if (f.f_blocks == 0)
+		printf(" %ld -\n", (long)s->st_blocks);
+	else
+		printf(" %ld %ld\n", (long)s->st_blocks, (long)f.f_bfree);
+}
+
+static void print_files(int i)
+{
+	for (int k = 0; k < own->n_open[i]; k++) {
+		int fd = own->open[i][k];
+		struct stat s;
+
+		if (stat_of(i, fd, &s) != 0)
 			continue;
 		printf("F %d %d %x:%x %lx %ld", i, fd, major(s.st_dev), minor(s.st_dev), s.st_ino, (long)s.st_size);
-		/* What a file takes on a disk is the file system's affair. */
-		if (statfs(path, &f) != 0 || f.f_type != TMPFS_MAGIC)
-			printf(" - -\n");
-		else if (f.f_blocks == 0)
-			printf(" %ld -\n", (long)s.st_blocks);
-		else
-			printf(" %ld %ld\n", (long)s.st_blocks, (long)f.f_bfree);
-		print_uffd(i, fd);
+		print_blocks(i, fd, &s);
+		/* The inode of what is no file (userfaultfd, io_uring) has no type. */
+		if ((s.st_mode & S_IFMT) == 0)
+			print_uffd(i, fd);
 	}
 }
 
@@ -422,6 +667,7 @@ void observe_written(void)
 void observe(int fd_limit)
 {
 	own->n_seen = 0;
+	rounds++;
 	count_files(fd_limit);
 	for (int i = 1; i <= TASKS_MAX; i++) {
 		int n;
@@ -429,7 +675,7 @@ void observe(int fd_limit)
 		if (!tasks[i].alive)
 			continue;
 		print_task(i);
-		print_files(i, fd_limit);
+		print_files(i);
 		if (tasks[i].owner != i)
 			continue;
 		if (ksm_used)

@@ -1,5 +1,7 @@
 // Two observations side by side: what differs, and how much was compared.
 import type { Fields, Observation, Scalar } from './observation.js';
+import type { PageRun } from './page-runs.js';
+import { NAMED, nameOf, overlay, pageKey } from './page-runs.js';
 
 /** A field that differs. */
 export interface Difference {
@@ -49,10 +51,10 @@ interface FamilyCounts {
   readonly unseen: Map<string, { n: number }>;
 }
 
-function count(field: string, into: Map<string, { n: number }>): void {
+function count(field: string, into: Map<string, { n: number }>, times = 1): void {
   const counted = into.get(field);
-  if (counted === undefined) into.set(field, { n: 1 });
-  else counted.n++;
+  if (counted === undefined) into.set(field, { n: times });
+  else counted.n += times;
 }
 
 /** The order in which differences are told: what explains the others first. */
@@ -67,9 +69,63 @@ export function compareObservations(model: Observation, kernel: Observation, cou
     if (ours === undefined) differences.push({ subject, field: 'present', model: false, kernel: true });
     else compareFields(subject, ours, fields, counts, differences);
   }
+  overlay(kernel.pages, model.pages, (theirs, from, pages, ours, at) => {
+    if (ours === null) lacking(theirs, from, pages, true, differences);
+    else comparePages(theirs, from, pages, ours, at, counts.of('page'), differences);
+  });
   for (const subject of model.subjects.keys())
     if (!kernel.subjects.has(subject)) differences.push({ subject, field: 'present', model: true, kernel: false });
+  overlay(model.pages, kernel.pages, (ours, from, pages, theirs) => {
+    if (theirs === null) lacking(ours, from, pages, false, differences);
+  });
   return differences.toSorted((a, b) => rank(a.subject) - rank(b.subject));
+}
+
+/** Pages that one side alone has: the kernel or the model. */
+function lacking({ task, addr }: PageRun, from: number, pages: number, kernel: boolean, into: Difference[]): void {
+  for (let i = 0; i < pages; i++)
+    into.push({ subject: pageKey(task, addr + (from + i) * PAGE), field: 'present', model: !kernel, kernel });
+}
+
+/** `pages` pages from `from` of `theirs` on, the same as from `at` of `ours` on. What holds of one in a row holds of all. */
+function comparePages(
+  theirs: PageRun,
+  from: number,
+  pages: number,
+  ours: PageRun,
+  at: number,
+  { compared, unseen }: FamilyCounts,
+  into: Difference[],
+): void {
+  const differing: string[] = [];
+  const one = (field: string, their: Scalar | undefined, our: Scalar | undefined, same: boolean): void => {
+    if (their === undefined && our === undefined) return;
+    const both = their !== undefined && our !== undefined;
+    count(field, both ? compared : unseen, pages);
+    if (both && !same) differing.push(field);
+  };
+  for (const field in theirs.fields) {
+    const their = theirs.fields[field];
+    const our = ours.fields[field];
+    one(field, their, our, their === our && (their !== NAMED || sameName(theirs, from, ours, at)));
+  }
+  one('kept', theirs.kept, ours.kept, theirs.kept === ours.kept);
+  for (const field in ours.fields) if (!(field in theirs.fields)) one(field, undefined, ours.fields[field], false);
+  for (let i = 0; differing.length > 0 && i < pages; i++)
+    for (const field of differing) {
+      const subject = pageKey(theirs.task, theirs.addr + (from + i) * PAGE);
+      into.push({ subject, field, model: shown(ours, at + i, field), kernel: shown(theirs, from + i, field) });
+    }
+}
+
+const PAGE = 4096;
+const sameName = ({ name: a }: PageRun, from: number, { name: b }: PageRun, at: number): boolean =>
+  a !== null && b !== null && a.task === b.task && a.addr + from * PAGE === b.addr + at * PAGE;
+
+/** What page `i` of the row shows in `field`. */
+function shown(run: PageRun, i: number, field: string): Scalar {
+  const value = field === 'kept' ? run.kept : run.fields[field];
+  return value === NAMED ? nameOf(run, i) : (value ?? 'none');
 }
 
 const familyOf = (subject: string): string => {

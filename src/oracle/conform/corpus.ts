@@ -1,6 +1,9 @@
 // What the kernel showed for a workload, kept in a file beside it, so that the model can be compared where no kernel may be asked.
 import { InputError } from '../../lib/errors.js';
 import type { Fields, Observation } from './observation.js';
+import { observationOf, subjectsOf } from './observation.js';
+import type { PageName } from './page-runs.js';
+import { pageKey, pageName } from './page-runs.js';
 
 /** A kernel's observations of one workload. */
 export interface Recorded {
@@ -27,7 +30,8 @@ export function recordObservations(
   observations: readonly Observation[],
 ): Recorded {
   let before: ReadonlyMap<string, Fields> = new Map();
-  const steps = observations.map(({ subjects }, i) => {
+  const steps = observations.map((observation, i) => {
+    const subjects = subjectsOf(observation);
     const changes: Record<string, Fields | null> = {};
     for (const [subject, fields] of subjects)
       if (!sameFields(fields, before.get(subject))) changes[subject] = seenFields(fields);
@@ -48,7 +52,7 @@ export function recordedObservations(text: string, file: string): { recorded: Re
       if (fields === null) now.delete(subject);
       else now.set(subject, fields);
     subjects = now;
-    return { subjects: now, frames: new Map<string, number>() };
+    return observationOf(now);
   });
   return { recorded, observations };
 }
@@ -71,18 +75,8 @@ function parsed(text: string, file: string): Recorded {
 
 type Change = readonly [subject: string, fields: Fields | null];
 
-interface PageName {
-  readonly task: string;
-  readonly addr: number;
-}
 const PAGE = 4096;
-const PAGE_NAME = /^page (\d+) 0x([0-9a-f]+)$/;
-
-function pageName(subject: string): PageName | null {
-  const [, task, hex] = PAGE_NAME.exec(subject) ?? [];
-  return task === undefined || hex === undefined ? null : { task, addr: Number.parseInt(hex, 16) };
-}
-const pageSubject = ({ task, addr }: PageName): string => `page ${task} 0x${addr.toString(16)}`;
+const pageSubject = ({ task, addr }: PageName): string => pageKey(task, addr);
 
 /** What is to be seen of page `pages` pages further on, if it is like this one: a frame is named by the page that shows it first. */
 function shifted(fields: Fields | null, pages: number): Fields | null {

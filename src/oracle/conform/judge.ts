@@ -7,6 +7,7 @@ import { Counts } from './compare.js';
 import type { Mismatch, ModelHalf } from './conform.js';
 import { firstMismatch, runKernel, runModel } from './conform.js';
 import type { Observation, Scalar } from './observation.js';
+import { fieldsAt } from './observation.js';
 import type { Session } from './session.js';
 
 /** Runs on the real side before a difference counts. */
@@ -138,6 +139,6 @@ function spreadOf(
 }
 
 function valueOf(seen: Observation | undefined, subject: string, field: string): Scalar | undefined {
-  const fields = seen?.subjects.get(subject);
+  const fields = seen && fieldsAt(seen, subject);
   return field === 'present' ? fields !== undefined : fields?.[field];
 }

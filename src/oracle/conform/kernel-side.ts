@@ -2,17 +2,8 @@
 import { errnoName } from '../../lib/errno.js';
 import type { Fields, Observation, Scalar } from './observation.js';
 import { UNTOUCHED } from './commands.js';
-import {
-  MACHINE,
-  Naming,
-  OPERATION,
-  fdKey,
-  messagesText,
-  pageKey,
-  resumedKey,
-  taskKey,
-  vmaKey,
-} from './observation.js';
+import { MACHINE, Naming, OPERATION, fdKey, messagesText, resumedKey, taskKey, vmaKey } from './observation.js';
+import { NAMED, PageRuns } from './page-runs.js';
 import { knownCodes } from './vm-flags.js';
 
 const SMAPS = (
@@ -38,6 +29,9 @@ const PM_EXCLUSIVE = 56;
 const PM_PRESENT = 63;
 /** `SWP_PTE_MARKER` as pagemap shows it. */
 const MARKER_TYPE = 31;
+const SWAP_TYPES = 32;
+/** No swap area has as many. */
+const SWAP_SLOTS_MAX = 2 ** 46;
 const PTE_PRESENT = 0;
 const PTE_WRITE = 1;
 const PTE_DIRTY = 6;
@@ -77,9 +71,7 @@ export interface Baseline {
 
 interface Accumulated {
   readonly subjects: Map<string, Fields>;
-  readonly frames: Map<string, number>;
-  readonly naming: Naming<number>;
-  readonly slots: Naming<number>;
+  readonly pages: PageRuns;
   readonly files: Naming<string>;
   /** Messages that were read, four numbers each. */
   readonly messages: number[];
@@ -102,14 +94,12 @@ export class KernelSide {
   read(lines: readonly string[], operation: string): Observation {
     const into: Accumulated = {
       subjects: new Map(),
-      frames: new Map(),
-      naming: new Naming(),
-      slots: new Naming(),
+      pages: new PageRuns(),
       files: new Naming(),
       messages: [],
     };
     for (const line of lines) this.#line(line, operation, into);
-    return { subjects: into.subjects, frames: into.frames };
+    return { subjects: into.subjects, pages: into.pages.runs };
   }
 
   #line(line: string, operation: string, into: Accumulated): void {
@@ -302,29 +292,33 @@ function splitFromEnd(line: string): string[] {
   return [line.slice(0, middle), line.slice(middle + 1, last), line.slice(last + 1)];
 }
 
-function page(words: readonly string[], { subjects, frames, naming, slots }: Accumulated): void {
-  const [, task = '', addr = '', pagemapHex = '0', flagsHex = '-', count = '-', ...deep] = words;
-  const key = pageKey(Number(task), parseInt(addr, 16));
+function page(words: readonly string[], { pages }: Accumulated): void {
+  const [, task = '', place = '', pagemapHex = '0', flagsHex = '-', count = '-', ...deep] = words;
+  const [addr = '', row = '1'] = place.split('+');
   const pagemap = new Word(pagemapHex);
-  if (!pagemap.bit(PM_PRESENT)) {
-    subjects.set(key, absent(pagemap, deep.length === 0 ? null : new Word(deep[0] as string), slots, key));
-    return;
-  }
-  const flags = new Word(flagsHex);
   const entry = deep.length === 0 ? null : new Word(deep[0] as string);
+  const fields = pageFields(pagemap, flagsHex, count, entry, deep);
+  const first = fields['slot'] === NAMED ? slotOf(pagemap) : pagemap.frame;
+  pages.add(Number(task), parseInt(addr, 16), parseInt(row, 16), fields, first);
+}
+
+function pageFields(
+  pagemap: Word,
+  flagsHex: string,
+  count: string,
+  entry: Word | null,
+  deep: readonly string[],
+): Fields {
+  if (!pagemap.bit(PM_PRESENT)) return absent(pagemap, entry);
+  const flags = new Word(flagsHex);
   const uffd_wp = pagemap.bit(PM_UFFD_WP);
   const writable = entry?.bit(PTE_WRITE);
-  if (flags.bit(KPF_ZERO_PAGE)) {
-    subjects.set(key, { kind: 'zero', writable, uffd_wp, level: LEVELS[Number(deep[1] ?? '0')] });
-    return;
-  }
-  const { frame } = pagemap;
-  frames.set(key, frame);
+  if (flags.bit(KPF_ZERO_PAGE)) return { kind: 'zero', writable, uffd_wp, level: LEVELS[Number(deep[1] ?? '0')] };
   const anon = flags.bit(KPF_ANON);
   const seen = deepFields(deep, entry, flags);
-  subjects.set(key, {
+  return {
     kind: 'present',
-    frame: naming.of(frame, key),
+    frame: NAMED,
     backing: backingOf(flags),
     // Of a tail page these flags are its head's.
     anon_exclusive: anon
@@ -344,7 +338,7 @@ function page(words: readonly string[], { subjects, frames, naming, slots }: Acc
     content: seen.content,
     // Large folios of files are the file system's affair.
     ...(anon ? seen.folio : {}),
-  });
+  };
 }
 
 function backingOf(kpageflags: Word): string {
@@ -391,15 +385,17 @@ function deepFields(deep: readonly string[], entry: Word | null, kpageflags: Wor
 const LEVELS: readonly (string | undefined)[] = [undefined, 'pte', 'pmd'];
 const seenNumber = (text: string): number | undefined => (text === '-' ? undefined : Number(text));
 
-function absent(pagemap: Word, entry: Word | null, slots: Naming<number>, key: string): Fields {
+function absent(pagemap: Word, entry: Word | null): Fields {
   if (pagemap.bit(PM_GUARD)) return { kind: 'marker', guard: true, uffd_wp: false, poison: false };
   const uffd_wp = pagemap.bit(PM_UFFD_WP);
   if (!pagemap.bit(PM_SWAPPED)) return { kind: 'marker', guard: false, uffd_wp };
   // Entries that lead to no slot count as of one more type of swap area.
-  if (pagemap.frame % 32 === MARKER_TYPE) {
-    const marker = Math.floor(pagemap.frame / 32);
+  if (pagemap.frame % SWAP_TYPES === MARKER_TYPE) {
+    const marker = Math.floor(pagemap.frame / SWAP_TYPES);
     return { kind: 'marker', guard: false, uffd_wp: (marker & 1) !== 0, poison: (marker & 2) !== 0 };
   }
-  // Bits 0 to 4 are the number of the swap area, the others the slot: together they tell slots apart.
-  return { kind: 'swap', uffd_wp, slot: slots.of(pagemap.frame, key), excl_entry: entry?.bit(PTE_SWP_EXCLUSIVE) };
+  return { kind: 'swap', uffd_wp, slot: NAMED, excl_entry: entry?.bit(PTE_SWP_EXCLUSIVE) };
 }
+
+/** What tells slots apart: bits 0 to 4 are the number of the swap area, the others the slot. Slots in a row follow each other. */
+const slotOf = ({ frame }: Word): number => (frame % SWAP_TYPES) * SWAP_SLOTS_MAX + Math.floor(frame / SWAP_TYPES);

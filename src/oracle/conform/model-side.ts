@@ -15,6 +15,7 @@ import {
   isUffdWpPteMarker,
   isZeroPte,
   pteAt,
+  pteFlags,
   ptePfn,
   ptePresent,
   pteSpecial,
@@ -27,6 +28,7 @@ import {
   MM_FILEPAGES,
   MM_SHMEMPAGES,
   MM_SWAPENTS,
+  PG_ANON,
   PG_ANON_EXCLUSIVE,
   PG_MLOCKED,
   PG_UNEVICTABLE,
@@ -41,17 +43,8 @@ import { UFFD_WAITER } from '../../../reducers/uffd-state.js';
 import type { Got } from '../../kernel/call.js';
 import { contentDigest, fileByte } from './page-bytes.js';
 import type { Fields, Observation, Scalar } from './observation.js';
-import {
-  MACHINE,
-  Naming,
-  OPERATION,
-  fdKey,
-  messagesText,
-  pageKey,
-  resumedKey,
-  taskKey,
-  vmaKey,
-} from './observation.js';
+import { MACHINE, Naming, OPERATION, fdKey, messagesText, resumedKey, taskKey, vmaKey } from './observation.js';
+import { NAMED, PageRuns } from './page-runs.js';
 import { flagCodes } from './vm-flags.js';
 
 const END_VPN = 2 ** 35;
@@ -151,15 +144,13 @@ export class ModelSide {
   observe(operation: string, got: Got): Observation {
     const state = this.#state();
     const subjects = new Map<string, Fields>();
-    const frames = new Map<string, number>();
     subjects.set(OPERATION, this.#outcome(operation, got));
     for (const [task, name, ended] of this.#resumed) subjects.set(resumedKey(task), this.#outcome(name, ended));
     this.#resumed = [];
     const pool = poolFields(state, this.#pool);
     subjects.set(MACHINE, this.#ksm ? { ...pool, ...ksmFields(state) } : pool);
     const files = new Naming<number>();
-    const naming = new Naming<number>();
-    const slots = new Naming<number>();
+    const pages = new PageRuns();
     const seen = new Map<number, number>();
     for (const task of living(state)) {
       const owner = seen.get(task.mm);
@@ -167,9 +158,9 @@ export class ModelSide {
       this.#descriptors(state, task, files, subjects);
       if (owner !== undefined) continue;
       seen.set(task.mm, task.tid);
-      this.#space(state, task, { subjects, frames, naming, slots, files });
+      this.#space(state, task, subjects, pages, files);
     }
-    return { subjects, frames };
+    return { subjects, pages: pages.runs };
   }
 
   #outcome(operation: string, got: Got): Fields {
@@ -230,33 +221,31 @@ export class ModelSide {
   #space(
     state: KernelView,
     task: TaskView,
-    into: {
-      readonly subjects: Map<string, Fields>;
-      readonly frames: Map<string, number>;
-      readonly naming: Naming<number>;
-      readonly slots: Naming<number>;
-      readonly files: Naming<number>;
-    },
+    subjects: Map<string, Fields>,
+    pages: PageRuns,
+    files: Naming<number>,
   ): void {
-    const { subjects, frames, naming, slots, files } = into;
     const mm = mmAt(state, task.mm);
     const space = this.#facts.mappings.mms.get(mm.id);
     for (const vma of mm.vmas) {
       const key = vmaKey(task.tid, vma.start);
       subjects.set(key, this.#vma(state, mm, vma, space, files, key));
     }
+    let run: Row | null = null;
+    const end = (): void => {
+      if (run === null) return;
+      const { vpn, entry, count } = run;
+      const first = isSwapPte(entry) ? swpOffset(entry) : ptePfn(entry);
+      pages.add(task.tid, vpn * PAGE, count, this.#page(state, vpn * PAGE, entry), first);
+    };
     forEachPte(mm, 0, END_VPN, (vpn, entry) => {
-      const addr = vpn * 4096;
-      const key = pageKey(task.tid, addr);
-      const page = canonicalPage(state, addr, entry, ptePfn);
-      if (ptePresent(entry) && !pteSpecial(entry)) frames.set(key, ptePfn(entry));
-      subjects.set(
-        key,
-        isSwapPte(entry)
-          ? swapFields(page, slots.of(swpOffset(entry), key))
-          : this.#page(state, page, entry, naming, key),
-      );
+      if (run !== null && continues(state, run, vpn, entry)) run.count++;
+      else {
+        end();
+        run = { vpn, entry, count: 1 };
+      }
     });
+    end();
   }
 
   #vma(
@@ -285,7 +274,9 @@ export class ModelSide {
     };
   }
 
-  #page(state: KernelView, page: CanonicalPage, entry: number, naming: Naming<number>, key: string): Fields {
+  #page(state: KernelView, addr: number, entry: number): Fields {
+    const page = canonicalPage(state, addr, entry, ptePfn);
+    if (isSwapPte(entry)) return swapFields(page);
     const { kind, writable, uffd_wp, protnone } = page;
     if (kind === 'marker')
       return { kind, guard: page.guard, uffd_wp: isUffdWpPteMarker(entry), poison: isPoisonedPteMarker(entry) };
@@ -295,7 +286,7 @@ export class ModelSide {
     const content = contentDigest(pageAt(state, pfn).content, (inode, index) => this.#baseByte(inode, index));
     return {
       kind,
-      frame: naming.of(pfn, key),
+      frame: NAMED,
       backing: page.backing,
       // Of the very page: below a huge entry only the first one has the flag.
       anon_exclusive: page.backing === 'anon' ? (pageAt(state, pfn).flags & PG_ANON_EXCLUSIVE) !== 0 : undefined,
@@ -352,12 +343,50 @@ function uffdFields(state: KernelView, inode: number): Fields {
 }
 
 /** What can be seen of a page that is swapped out. */
-const swapFields = ({ kind, uffd_wp, excl_entry }: CanonicalPage, slot: string): Fields => ({
+const swapFields = ({ kind, uffd_wp, excl_entry }: CanonicalPage): Fields => ({
   kind,
   uffd_wp,
-  slot,
+  slot: NAMED,
   excl_entry,
 });
+
+/** Entries in a row that show the same: the first, and how many. */
+interface Row {
+  readonly vpn: number;
+  readonly entry: number;
+  count: number;
+}
+
+/** Flags of a page of a large folio that are its own; the others stand in the first page. */
+const OWN_FLAGS = PG_ANON | PG_ANON_EXCLUSIVE;
+
+/** Does page `vpn` show what those of `row` show, of the frame or slot behind theirs? Everything that #page() looks at is the same then. */
+function continues(state: KernelView, { vpn: from, entry: first, count }: Row, vpn: number, entry: number): boolean {
+  if (vpn !== from + count || pteFlags(entry) !== pteFlags(first)) return false;
+  if (isSwapPte(entry)) return swpOffset(entry) === swpOffset(first) + count;
+  if (!ptePresent(entry) || pteSpecial(entry)) return entry === first;
+  const pfn = ptePfn(entry);
+  if (pfn !== ptePfn(first) + count) return false;
+  const a = pageAt(state, pfn - count);
+  const b = pageAt(state, pfn);
+  if (a.order !== b.order || a.mapcount !== b.mapcount || a.mapping !== b.mapping) return false;
+  // A page of its own must be like the other in everything, one of a large folio be of the same.
+  const alike =
+    a.order === 0
+      ? a.flags === b.flags && a.ref === b.ref
+      : ((a.flags ^ b.flags) & OWN_FLAGS) === 0 && pfn % 2 ** b.order >= count;
+  return alike && (a.content === b.content || sameBytes(a.content, b.content));
+}
+
+/** Are two pages' bytes written down alike? They may be the same and written otherwise: then they are two rows. */
+const sameBytes = (a: Content | null, b: Content | null): boolean =>
+  a !== null &&
+  b !== null &&
+  a.inode === 0 &&
+  b.inode === 0 &&
+  a.fill === b.fill &&
+  a.runs.length === 0 &&
+  b.runs.length === 0;
 
 const ksmFields = ({ ksm }: KernelView): Fields => ({
   pages_shared: ksm.pagesShared,
