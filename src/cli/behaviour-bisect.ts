@@ -1,4 +1,4 @@
-// Which behaviours make the difference between two kernels: the smallest set of switches whose turning carries the one outcome to the other.
+// Which behaviours make the difference between two kernels: switches whose turning carries the one outcome to the other, none of them in vain.
 import type { BehaviourName, Behaviours } from '../kernel/behaviours.js';
 import { BEHAVIOURS, BEHAVIOUR_NAMES } from '../kernel/behaviours.js';
 
@@ -41,20 +41,10 @@ export function closed(from: Behaviours, to: Behaviours, switches: Iterable<Beha
   return turned;
 }
 
-/** All ways to take `size` of `names`. */
-function* choices(names: readonly BehaviourName[], size: number): Generator<readonly BehaviourName[]> {
-  if (size === 0) yield [];
-  else
-    for (const [i, name] of names.entries())
-      for (const rest of choices(names.slice(i + 1), size - 1)) yield [name, ...rest];
-}
-
-/** Larger sets are found by leaving out one after the other. */
-const TOGETHER = 2;
-
 /**
- * The smallest set of switches that carries the outcome of `from` to that of `to`. `likeTo` says whether behaviours give the outcome of
- * `to`: it does for `to`, and does not for `from`. It is asked once for each set.
+ * A set of switches that carries the outcome of `from` to that of `to`, and of which none can be left out; a single one (with what it
+ * brings) where one is enough. `likeTo` says whether behaviours give the outcome of `to`: it does for `to`, and does not for `from`. It is
+ * asked once for each set: about twice as often as there are switches.
  */
 export async function decidingSwitches(
   from: Behaviours,
@@ -71,15 +61,13 @@ export async function decidingSwitches(
   };
   const works = (switches: Switches): Promise<boolean> => like(turnedTo(from, to, switches));
 
-  let best: Switches = new Set(all);
   // What must turn with several is what must turn with each.
   const bringing = new Map(all.map((name) => [name, [...closed(from, to, [name])]]));
-  const sets = [1, TOGETHER].flatMap((size) =>
-    [...choices(all, size)].map((names): Switches => new Set(names.flatMap((name) => bringing.get(name) ?? []))),
-  );
-  for (const set of sets.toSorted((a, b) => a.size - b.size))
-    if (set.size < best.size && (await works(set))) best = set;
-  best = await withoutEach(bringing, best, works);
+  // One switch with what it brings, the smallest such set first; else all, without what can be left out.
+  const alone = all.map((name): Switches => new Set(bringing.get(name))).toSorted((a, b) => a.size - b.size);
+  let best: Switches = new Set(all);
+  for (const set of alone) if (set.size < best.size && (await works(set))) best = set;
+  best = await withoutAny(bringing, best, works);
 
   const turned = all.filter((name) => best.has(name));
   const brought = turned.filter((name) =>
@@ -94,22 +82,24 @@ export async function decidingSwitches(
   return { turned, brought, necessary, runs: asked.size };
 }
 
-/** `switches` without any single one (and what needs it) that it works without. */
-async function withoutEach(
+/** `switches` without any (and what needs them) that it works without: halves are left out first, then smaller and smaller parts. */
+async function withoutAny(
   bringing: ReadonlyMap<BehaviourName, readonly BehaviourName[]>,
   switches: Switches,
   works: (switches: Switches) => Promise<boolean>,
 ): Promise<Switches> {
   let best = switches;
-  for (let before = -1; before !== best.size;) {
-    before = best.size;
-    for (const name of best) {
-      const rest = [...best].filter((each) => bringing.get(each)?.includes(name) !== true);
-      if (rest.length < best.size && (await works(new Set(rest)))) {
-        best = new Set(rest);
-        break;
-      }
+  for (let size = Math.ceil(best.size / 2); size > 0;) {
+    const before = best.size;
+    const names = [...best];
+    for (let i = 0; i < names.length; i += size) {
+      const part = new Set(names.slice(i, i + size));
+      const rest = new Set([...best].filter((each) => bringing.get(each)?.some((name) => part.has(name)) !== true));
+      if (rest.size < best.size && (await works(rest))) best = rest;
     }
+    // Single ones until none can go.
+    if (size > 1) size = Math.ceil(size / 2);
+    else if (best.size === before) size = 0;
   }
   return best;
 }

@@ -11,7 +11,7 @@ import { bundledProgram } from '../support/command-line.js';
 const DOCUMENT = new URL('../../docs/tui.md', import.meta.url).pathname;
 const UPDATE = process.env['UPDATE_DOCS'] === '1';
 /** Long enough for a machine that does other things as well. */
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 120_000;
 const PAUSE_MS = 50;
 
 const HAS_TMUX = spawnSync('tmux', ['-V']).status === 0;
