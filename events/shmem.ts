@@ -41,6 +41,16 @@ export interface ShmemInodeEvicted {
   readonly inode: number;
   readonly committed: number;
 }
+/**
+ * `shmem_add_to_page_cache()` by `shmem_mfill_atomic_pte()`: page [index, pfn, 1], which a userfaultfd's monitor filled before, is the file's; the cache has a
+ * reference (`ref`) to it.
+ */
+export interface ShmemFolioAdded {
+  readonly type: 'ShmemFolioAdded';
+  readonly inode: number;
+  readonly runs: readonly number[];
+  readonly ref: number;
+}
 /** `memfd_add_seals()`: all the seals that the file has now. */
 export interface SealsAdded {
   readonly type: 'SealsAdded';
@@ -88,6 +98,7 @@ export type ShmemEvent =
   | ShmemAccounted
   | ShmemInodeEvicted
   | SealsAdded
+  | ShmemFolioAdded
   | ShmemPageSwapped
   | ShmemPageSwappedIn
   | ShmemSwapFreed;
@@ -115,6 +126,7 @@ export const SHMEM_SHAPES: ShapesOf<ShmemEvent> = {
     opcode: 236,
     fields: { inode: 'inode', runs: 'ints', slot: 'int', count: 'int', slotFreed: 'int' },
   },
+  ShmemFolioAdded: { opcode: 117, fields: { inode: 'inode', runs: 'cacheRuns', ref: 'int' } },
   TmpfsMounted: { opcode: 237, fields: { sb: 'int', name: 'text', maxBlocks: 'int' } },
   SealsAdded: { opcode: 233, fields: { inode: 'inode', seals: 'int' } },
 };

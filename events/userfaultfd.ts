@@ -92,6 +92,14 @@ export interface UffdEntryMoved {
   readonly index: number;
 }
 
+/** `inc_mm_counter()` beside any entry: `pages` more count as one of reducers/state.ts MM_*. No kernel does; behaviour uffd-install-counts-first. */
+export interface MmCounterChanged {
+  readonly type: 'MmCounterChanged';
+  readonly mm: number;
+  readonly counter: number;
+  readonly pages: number;
+}
+
 export type UserfaultfdEvent =
   | UffdCreated
   | UffdFeaturesSet
@@ -103,7 +111,8 @@ export type UserfaultfdEvent =
   | UffdWpChanged
   | UffdRangeProtected
   | UffdMarkersSet
-  | UffdEntryMoved;
+  | UffdEntryMoved
+  | MmCounterChanged;
 
 /** Their part of the catalogue. */
 export const USERFAULTFD_SHAPES: ShapesOf<UserfaultfdEvent> = {
@@ -120,6 +129,7 @@ export const USERFAULTFD_SHAPES: ShapesOf<UserfaultfdEvent> = {
   UffdWpChanged: { opcode: 247, fields: { mm: 'mm', runs: 'pteRuns4' } },
   UffdRangeProtected: { opcode: 250, fields: { mm: 'mm', addr: 'addr', end: 'int', enable: 'int' } },
   UffdMarkersSet: { opcode: 248, fields: { mm: 'mm', runs: 'vpnRuns', entry: 'int' } },
+  MmCounterChanged: { opcode: 118, fields: { mm: 'mm', counter: 'int', pages: 'int' } },
   UffdEntryMoved: {
     opcode: 249,
     fields: {

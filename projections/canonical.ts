@@ -44,6 +44,7 @@ import {
   VM_LOCKED,
   VM_MAYSHARE,
   VM_READ,
+  VM_UFFD_MINOR,
   VM_UFFD_MISSING,
   VM_UFFD_WP,
   VM_SOFTDIRTY,
@@ -190,7 +191,14 @@ export function canonicalVma(state: KernelView, vma: VmaView): CanonicalVma {
 
 /** Modes of registration, as workloads write them. */
 const watchedFor = (flags: number): string =>
-  [(flags & VM_UFFD_MISSING) !== 0 ? 'missing' : '', (flags & VM_UFFD_WP) !== 0 ? 'wp' : ''].filter(Boolean).join('|');
+  WATCHED.filter(([flag]) => (flags & flag) !== 0)
+    .map(([, name]) => name)
+    .join('|');
+const WATCHED = [
+  [VM_UFFD_MISSING, 'missing'],
+  [VM_UFFD_WP, 'wp'],
+  [VM_UFFD_MINOR, 'minor'],
+] as const;
 
 function backingOf(state: KernelView, page: PageView): 'anon' | 'ksm' | 'file' | 'shmem' {
   if ((page.flags & PG_ANON) !== 0) return isKsm(page) ? 'ksm' : 'anon';

@@ -4,9 +4,12 @@ import type { HistoryProjection, OperationInfo } from './projection.js';
 
 const FLAG_WRITE = 1;
 const FLAG_WP = 2;
+const FLAG_MINOR = 4;
 
 /** Calls that end a wait, if they reach its page: of a page that is not there, and of one that is protected. */
 const ENDS_MISSING = ['UFFDIO_COPY', 'UFFDIO_ZEROPAGE', 'UFFDIO_POISON', 'UFFDIO_MOVE', 'UFFDIO_UNREGISTER'];
+/** Of a page that its file has and that is not mapped. */
+const ENDS_MINOR = ['UFFDIO_CONTINUE', 'UFFDIO_POISON'];
 const ENDS_WP = ['UFFDIO_WRITEPROTECT with mode 0'];
 const ENDS_ALL = ['UFFDIO_WAKE', 'close of the last descriptor'];
 
@@ -57,7 +60,14 @@ export interface UserfaultView {
 /** What a fault with these UFFD_PAGEFAULT_FLAG_* waits for. */
 function accessOf(flags: number): string {
   if ((flags & FLAG_WP) !== 0) return 'write to a protected page';
-  return (flags & FLAG_WRITE) === 0 ? 'read of a missing page' : 'write to a missing page';
+  const what = (flags & FLAG_MINOR) === 0 ? 'a missing page' : 'a page that is not mapped';
+  return (flags & FLAG_WRITE) === 0 ? `read of ${what}` : `write to ${what}`;
+}
+
+/** Calls that end such a wait. */
+function endedBy(flags: number): readonly string[] {
+  const own = (flags & FLAG_WP) !== 0 ? ENDS_WP : (flags & FLAG_MINOR) !== 0 ? ENDS_MINOR : ENDS_MISSING;
+  return [...own, ...ENDS_ALL];
 }
 
 /** Where tasks sleep, in the order in which contexts were made. */
@@ -76,7 +86,7 @@ export function viewOf({ queues, fds }: Userfaults): UserfaultView[] {
         access: accessOf(flags),
         since,
         read,
-        endedBy: [...((flags & FLAG_WP) === 0 ? ENDS_MISSING : ENDS_WP), ...ENDS_ALL],
+        endedBy: endedBy(flags),
       })),
     };
   });

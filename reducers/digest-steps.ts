@@ -145,6 +145,7 @@ export const EXTRA_STEPS: Partial<Record<EventType, readonly Step[]>> = {
   ShmemAccounted: [SHMEM],
   ShmemInodeEvicted: [SHMEM],
   SealsAdded: [SHMEM],
+  ShmemFolioAdded: [SHMEM],
   ShmemPageSwapped: [SHMEM, { method: 'slot', args: ['slot'] }],
   ShmemPageSwappedIn: [SHMEM, { method: 'slot', args: ['slot'] }],
   ShmemSwapFreed: [

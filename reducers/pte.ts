@@ -65,6 +65,8 @@ export const isSwapPte = (entry: number): boolean => (entry & PTE_SWAP) !== 0;
 const MARKER_MASK = PTE_PRESENT | PTE_PROTNONE | PTE_SWAP | PTE_SPECIAL;
 /** `make_pte_marker()`: an entry that leads nowhere, with PTE_MARKER_*. */
 export const makePteMarker = (marker: number): number => mkPte(marker, PTE_SPECIAL);
+/** `make_pte_marker(PTE_MARKER_UFFD_WP)`. */
+export const UFFD_WP_MARKER = makePteMarker(PTE_MARKER_UFFD_WP);
 /** `is_pte_marker()`. */
 export const isPteMarker = (entry: number): boolean => (entry & MARKER_MASK) === PTE_SPECIAL;
 /** `is_guard_pte_marker()`: whoever touches the page gets a signal. */

@@ -2,7 +2,7 @@
 import type { ShmemEvent } from '../events/index.js';
 import { countCached } from './folio.js';
 import type { Reducers } from './index.js';
-import { PG_DIRTY, pageOf, setCacheSlot, swappedAt } from './state.js';
+import { PG_DIRTY, PG_SWAPBACKED, pageOf, setCacheSlot, swappedAt } from './state.js';
 import { addCount, freeSlot, uncache } from './swap.js';
 
 export const shmemReducers: Reducers<ShmemEvent['type']> = {
@@ -26,6 +26,18 @@ export const shmemReducers: Reducers<ShmemEvent['type']> = {
   ShmemInodeEvicted(state, { inode, committed }) {
     delete state.shmem[inode];
     state.committed += committed;
+  },
+  ShmemFolioAdded(state, { inode, runs, ref }) {
+    const [index = -1, pfn = -1, pages = 0] = runs;
+    const target = state.inodes[inode];
+    const page = pageOf(state, pfn);
+    if (!target || !page || index < 0 || pages < 1) return;
+    setCacheSlot(target, index, pfn + 1);
+    countCached(state, inode, runs, 1);
+    page.ref += ref;
+    page.mapping = inode;
+    page.index = index;
+    page.flags |= PG_SWAPBACKED;
   },
   ShmemPageSwapped(state, { inode, runs, slot, ref, count }) {
     const [index = -1, pfn = -1, pages = 0] = runs;

@@ -73,6 +73,10 @@ export const userfaultfdReducers: Reducers<UserfaultfdEvent['type']> = {
     for (let i = 0; i + 1 < runs.length; i += 2)
       for (let j = 0; j < runs[i + 1]!; j++) setPte(target, runs[i]! + j, entry);
   },
+  MmCounterChanged(state, { mm, counter, pages }) {
+    const rss = mmOf(state, mm)?.rss;
+    if (rss?.[counter] !== undefined) rss[counter] += pages;
+  },
   UffdEntryMoved(state, { mm, vpn, newVpn, pfn, entry, anonVma, index }) {
     const target = mmOf(state, mm);
     if (target) {

@@ -39,13 +39,15 @@ export const VM_MERGEABLE = 0x8000000;
 export const VM_SOFTDIRTY = 0x10000000;
 export const VM_HUGEPAGE = 0x20000000;
 export const VM_NOHUGEPAGE = 0x40000000;
+/** Faults on pages that their file has, and that are not mapped, go to a userfaultfd. The last bit there is: flags with it are negative numbers. */
+export const VM_UFFD_MINOR = 1 << 31;
 
 /** `VM_SPECIAL`: never merged, never locked. */
 export const VM_SPECIAL = VM_IO | VM_DONTEXPAND | VM_PFNMAP | VM_MIXEDMAP;
 /** `VM_STICKY`: VMAs merge whether they have it or not, and what came of them has it if one had. */
 export const VM_STICKY = VM_MAYBE_GUARD;
 /** `__VM_UFFD_FLAGS`. */
-export const VM_UFFD = VM_UFFD_MISSING | VM_UFFD_WP;
+export const VM_UFFD = VM_UFFD_MISSING | VM_UFFD_WP | VM_UFFD_MINOR;
 export const VM_ACCESS = VM_READ | VM_WRITE | VM_EXEC;
 
 /** `is_cow_mapping()`: private and may become writable. */
@@ -89,7 +91,8 @@ export function vmasIn(mm: MmView, start: number, end: number): readonly VmaView
   return mm.vmas.slice(first, last);
 }
 
-/** `userfaultfd_missing()`, `userfaultfd_wp()`, `userfaultfd_armed()`. */
+/** `userfaultfd_missing()`, `userfaultfd_wp()`, `userfaultfd_minor()`, `userfaultfd_armed()`. */
 export const userfaultfdMissing = (vma: VmaView): boolean => (vma.flags & VM_UFFD_MISSING) !== 0;
 export const userfaultfdWp = (vma: VmaView): boolean => (vma.flags & VM_UFFD_WP) !== 0;
+export const userfaultfdMinor = (vma: VmaView): boolean => (vma.flags & VM_UFFD_MINOR) !== 0;
 export const userfaultfdArmed = (vma: VmaView): boolean => (vma.flags & VM_UFFD) !== 0;

@@ -123,6 +123,7 @@ const WIDENING: Partial<Record<EventType, readonly Check[]>> = {
   PageCacheAdded: [bringsFrames, runsBelow('runs', 3, 0, () => FILE_INDEX_MAX)],
   PageCacheRemoved: [runsBelow('runs', 3, 0, () => FILE_INDEX_MAX)],
   PageCacheReclaimed: [runsBelow('runs', 3, 0, () => FILE_INDEX_MAX)],
+  ShmemFolioAdded: [runsBelow('runs', 3, 0, () => FILE_INDEX_MAX)],
   ShmemPageSwapped: [slot, runsBelow('runs', 3, 0, () => FILE_INDEX_MAX)],
   ShmemPageSwappedIn: [slot, runsBelow('runs', 3, 0, () => FILE_INDEX_MAX)],
   ShmemSwapFreed: [slot, runs('runs', 2, 1), runsBelow('runs', 2, 0, () => FILE_INDEX_MAX)],

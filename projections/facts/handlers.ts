@@ -445,6 +445,15 @@ export const factHandlers: Projection<Facts>['on'] = {
     for (const index of [...(facts.shmem.get(inode)?.swapped.keys() ?? [])]) facts.setSwapped(inode, index, -1);
     facts.shmem.delete(inode);
   },
+  ShmemFolioAdded(facts, { inode, runs }) {
+    const [index = -1, pfn = -1] = runs;
+    const target = facts.inodes.get(inode);
+    if (!target || !facts.frames.has(pfn)) return;
+    facts.cache(target, index, pfn);
+    facts.shmem.get(inode)?.dropped.delete(index);
+    facts.mappings.setKind(pfn, FrameKind.shmem);
+    setFlags(facts, pfn, FRAME_SWAPBACKED, 0);
+  },
   ShmemPageSwapped(facts, { inode, runs, slot }) {
     leavesCache(facts, { inode, runs, freed: [] });
     facts.setSwapped(inode, runs[0] as number, slot);

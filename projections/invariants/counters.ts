@@ -38,6 +38,7 @@ const MAPPING_EVENTS: readonly EventType[] = [
   'MigrationPteRemoved',
   'KsmPageReplaced',
   'FilePageUnmapped',
+  'MmCounterChanged',
   'AnonPagesMapped',
   'PagesReused',
   'CowPagesMapped',

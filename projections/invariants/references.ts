@@ -54,6 +54,11 @@ export class References {
       case 'AnonPageMapped':
         this.#add(event.pfn, -1, number);
         break;
+      case 'FilePagesMapped':
+        // Of a page that was just filled the reference of its allocation becomes the mapping's.
+        for (let i = 0; event.ref !== 1 && i + 2 < event.runs.length; i += 3)
+          for (let j = 0; j < event.runs[i + 2]!; j++) this.#add(event.runs[i + 1]! + j, event.ref - 1, number);
+        break;
       case 'SwapRead':
         this.#add(event.pfn, -1, number);
         break;

@@ -12,7 +12,7 @@ const rule = { since: 'all', aliases: [], needs: [], knownBroken: [] } as const;
 /** Events that change what files in memory count. */
 export const SHMEM_EVENTS: readonly EventType[] = [
   ...(['ShmemInodeInitialised', 'ShmemAccounted', 'ShmemInodeEvicted', 'InodeResized'] as const),
-  ...(['ShmemPageSwapped', 'ShmemPageSwappedIn', 'ShmemSwapFreed'] as const),
+  ...(['ShmemPageSwapped', 'ShmemPageSwappedIn', 'ShmemSwapFreed', 'ShmemFolioAdded'] as const),
   ...(['PageCacheAdded', 'PageCacheRemoved', 'PageCacheReclaimed', 'PageCacheHolesNoted'] as const),
 ];
 

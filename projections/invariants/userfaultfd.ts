@@ -42,7 +42,8 @@ const has = (view: KernelView, vma: VmaFacts, feature: number): boolean => {
 function filled(mm: number, vpn: number, pages: number, audited: Audited, report: Report): void {
   if (byIoctl(audited)) return;
   const vma = audited.facts.vmas.at(mm, vpn * 4096);
-  if (vma === undefined || (vma.flags & VM_UFFD_MISSING) === 0) return;
+  // Of a file its page may be there, from which private mappings take a copy.
+  if (vma === undefined || vma.inode !== 0 || (vma.flags & VM_UFFD_MISSING) === 0) return;
   const space = audited.facts.mappings.of(mm);
   if (space === undefined) return;
   for (let at = vpn; at < vpn + pages; at++) {
@@ -155,7 +156,7 @@ export const userfaultfdEventInvariants: readonly EventInvariant[] = [
   {
     ...eventRule,
     name: 'uffd-missing-reported',
-    formula: 'where a userfaultfd watches for missing pages none appears but by its monitor’s doing',
+    formula: 'where a userfaultfd watches anonymous memory for missing pages none appears but by its monitor’s doing',
     source: 'do_anonymous_page(), do_huge_pmd_anonymous_page(): userfaultfd_missing()',
     severity: 1,
     before: {

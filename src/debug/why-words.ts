@@ -168,6 +168,10 @@ export function storyOf(event: KernelEvent, focus: Focus, who: Who): string {
       return `frame ${event.pfn} of ${who(event.mm)}, given up by MADV_FREE and not written to since, was dropped`;
     case 'FilePageUnmapped':
       return `reclaim unmapped frame ${event.pfn}, a page of a file, from ${who(event.mm)}`;
+    case 'ShmemFolioAdded':
+      return `the page, filled by a userfaultfd's monitor, became page ${event.runs[0]} of its file (shmem_mfill_atomic_pte)`;
+    case 'MmCounterChanged':
+      return `a counter of ${who(event.mm)} changed beside any entry`;
     case 'FolioReclaimSet':
       return event.reclaim === 1 ? 'reclaim found the page dirty and left it' : 'the mark that reclaim had left went';
     case 'PageCacheReclaimed':

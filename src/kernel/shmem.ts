@@ -4,13 +4,22 @@
 // as it says, and nothing is counted.
 import type { InodeView, ShmemInodeView, VmaView } from '../../reducers/state.js';
 import { InodeKind, PG_NOT_UPTODATE, RECLAIMED, cachedPfn, pageAt, swapSlot } from '../../reducers/state.js';
+import {
+  VM_UFFD_MINOR,
+  VM_UFFD_MISSING,
+  userfaultfdArmed,
+  userfaultfdMinor,
+  userfaultfdMissing,
+} from '../../reducers/vma.js';
 import type { FoundPage } from './filemap.js';
 import { addToCache, filePages, markDirty, markUptodate, removeCachedPages } from './filemap.js';
 import { hasEnd } from './holders.js';
-import type { Kernel } from './kernel.js';
-import { EINVAL, ENOENT, ENOSPC, ENXIO, PAGE_SIZE } from './kernel.js';
+import type { Kernel, KernelThread } from './kernel.js';
+import { EEXIST, EINVAL, ENOENT, ENOSPC, ENXIO, PAGE_SIZE } from './kernel.js';
+import type { Fault, FaultResult } from './memory/fault.js';
 import { lruAddDrainIfMlock } from './swap.js';
 import { folioAllocSwap, folioFreeSwap, readSwapCache, slotAt, slotOf } from './swapfile.js';
+import { handleUserfault } from './userfault.js';
 
 /** `enum sgp_type`: what is wanted of page, and so what becomes of holes, of pages beyond the end, of pages that nobody filled yet. */
 export type Sgp = 'read' | 'noalloc' | 'cache' | 'write' | 'falloc';
@@ -59,6 +68,44 @@ export function shmemRecalcInode(k: Kernel, inode: number, alloced: number, swap
   const committed = info.noreserve === 1 ? blocks : 0;
   k.emit({ type: 'ShmemAccounted', inode, alloced: alloced - freed, swapped, blocks, used: blocks, committed });
 }
+
+/** A file pays for `pages` more, or less: `shmem_inode_acct_blocks()` and its inverse, which leave `alloced` as it is. */
+function charge(k: Kernel, inode: number, pages: number): void {
+  const info = shmemInfo(k, inode);
+  if (info === undefined) return;
+  const committed = info.noreserve === 1 ? pages : 0;
+  k.emit({ type: 'ShmemAccounted', inode, alloced: 0, swapped: 0, blocks: pages, used: pages, committed });
+}
+
+/** `shmem_inode_acct_blocks()` of one page. False where there is no room for it. */
+export function shmemInodeAcctBlock(k: Kernel, inode: number): boolean {
+  if (!shmemHasRoom(k, inode, 1)) return false;
+  charge(k, inode, 1);
+  return true;
+}
+
+/** `shmem_inode_unacct_blocks()` of one page. */
+export const shmemInodeUnacctBlock = (k: Kernel, inode: number): void => charge(k, inode, -1);
+
+/** `shmem_uncharge()` of one page: the file counts one less, and pays for it no more. */
+export function shmemUncharge(k: Kernel, inode: number): void {
+  const info = shmemInfo(k, inode);
+  if (info === undefined) return;
+  const committed = info.noreserve === 1 ? -1 : 0;
+  k.emit({ type: 'ShmemAccounted', inode, alloced: -1, swapped: 0, blocks: -1, used: -1, committed });
+}
+
+/** `shmem_add_to_page_cache()` of page `pfn`, which was filled before. -EEXIST where the file has one, be it swapped out. */
+export function shmemAddToPageCache(k: Kernel, id: number, index: number, pfn: number): number {
+  const inode = k.view.inodes[id] as InodeView;
+  if (cachedPfn(inode, index) >= 0 || swapSlot(inode, index) >= 0) return -EEXIST;
+  k.emit({ type: 'ShmemFolioAdded', inode: id, runs: [index, pfn, 1], ref: 1 });
+  return 0;
+}
+
+/** `filemap_remove_folio()` of page `pfn`, which somebody else has. */
+export const shmemRemoveFromCache = (k: Kernel, inode: number, index: number, pfn: number): void =>
+  k.emit({ type: 'PageCacheRemoved', inode, runs: [index, pfn, 1], ref: -1, freed: [] });
 
 /** Has the tmpfs of file `inode` room for `pages` more? Asked by `shmem_inode_acct_blocks()`. */
 export function shmemHasRoom(k: Kernel, inode: number, pages: number): boolean {
@@ -181,10 +228,25 @@ export function shmemSeekHoleData(k: Kernel, id: number, offset: number, data: b
   return data ? -ENXIO : inode.size;
 }
 
-/** `shmem_fault()`: page `index` of the file that `vma` maps, a page of zeros for a hole. Null for what gets SIGBUS. */
-export function shmemFault(k: Kernel, vma: VmaView, index: number, cpu: number): FoundPage | null {
-  const found = shmemGetFolio(k, vma.inode, index, 'cache', cpu);
-  return typeof found === 'number' ? null : found;
+/**
+ * `shmem_fault()`: page `index` of the file that `vma` maps, a page of zeros for a hole. A userfaultfd that watches is asked first, about what the file has as about
+ * what it has not. Otherwise what became of the fault.
+ */
+export function* shmemFault(
+  k: Kernel,
+  fault: Fault,
+  vma: VmaView,
+  index: number,
+): KernelThread<FoundPage | FaultResult> {
+  const inode = k.view.inodes[vma.inode] as InodeView;
+  if (userfaultfdArmed(vma) && index < filePages(inode)) {
+    // Beside pages that are cached those that are swapped out, and those that fallocate made and nobody filled.
+    const exists = cachedPfn(inode, index) >= 0 || swapSlot(inode, index) >= 0;
+    if (exists && userfaultfdMinor(vma)) return yield* handleUserfault(k, fault, VM_UFFD_MINOR);
+    if (!exists && userfaultfdMissing(vma)) return yield* handleUserfault(k, fault, VM_UFFD_MISSING);
+  }
+  const found = shmemGetFolio(k, vma.inode, index, 'cache', fault.cpu);
+  return typeof found === 'number' ? 'sigbus' : found;
 }
 
 /** `folio_zero_segment()`. */

@@ -1,39 +1,29 @@
-// What monitors put where nothing is: the mcopy_atomic family of mm/userfaultfd.c on anonymous memory (COPY, ZEROPAGE, POISON).
-import {
-  PTE_MARKER_POISON,
-  PTE_PRESENT,
-  PTE_PROTNONE,
-  PTE_UFFD_WP,
-  PTE_WRITE,
-  isPteMarker,
-  leafAt,
-  makePteMarker,
-  mkPte,
-  pteAt,
-  withFlags,
-} from '../../reducers/pte.js';
+// What monitors put where nothing is: mfill_atomic() of mm/userfaultfd.c (COPY, ZEROPAGE, POISON, CONTINUE) on anonymous memory and on files in memory,
+// with shmem_mfill_atomic_pte() of mm/shmem.c. The entry itself: uffd-install.ts.
+import { PTE_MARKER_POISON, PTE_PRESENT, leafAt, makePteMarker, pteAt, withFlags } from '../../reducers/pte.js';
 import type { VmaView } from '../../reducers/state.js';
 import type { UffdView } from '../../reducers/uffd-state.js';
-import { mmAt } from '../../reducers/state.js';
-import {
-  VM_ACCESS,
-  VM_SHARED,
-  VM_WRITE,
-  linearPageIndex,
-  userfaultfdWp,
-  vmaIsAnonymous,
-  vmaLookup,
-} from '../../reducers/vma.js';
+import { InodeKind, mmAt } from '../../reducers/state.js';
+import { VM_SHARED, VM_WRITE, linearPageIndex, userfaultfdWp, vmaIsAnonymous, vmaLookup } from '../../reducers/vma.js';
 import { NotModelledError } from '../lib/errors.js';
 import type { Kernel, KernelThread } from './kernel.js';
-import { EEXIST, EFAULT, EINVAL, ENOENT, PAGE_SIZE, currentTask } from './kernel.js';
+import { EEXIST, EFAULT, EINVAL, ENOENT, ENOMEM, PAGE_SIZE, currentTask } from './kernel.js';
 import { ZERO_PTE, presentFlag } from './memory/anonymous.js';
-import { folioAddedLruVma, locksPages } from './memory/mlocked.js';
+import { markDirty } from './memory/file.js';
 import { pteAlloc } from './memory/tables.js';
 import { allocPage, putPage } from './page-alloc.js';
 import { anonVmaPrepare } from './rmap.js';
-import { dirtyFlags } from './soft-dirty.js';
+import {
+  shmemAddToPageCache,
+  shmemGetFolio,
+  shmemInodeAcctBlock,
+  shmemInodeUnacctBlock,
+  shmemRecalcInode,
+  shmemRemoveFromCache,
+  shmemUncharge,
+} from './shmem.js';
 import { copyFromUser, copyFromUserFaulting, readableAtOnce } from './uaccess.js';
+import { mfillAtomicInstallPte, mfillFileOverSize } from './uffd-install.js';
 
 const POISON = makePteMarker(PTE_MARKER_POISON);
 
@@ -82,8 +72,9 @@ function lockDestination(k: Kernel, mm: number, { mode, start, length, protect }
   if ((vma.flags & VM_SHARED) === 0) anonVmaPrepare(k, mmAt(k.view, mm), vma);
   if (start + length > vma.end || vma.uffd === undefined) return -ENOENT;
   if (protect && !userfaultfdWp(vma)) return -EINVAL;
-  if (!vmaIsAnonymous(vma)) throw new NotModelledError('userfaultfd on files and shared memory');
-  return mode === 'continue' ? -EINVAL : vma;
+  if (vmaIsAnonymous(vma)) return mode === 'continue' ? -EINVAL : vma;
+  if (k.view.inodes[vma.inode]?.kind !== InodeKind.shmem) throw new NotModelledError('userfaultfd on files');
+  return vma;
 }
 
 /**
@@ -105,6 +96,7 @@ function* fillPages(
     if (frame >= 0) putPage(k, frame);
     return found;
   }
+  const { cpu } = currentTask(k, tid);
   for (let at = from; at < fill.length; at += PAGE_SIZE) {
     const vpn = (fill.start + at) / PAGE_SIZE;
     if (leafAt(mmAt(k.view, mm), vpn) !== 0) {
@@ -112,13 +104,7 @@ function* fillPages(
       return -EEXIST;
     }
     pteAlloc(k, mm, vpn);
-    if (fill.mode === 'copy' && frame < 0) {
-      frame = allocPage(k);
-      if (readableAtOnce(k, tid, fill.source + at, PAGE_SIZE) < PAGE_SIZE) return frame + 1;
-      copyFromUser(k, tid, fill.source + at, PAGE_SIZE, frame, 0);
-    }
-    if (k.interleaved) yield { op: 'acquire', lock: `ptl(${mm},${vpn})` };
-    const error = installPage(k, tid, mm, vpn, fill, frame);
+    const error = yield* mfillAtomicPte(k, { tid, cpu, mm, vpn, fill, source: fill.source + at, frame });
     frame = -1;
     if (error !== 0) return error;
     progress(at + PAGE_SIZE);
@@ -126,65 +112,125 @@ function* fillPages(
   return 0;
 }
 
-/** One page, under the table's lock: 0 or -EEXIST. A marker gives way to a copy, and to nothing else. */
-function installPage(k: Kernel, tid: number, mm: number, vpn: number, fill: Fill, pfn: number): number {
-  const now = mmAt(k.view, mm);
-  const entry = pteAt(now, vpn);
-  const vma = vmaLookup(now, vpn * PAGE_SIZE) as VmaView;
-  const free = entry === 0 || (fill.mode === 'copy' && isPteMarker(entry));
-  if (!free) {
-    if (pfn >= 0) putPage(k, pfn);
-    return -EEXIST;
-  }
-  if (fill.mode === 'zeropage')
-    k.emit({ type: 'ZeroPageMapped', mm, vpn, entry: withFlags(ZERO_PTE, presentFlag(vma), PTE_PRESENT) });
-  else if (fill.mode === 'poison') k.emit({ type: 'UffdMarkersSet', mm, runs: [vpn, 1], entry: POISON });
-  else mfillAtomicInstallPte(k, { tid, mm, vpn, pfn, vma, protect: fill.protect });
+/** One page of a call. */
+interface FillPage {
+  readonly tid: number;
+  readonly cpu: number;
+  readonly mm: number;
+  readonly vpn: number;
+  readonly fill: Fill;
+  /** COPY: where its bytes are. */
+  readonly source: number;
+  /** A frame that has them already, or -1. */
+  readonly frame: number;
+}
+
+const destination = (k: Kernel, { mm, vpn }: FillPage): VmaView =>
+  vmaLookup(mmAt(k.view, mm), vpn * PAGE_SIZE) as VmaView;
+
+/** `mfill_atomic_pte()`: private mappings of files get pages of their own, shared ones get the file's. Returns what fillPages() does. */
+function* mfillAtomicPte(k: Kernel, page: FillPage): KernelThread<number> {
+  const { mode } = page.fill;
+  const shared = (destination(k, page).flags & VM_SHARED) !== 0;
+  if (mode === 'continue') return yield* mfillAtomicPteContinue(k, page);
+  if (mode === 'poison' || (mode === 'zeropage' && !shared)) return yield* mfillAtomicPteSpecial(k, page);
+  return shared ? yield* shmemMfillAtomicPte(k, page) : yield* mfillAtomicPteCopy(k, page);
+}
+
+function* lockTable(k: Kernel, { mm, vpn }: FillPage): KernelThread {
+  if (k.interleaved) yield { op: 'acquire', lock: `ptl(${mm},${vpn})` };
+}
+
+/** `mfill_atomic_pte_zeropage()`, `mfill_atomic_pte_poison()`: entries without a page, which take no marker's place. */
+function* mfillAtomicPteSpecial(k: Kernel, page: FillPage): KernelThread<number> {
+  const { mm, vpn, fill } = page;
+  yield* lockTable(k, page);
+  const vma = destination(k, page);
+  if (mfillFileOverSize(k, vma, vpn)) return -EFAULT;
+  if (pteAt(mmAt(k.view, mm), vpn) !== 0) return -EEXIST;
+  if (fill.mode === 'poison') k.emit({ type: 'UffdMarkersSet', mm, runs: [vpn, 1], entry: POISON });
+  else k.emit({ type: 'ZeroPageMapped', mm, vpn, entry: withFlags(ZERO_PTE, presentFlag(vma), PTE_PRESENT) });
   return 0;
 }
 
+/** The bytes of the source come to frame `pfn`; false where they can be had with a fault only, which the locks forbid. */
+function copiedAtOnce(k: Kernel, { tid, source }: FillPage, pfn: number): boolean {
+  if (readableAtOnce(k, tid, source, PAGE_SIZE) < PAGE_SIZE) return false;
+  copyFromUser(k, tid, source, PAGE_SIZE, pfn, 0);
+  return true;
+}
+
+/** `mfill_atomic_pte_copy()`: a page of the process's own; the file behind the mapping, if any, has nothing to do with it. */
+function* mfillAtomicPteCopy(k: Kernel, page: FillPage): KernelThread<number> {
+  const { mm, vpn, fill, cpu } = page;
+  const pfn = page.frame >= 0 ? page.frame : allocPage(k);
+  if (page.frame < 0 && !copiedAtOnce(k, page, pfn)) return pfn + 1;
+  yield* lockTable(k, page);
+  const vma = destination(k, page);
+  const error = mfillAtomicInstallPte(k, { mm, vpn, vma, pfn, fresh: true, protect: fill.protect, cpu });
+  if (error !== 0) putPage(k, pfn);
+  return error;
+}
+
 /**
- * `mfill_atomic_install_pte()` of a fresh page in private memory: the process's own and dirty, writable where the VMA is, unless it is to be
- * write-protected.
+ * `mfill_atomic_pte_continue()`: the page that the file has. -EINVAL behind its end, -EFAULT where it has none. Until 5.18 a page that fallocate made and
+ * nobody filled was none: who waited for it could not be helped.
  */
-function mfillAtomicInstallPte(
-  k: Kernel,
-  {
-    tid,
-    mm,
-    vpn,
-    pfn,
-    vma,
-    protect,
-  }: {
-    readonly tid: number;
-    readonly mm: number;
-    readonly vpn: number;
-    readonly pfn: number;
-    readonly vma: VmaView;
-    readonly protect: boolean;
-  },
-): void {
-  const locked = locksPages(vma.flags);
-  const { cpu } = currentTask(k, tid);
-  const accessible = (vma.flags & VM_ACCESS) !== 0 ? PTE_PRESENT : PTE_PROTNONE;
-  const writable = (vma.flags & VM_WRITE) !== 0;
-  // Up to 5.18 only what may be written to was protected.
-  const protects = protect && (writable || k.behaviours['uffd-wp-marks-readonly']);
-  const rights = protects ? PTE_UFFD_WP : writable && !protect ? PTE_WRITE : 0;
-  k.emit({
-    type: 'AnonPageMapped',
-    mm,
-    vpn,
-    pfn,
-    entry: mkPte(pfn, accessible | dirtyFlags(k) | rights),
-    anonVma: vma.anonVma,
-    index: linearPageIndex(vma, vpn * PAGE_SIZE),
-    ref: locked ? 0 : 1,
-    mapcount: 1,
-    exclusive: k.behaviours['anon-exclusive'] ? 1 : 0,
-    rssAnon: 1,
-    lruCpu: locked ? -1 : cpu,
-  });
-  folioAddedLruVma(k, locked, pfn, cpu);
+function* mfillAtomicPteContinue(k: Kernel, page: FillPage): KernelThread<number> {
+  const { mm, vpn, fill, cpu } = page;
+  const index = linearPageIndex(destination(k, page), vpn * PAGE_SIZE);
+  const sgp = k.behaviours['uffd-continue-takes-fallocated'] ? 'noalloc' : 'read';
+  const found = shmemGetFolio(k, destination(k, page).inode, index, sgp, cpu);
+  if (typeof found === 'number') return found === 0 || found === -ENOENT ? -EFAULT : found;
+  yield* lockTable(k, page);
+  const vma = destination(k, page);
+  return mfillAtomicInstallPte(k, { mm, vpn, vma, pfn: found.pfn, fresh: false, protect: fill.protect, cpu });
+}
+
+/**
+ * `shmem_mfill_atomic_pte()`: a fresh page enters the file, and the mapping. What it is charged with is given back if it cannot: -ENOMEM where the
+ * tmpfs is full, -EFAULT behind the end of the file, -EEXIST where the file has a page, or the mapping.
+ */
+function* shmemMfillAtomicPte(k: Kernel, page: FillPage): KernelThread<number> {
+  const { mm, vpn, fill, cpu, frame } = page;
+  const { inode } = destination(k, page);
+  const index = linearPageIndex(destination(k, page), vpn * PAGE_SIZE);
+  if (!shmemInodeAcctBlock(k, inode)) {
+    // Until 5.12 the page that was filled in the meantime was forgotten.
+    if (frame >= 0 && k.behaviours['uffd-copy-releases-retry-page']) putPage(k, frame);
+    return -ENOMEM;
+  }
+  const pfn = frame >= 0 ? frame : allocPage(k);
+  if (frame < 0 && fill.mode === 'copy' && !copiedAtOnce(k, page, pfn)) {
+    shmemInodeUnacctBlock(k, inode);
+    return pfn + 1;
+  }
+  const error = mfillFileOverSize(k, destination(k, page), vpn) ? -EFAULT : shmemAddToPageCache(k, inode, index, pfn);
+  if (error !== 0) {
+    putPage(k, pfn);
+    unacctAsPosted(k, inode);
+    return error;
+  }
+  yield* lockTable(k, page);
+  const vma = destination(k, page);
+  const failed = mfillAtomicInstallPte(k, { mm, vpn, vma, pfn, fresh: true, protect: fill.protect, cpu });
+  if (failed !== 0) {
+    shmemRemoveFromCache(k, inode, index, pfn);
+    putPage(k, pfn);
+    shmemInodeUnacctBlock(k, inode);
+    return failed;
+  }
+  shmemRecalcInode(k, inode, 1, 0);
+  if (marksPageDirty(k, vma)) markDirty(k, pfn);
+  return 0;
+}
+
+/** The page itself counted as dirty until 5.15; before 5.14 only where the entry could not. */
+const marksPageDirty = (k: Kernel, { flags }: VmaView): boolean =>
+  !k.behaviours['uffd-install-pte-dirty'] && (k.behaviours['uffd-install-one-step'] || (flags & VM_WRITE) === 0);
+
+/** A fill fails before the file counts its page. The series as posted gave nothing back; with `shmem_uncharge()` in its place the file counted one too few. */
+function unacctAsPosted(k: Kernel, inode: number): void {
+  if (k.behaviours['uffd-copy-uncharges-uncounted']) shmemUncharge(k, inode);
+  else if (!k.behaviours['uffd-copy-keeps-charge']) shmemInodeUnacctBlock(k, inode);
 }

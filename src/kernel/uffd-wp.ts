@@ -1,13 +1,12 @@
 // Write protection by userfaultfd: mwriteprotect_range() and uffd_wp_range() of mm/userfaultfd.c, and what mm/mprotect.c does for them.
 import {
-  PTE_MARKER_UFFD_WP,
   PTE_UFFD_WP,
   PTE_WRITE,
   PTRS_PER_PTE,
+  UFFD_WP_MARKER,
   isSwapPte,
   isUffdWpPteMarker,
   leafAt,
-  makePteMarker,
   nextTable,
   pteFlags,
   pteIndex,
@@ -32,11 +31,10 @@ import { appendRun } from './page-alloc.js';
 
 const UFFD_FEATURE_WP_UNPOPULATED = 1 << 13;
 const UFFD_FEATURE_WP_ASYNC = 1 << 15;
-/** `make_pte_marker(PTE_MARKER_UFFD_WP)`. */
-export const UFFD_WP_MARKER = makePteMarker(PTE_MARKER_UFFD_WP);
 
-/** `userfaultfd_wp_use_markers()` of anonymous memory: are empty entries protected as well? WP_ASYNC asks for it too. */
-function usesMarkers(k: Kernel, { uffd }: VmaView): boolean {
+/** `userfaultfd_wp_use_markers()`: are empty entries protected as well? Of files always, their page may be there; of anonymous memory if asked for, by WP_ASYNC too. */
+function usesMarkers(k: Kernel, { uffd, inode }: VmaView): boolean {
+  if (inode !== 0) return true;
   const features = uffd === undefined ? 0 : (k.view.uffds[uffd]?.features ?? 0);
   return (features & (UFFD_FEATURE_WP_UNPOPULATED | UFFD_FEATURE_WP_ASYNC)) !== 0;
 }

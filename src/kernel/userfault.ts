@@ -15,7 +15,7 @@ import type { VmaView } from '../../reducers/state.js';
 import type { UffdView } from '../../reducers/uffd-state.js';
 import { mmAt } from '../../reducers/state.js';
 import { UFFD_WAITER } from '../../reducers/uffd-state.js';
-import { VM_UFFD_WP, userfaultfdWp, vmaLookup } from '../../reducers/vma.js';
+import { VM_UFFD_MINOR, VM_UFFD_WP, userfaultfdWp, vmaLookup } from '../../reducers/vma.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { PAGE_SIZE } from './kernel.js';
 import type { Fault, FaultResult } from './memory/fault.js';
@@ -37,6 +37,13 @@ export const UFFD_FEATURE_WP_ASYNC = 1 << 15;
 /** Flags of messages. */
 const UFFD_PAGEFAULT_FLAG_WRITE = 1;
 const UFFD_PAGEFAULT_FLAG_WP = 2;
+const UFFD_PAGEFAULT_FLAG_MINOR = 4;
+
+/** What messages call the reason of a fault; one that misses its page has no word. */
+const REASON_FLAGS: ReadonlyMap<number, number> = new Map([
+  [VM_UFFD_WP, UFFD_PAGEFAULT_FLAG_WP],
+  [VM_UFFD_MINOR, UFFD_PAGEFAULT_FLAG_MINOR],
+]);
 
 /** Was the feature asked for in the handshake? */
 export const hasFeature = ({ features }: UffdView, feature: number): boolean =>
@@ -93,7 +100,7 @@ export function abandonUserfault(k: Kernel, tid: number): void {
 
 /**
  * `handle_userfault()`: the task waits until somebody has seen to its fault, which then begins anew (`retry`); `sigbus` where nobody is to hear of it.
- * Enter with the VMA lock or mmap_lock held for read, which is dropped before the wait; `reason` is VM_UFFD_MISSING or VM_UFFD_WP.
+ * Enter with the VMA lock or mmap_lock held for read, which is dropped before the wait; `reason` is one of VM_UFFD_*.
  */
 export function* handleUserfault(k: Kernel, fault: Fault, reason: number): KernelThread<FaultResult> {
   const { tid, addr } = fault;
@@ -110,7 +117,7 @@ export function* handleUserfault(k: Kernel, fault: Fault, reason: number): Kerne
     uffd: context.id,
     tid,
     addr: exact ? addr : addr - (addr % PAGE_SIZE),
-    flags: write | (reason === VM_UFFD_WP ? UFFD_PAGEFAULT_FLAG_WP : 0),
+    flags: write | (REASON_FLAGS.get(reason) ?? 0),
     ptid: hasFeature(context, UFFD_FEATURE_THREAD_ID) ? tid : 0,
   });
   if (k.interleaved) yield { op: 'preempt', at: 'uffd:must-wait' };

@@ -6,6 +6,7 @@ import {
   VM_MAYWRITE,
   VM_SPECIAL,
   VM_UFFD,
+  VM_UFFD_MINOR,
   VM_UFFD_MISSING,
   VM_UFFD_WP,
   findVmaIndex,
@@ -46,9 +47,10 @@ const EVENTS =
 const UFFDIO_REGISTER_MODE_MISSING = 1;
 const UFFDIO_REGISTER_MODE_WP = 2;
 const UFFDIO_REGISTER_MODE_MINOR = 4;
-/** What a registered range of anonymous memory may be asked for, by bit: without, and with write-protection. */
+/** What a registered range may be asked for, by bit, more than it will do; what protection and minor faults add. */
 const RANGE_IOCTLS = 0x13c;
-const RANGE_IOCTLS_WP = 0x17c;
+const RANGE_IOCTLS_WP = 0x40;
+const RANGE_IOCTLS_MINOR = 0x80;
 
 const UFFD_EVENT_PAGEFAULT = 0x12;
 /** Bytes of a message, and how many numbers the model makes of one: event, flags, address, task. */
@@ -92,16 +94,21 @@ export function validateUnalignedRange(start: number, length: number): number {
 /** `mmget_not_zero()`: has the address space that the context watches any user left? */
 export const isAlive = (k: Kernel, { mm }: UffdView): boolean => (k.view.mms[mm]?.users ?? 0) > 0;
 
-/** `vma_can_userfault()`: can a mapping be watched for what VM_UFFD_* `wanted` says? @throws NotModelledError for files, shared memory and hugetlb. */
+/** `vma_can_userfault()`: can a mapping be watched for what VM_UFFD_* `wanted` says? @throws NotModelledError for files and hugetlb. */
 function vmaCanUserfault(k: Kernel, vma: VmaView, wanted: number, async: boolean): boolean {
-  if (async && wanted === VM_UFFD_WP && !vmaIsAnonymous(vma)) throw new NotModelledError('userfaultfd on files');
   if ((vma.flags & VM_SPECIAL) !== 0) return false;
-  if (vmaIsAnonymous(vma)) return true;
+  if (vmaIsAnonymous(vma)) return (wanted & VM_UFFD_MINOR) === 0;
   const kind = k.view.inodes[vma.inode]?.kind;
-  if (kind === InodeKind.shmem) throw new NotModelledError('userfaultfd on shared memory');
+  if (kind === InodeKind.shmem) return shmemCanUserfault(k, wanted);
   if (kind === InodeKind.hugetlbfs) throw new NotModelledError('userfaultfd on hugetlb');
+  if (async && wanted === VM_UFFD_WP) throw new NotModelledError('userfaultfd on files');
   return false;
 }
+
+/** What a mapping of a file in memory can be watched for: minor faults since 5.14, writes since 5.19. */
+const shmemCanUserfault = (k: Kernel, wanted: number): boolean =>
+  ((wanted & VM_UFFD_MINOR) === 0 || k.behaviours['uffd-minor-shmem']) &&
+  ((wanted & VM_UFFD_WP) === 0 || k.behaviours['uffd-wp-shmem']);
 
 /** `userfaultfd_register()` of [start, start + length) bytes. @returns the ioctls that the range may be asked for, or an errno. */
 export function userfaultfdRegister(k: Kernel, context: UffdView, start: number, length: number, mode: number): number {
@@ -114,13 +121,13 @@ export function userfaultfdRegister(k: Kernel, context: UffdView, start: number,
   const async = hasFeature(context, UFFD_FEATURE_WP_ASYNC);
   const wanted =
     ((mode & UFFDIO_REGISTER_MODE_MISSING) !== 0 ? VM_UFFD_MISSING : 0) |
-    ((mode & UFFDIO_REGISTER_MODE_WP) !== 0 ? VM_UFFD_WP : 0);
+    ((mode & UFFDIO_REGISTER_MODE_WP) !== 0 ? VM_UFFD_WP : 0) |
+    ((mode & UFFDIO_REGISTER_MODE_MINOR) !== 0 ? VM_UFFD_MINOR : 0);
   const end = start + length;
   const touched = vmasIn(mmAt(k.view, mm), start, end);
   if (touched.length === 0) return -EINVAL;
   for (const vma of touched) {
-    const minor = (mode & UFFDIO_REGISTER_MODE_MINOR) !== 0;
-    if (!vmaCanUserfault(k, vma, wanted, async) || (minor && vmaIsAnonymous(vma))) return -EINVAL;
+    if (!vmaCanUserfault(k, vma, wanted, async)) return -EINVAL;
     if ((vma.flags & VM_MAYWRITE) === 0) return -EPERM;
     if (vma.uffd !== undefined && vma.uffd !== id) return -EBUSY;
   }
@@ -128,7 +135,9 @@ export function userfaultfdRegister(k: Kernel, context: UffdView, start: number,
     uffd === id && (flags & wanted) === wanted ? null : { uffd: id, flags: (flags & ~VM_UFFD) | wanted },
   );
   if (failed !== 0) return failed;
-  return (wanted & VM_UFFD_WP) !== 0 ? RANGE_IOCTLS_WP : RANGE_IOCTLS;
+  const more =
+    ((wanted & VM_UFFD_WP) !== 0 ? RANGE_IOCTLS_WP : 0) | ((wanted & VM_UFFD_MINOR) !== 0 ? RANGE_IOCTLS_MINOR : 0);
+  return RANGE_IOCTLS | more;
 }
 
 /** What `change` makes of the context and VM_* flags of each VMA in [start, end), cut at its borders; null: it stays as it is. 0 or -ENOMEM. */

@@ -7,6 +7,7 @@ import {
   PTE_SWP_SOFT_DIRTY,
   PTE_UFFD_WP,
   PTRS_PER_PTE,
+  UFFD_WP_MARKER,
   leafAt,
   mkPte,
   nextTable,
@@ -33,6 +34,7 @@ import {
   mmAt,
   pageAt,
 } from '../../reducers/state.js';
+import { vmaLookup } from '../../reducers/vma.js';
 import { NotModelledError } from '../lib/errors.js';
 import { canSplitFolio, splitFolio } from './folio-split.js';
 import type { Kernel, KernelThread } from './kernel.js';
@@ -45,6 +47,7 @@ import { rmapWalk } from './rmap-walk.js';
 import { shmemInfo, shmemWriteout } from './shmem.js';
 import { lruAddDrainCpu } from './swap.js';
 import { folioAllocSwap, inSwapCache, removeLarge, slotOf } from './swapfile.js';
+import { userfaultfdPteWp } from './userfault.js';
 
 /** An entry that maps a page to be reclaimed. */
 interface Place {
@@ -182,7 +185,8 @@ function shrinkCached(k: Kernel, { mm, vpn, pfn }: Place): void {
   // Pages of the vdso and of io_uring are on no LRU.
   if (!inode || inode.kind === InodeKind.vdso) return;
   const shmem = inode.kind === InodeKind.shmem ? 1 : 0;
-  const dirty = (pteAt(mmAt(k.view, mm), vpn) & PTE_DIRTY) !== 0;
+  const entry = pteAt(mmAt(k.view, mm), vpn);
+  const dirty = (entry & PTE_DIRTY) !== 0;
   const isDirty = dirty || (page.flags & PG_DIRTY) !== 0;
   if (shmem === 1 && isDirty && shmemInfo(k, inode.id) === undefined)
     throw new NotModelledError('swap of shared memory that others may have');
@@ -201,6 +205,10 @@ function shrinkCached(k: Kernel, { mm, vpn, pfn }: Place): void {
     rssFile: shmem - 1,
     rssShmem: -shmem,
   });
+  // `pte_install_uffd_wp_if_needed()`
+  const watched = vmaLookup(mmAt(k.view, mm), vpn * PAGE_SIZE);
+  if (watched !== null && userfaultfdPteWp(watched, entry))
+    k.emit({ type: 'UffdMarkersSet', mm, runs: [vpn, 1], entry: UFFD_WP_MARKER });
   if (isDirty && shmem === 1) {
     // pageout(): `is_page_cache_freeable()`. Whom somebody may have pinned stays as well.
     if (pageAt(k.view, pfn).ref === 1) shmemWriteout(k, pfn);

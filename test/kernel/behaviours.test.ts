@@ -33,18 +33,23 @@ describe('a kernel version', () => {
   it('has the behaviours that came with it or before', () => {
     expect(on('2.6.26')).toEqual([]);
     expect(sorted(on('4.5'))).toEqual(sorted(['softdirty-enables-writenotify', 'madv-free-skips-shared', ...POOL]));
-    expect(sorted(on('5.7'))).toEqual(sorted([...OLD, 'uffd-wp-handles-swap-entries']));
+    expect(sorted(on('5.7'))).toEqual(sorted([...OLD, 'uffd-copy-checks-isize', 'uffd-wp-handles-swap-entries']));
     const refcounts = [
       ...OLD,
+      'uffd-copy-checks-isize',
       'uffd-wp-handles-swap-entries',
       'huge-cow-splits',
       'cow-reuse-by-refcount',
       'fork-copies-pinned',
     ];
     expect(sorted(on('5.9'))).toEqual(sorted(refcounts));
+    const install = [
+      ...['uffd-copy-releases-retry-page', 'uffd-install-one-step', 'uffd-minor-shmem', 'uffd-install-pte-dirty'],
+    ];
     expect(sorted(on('5.17.3'))).toEqual(
       sorted([
         ...refcounts,
+        ...install,
         'write-protect-seq',
         'clear-refs-skips-pinned',
         'hugetlb-fork-copies-pinned',
@@ -54,6 +59,7 @@ describe('a kernel version', () => {
     expect(sorted(on('5.18'))).toEqual(
       sorted([
         ...refcounts,
+        ...install,
         'write-protect-seq',
         'clear-refs-skips-pinned',
         'wp-reuse-drains-lru',

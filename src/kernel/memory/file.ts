@@ -1,13 +1,31 @@
 // Faults on files, shared memory and special mappings: do_fault() and below in mm/memory.c.
-import { PTE_PRESENT, PTE_SPECIAL, PTE_WRITE, PTRS_PER_PTE, mkPte, pteAt, pteTable } from '../../../reducers/pte.js';
+import {
+  PTE_PRESENT,
+  PTE_SPECIAL,
+  PTE_UFFD_WP,
+  PTE_WRITE,
+  PTRS_PER_PTE,
+  isUffdWpPteMarker,
+  mkPte,
+  pteAt,
+  pteTable,
+} from '../../../reducers/pte.js';
 import type { InodeView, VmaView } from '../../../reducers/state.js';
 import { InodeKind, mmAt } from '../../../reducers/state.js';
-import { VM_SHARED, VM_WRITE, linearPageIndex, vmaLookup, vmaPages } from '../../../reducers/vma.js';
+import {
+  VM_SHARED,
+  VM_UFFD_MINOR,
+  VM_UFFD_WP,
+  VM_WRITE,
+  linearPageIndex,
+  vmaLookup,
+  vmaPages,
+} from '../../../reducers/vma.js';
 import type { FoundPage } from '../filemap.js';
 import { PagesToMap, filemapFault, markDirty } from '../filemap.js';
 import type { Kernel, KernelThread } from '../kernel.js';
 import { PAGE_SIZE } from '../kernel.js';
-import { allocPage } from '../page-alloc.js';
+import { allocPage, putPage } from '../page-alloc.js';
 import { anonVmaPrepare } from '../rmap.js';
 import { shmemFault } from '../shmem.js';
 import { dirtyFlags, vmaSoftDirtyEnabled } from '../soft-dirty.js';
@@ -24,11 +42,20 @@ export const inodeOf = (k: Kernel, vma: VmaView): InodeView => k.view.inodes[vma
 /** File systems that want to know of the first write to a clean shared page (`->page_mkwrite`). */
 const hasPageMkwrite = (inode: InodeView): boolean => inode.kind === InodeKind.file;
 
-/** `__do_fault()`: the page of the file at `addr`, brought in if need be; null for what gets SIGBUS. */
-function vmFault(k: Kernel, vma: VmaView, { addr, cpu }: Fault): FoundPage | null {
-  const index = linearPageIndex(vma, addr);
-  return inodeOf(k, vma).kind === InodeKind.shmem ? shmemFault(k, vma, index, cpu) : filemapFault(k, vma, index, cpu);
+/** `__do_fault()`: the page of the file at `addr`, brought in if need be; or what became of the fault. */
+function* vmFault(k: Kernel, vma: VmaView, fault: Fault): KernelThread<FoundPage | FaultResult> {
+  const index = linearPageIndex(vma, fault.addr);
+  if (inodeOf(k, vma).kind === InodeKind.shmem) return yield* shmemFault(k, fault, vma, index);
+  return filemapFault(k, vma, index, fault.cpu) ?? 'sigbus';
 }
+
+/** `should_fault_around()`: not where a userfaultfd must hear of each page. */
+const shouldFaultAround = (k: Kernel, { flags }: VmaView): boolean =>
+  k.machine.faultAroundPages > 1 && (flags & (VM_UFFD_WP | VM_UFFD_MINOR)) === 0;
+
+/** `vmf_orig_pte_uffd_wp()`: `flags` of an entry that takes the place of `seen`. What comes for a marker is as protected as it says. */
+const protectedAs = (seen: number, flags: number): number =>
+  isUffdWpPteMarker(seen) ? (flags | PTE_UFFD_WP) & ~PTE_WRITE : flags;
 
 /** `do_fault()`: reads, private writes and shared writes each have their way. VMA lock held for read throughout. */
 export function* doFault(k: Kernel, fault: Fault): KernelThread<FaultResult> {
@@ -55,27 +82,30 @@ export function* doFault(k: Kernel, fault: Fault): KernelThread<FaultResult> {
 function* doReadFault(k: Kernel, fault: Fault): KernelThread<FaultResult> {
   const vma = vmaLookup(mmAt(k.view, fault.mm), fault.addr) as VmaView;
   const inode = inodeOf(k, vma);
-  if (inode.kind !== InodeKind.vdso && k.machine.faultAroundPages > 1) {
+  const seen = pteAt(mmAt(k.view, fault.mm), fault.vpn);
+  if (inode.kind !== InodeKind.vdso && shouldFaultAround(k, vma)) {
     if (k.interleaved) yield { op: 'acquire', lock: `ptl(${fault.mm},${fault.vpn})` };
     const told = yield { op: 'place', what: 'map-end' };
     doFaultAround(k, fault, vma, told);
-    if (pteAt(mmAt(k.view, fault.mm), fault.vpn) !== 0) return 'done';
+    if (pteAt(mmAt(k.view, fault.mm), fault.vpn) !== seen) return 'done';
   }
-  const found = vmFault(k, vma, fault);
-  if (found === null) return 'sigbus';
+  const found = yield* vmFault(k, vma, fault);
+  if (typeof found === 'string') return found;
   if (k.interleaved) yield { op: 'acquire', lock: `ptl(${fault.mm},${fault.vpn})` };
   // Reading dropped the lock, the fault begins anew (VM_FAULT_RETRY): what came in is there to be mapped.
-  if (found.major && fault.mayRetry !== false && k.machine.faultAroundPages > 1) doFaultAround(k, fault, vma, -1);
-  if (pteAt(mmAt(k.view, fault.mm), fault.vpn) === 0) mapFilePage(k, fault, vma, found.pfn, vmPageProt(k, vma));
+  if (found.major && fault.mayRetry !== false && shouldFaultAround(k, vma)) doFaultAround(k, fault, vma, -1);
+  if (pteAt(mmAt(k.view, fault.mm), fault.vpn) === seen)
+    mapFilePage(k, fault, vma, found.pfn, protectedAs(seen, vmPageProt(k, vma)));
   return found.major ? 'major' : 'done';
 }
 
 /**
- * `vma_wants_writenotify()` of a shared mapping with VM_* `flags` that may be written to: must first writes fault? For file systems they must, and (since
- * 3.18) where they are tracked by soft-dirty.
+ * `vma_wants_writenotify()` of a shared mapping with VM_* `flags` that may be written to: must first writes fault? For file systems they must, (since
+ * 3.18) where they are tracked by soft-dirty, and (since 6.2) where a userfaultfd watches for writes.
  */
 export function vmaWantsWritenotify(k: Kernel, flags: number, inode: InodeView | undefined): boolean {
   if (inode !== undefined && hasPageMkwrite(inode)) return true;
+  if ((flags & VM_UFFD_WP) !== 0 && k.behaviours['uffd-wp-implies-writenotify']) return true;
   return k.behaviours['softdirty-enables-writenotify'] && vmaSoftDirtyEnabled(k, flags);
 }
 
@@ -120,25 +150,29 @@ function* doCowFault(k: Kernel, fault: Fault): KernelThread<FaultResult> {
   const mm = mmAt(k.view, fault.mm);
   const anonVma = anonVmaPrepare(k, mm, vmaLookup(mm, fault.addr) as VmaView);
   let vma = vmaLookup(mmAt(k.view, fault.mm), fault.addr) as VmaView;
-  const found = vmFault(k, vma, fault);
-  if (found === null) return 'sigbus';
+  const seen = pteAt(mm, fault.vpn);
+  const found = yield* vmFault(k, vma, fault);
+  if (typeof found === 'string') return found;
   const pfn = allocPage(k);
   k.emit({ type: 'PageCopied', pfn, from: found.pfn });
   pteAlloc(k, fault.mm, fault.vpn);
   if (k.interleaved) yield { op: 'acquire', lock: `ptl(${fault.mm},${fault.vpn})` };
   vma = vmaLookup(mmAt(k.view, fault.mm), fault.addr) as VmaView;
-  if (pteAt(mmAt(k.view, fault.mm), fault.vpn) === 0) mapFreshPage(k, fault, vma, pfn, anonVma);
+  if (pteAt(mmAt(k.view, fault.mm), fault.vpn) === seen)
+    mapFreshPage(k, fault, vma, pfn, anonVma, isUffdWpPteMarker(seen) ? PTE_UFFD_WP : 0);
+  else putPage(k, pfn);
   return found.major ? 'major' : 'done';
 }
 
 /** `do_shared_fault()`: the cache's page becomes writable and dirty. */
 function* doSharedFault(k: Kernel, fault: Fault): KernelThread<FaultResult> {
   const vma = vmaLookup(mmAt(k.view, fault.mm), fault.addr) as VmaView;
-  const found = vmFault(k, vma, fault);
-  if (found === null) return 'sigbus';
+  const seen = pteAt(mmAt(k.view, fault.mm), fault.vpn);
+  const found = yield* vmFault(k, vma, fault);
+  if (typeof found === 'string') return found;
   if (k.interleaved) yield { op: 'acquire', lock: `ptl(${fault.mm},${fault.vpn})` };
-  if (pteAt(mmAt(k.view, fault.mm), fault.vpn) === 0)
-    mapFilePage(k, fault, vma, found.pfn, PTE_PRESENT | PTE_WRITE | dirtyFlags(k));
+  if (pteAt(mmAt(k.view, fault.mm), fault.vpn) === seen)
+    mapFilePage(k, fault, vma, found.pfn, protectedAs(seen, PTE_PRESENT | PTE_WRITE | dirtyFlags(k)));
   markDirty(k, found.pfn);
   return found.major ? 'major' : 'done';
 }

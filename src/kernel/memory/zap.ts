@@ -5,8 +5,12 @@
 // reference, and copies where it could have reused.
 import {
   PTE_DIRTY,
+  PTE_UFFD_WP,
+  UFFD_WP_MARKER,
   isGuardPteMarker,
   isKsmZeroPte,
+  isPteMarker,
+  isUffdWpPteMarker,
   PTRS_PER_PTE,
   isSwapPte,
   leafAt,
@@ -24,7 +28,7 @@ import {
 } from '../../../reducers/pte.js';
 import type { MmView } from '../../../reducers/state.js';
 import { InodeKind, PG_ANON, folioHead, mmAt, pageAt, rssPages } from '../../../reducers/state.js';
-import { VM_HUGETLB, VM_LOCKED, findVmaIndex } from '../../../reducers/vma.js';
+import { VM_HUGETLB, VM_LOCKED, VM_UFFD_WP, findVmaIndex, vmaLookup } from '../../../reducers/vma.js';
 import { freeHugePage, isHugetlbPage } from '../hugetlb/pool.js';
 import { unmapHugepageRange } from '../hugetlb/unmap.js';
 import type { Kernel } from '../kernel.js';
@@ -105,9 +109,15 @@ function zapPteRange(
   let ksmZero = 0;
   let large: Mappings | null = null;
   const base = from - pteIndex(from);
+  // Of a file the entries say alone what is protected (`zap_install_uffd_wp_if_needed()`).
+  const ofFile = markers === 'keep' && (vmaLookup(mmAt(k.view, mm), from * PAGE_SIZE)?.inode ?? 0) !== 0;
+  const remembered: number[] = [];
   for (let vpn = from; vpn < to; vpn++) {
     const entry = table[vpn - base] as number;
     if (entry === 0 || (markers === 'keep' && isGuardPteMarker(entry))) continue;
+    if (ofFile && isUffdWpPteMarker(entry)) continue;
+    if (ofFile && (vmFlags & VM_UFFD_WP) !== 0 && !isPteMarker(entry) && (entry & PTE_UFFD_WP) !== 0)
+      appendRun(remembered, vpn);
     if (isSwapPte(entry)) {
       swapped.push(vpn);
       continue;
@@ -133,18 +143,20 @@ function zapPteRange(
     }
   }
   for (const vpn of swapped) freeSwapAndCache(k, mm, vpn, swpOffset(pteAt(mmAt(k.view, mm), vpn)));
-  if (runs.length + special.length === 0) return;
-  for (const pfn of dirtied) markDirty(k, pfn);
-  k.emit({
-    type: 'PtesZapped',
-    mm,
-    runs,
-    special,
-    mapcount: -1,
-    rssFile: -file,
-    rssAnon: -anon,
-    rssShmem: -shmem,
-  });
+  if (runs.length + special.length > 0) {
+    for (const pfn of dirtied) markDirty(k, pfn);
+    k.emit({
+      type: 'PtesZapped',
+      mm,
+      runs,
+      special,
+      mapcount: -1,
+      rssFile: -file,
+      rssAnon: -anon,
+      rssShmem: -shmem,
+    });
+  }
+  if (remembered.length > 0) k.emit({ type: 'UffdMarkersSet', mm, runs: remembered, entry: UFFD_WP_MARKER });
   if (ksmZero > 0) k.emit({ type: 'KsmZeroPagesChanged', mm, zeroPages: -ksmZero, allZeroPages: -ksmZero });
   if (large !== null) folioMappingsChanged(k, mm, large);
   munlockVmaPages(k, vmFlags, mlocked, cpu);

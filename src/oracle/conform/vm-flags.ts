@@ -27,6 +27,7 @@ import {
   VM_SEQ_READ,
   VM_SHARED,
   VM_SOFTDIRTY,
+  VM_UFFD_MINOR,
   VM_UFFD_MISSING,
   VM_UFFD_WP,
   VM_WIPEONFORK,
@@ -66,6 +67,7 @@ const CODES: readonly (readonly [number, string])[] = [
   [VM_SEALED, 'sl'],
   [VM_UFFD_MISSING, 'um'],
   [VM_UFFD_WP, 'uw'],
+  [VM_UFFD_MINOR, 'ui'],
 ];
 const KNOWN: ReadonlySet<string> = new Set(CODES.map(([, code]) => code));
 

@@ -24,7 +24,7 @@ const anyMode = (draft: Draft): number =>
   ]);
 
 /** Pages asked for, or a hole made, with whole pages or parts. */
-const allocate: Step = (draft) => {
+export const allocate: Step = (draft) => {
   const { random } = draft;
   const task = draft.anyTask();
   const found = draft.fd(task, isMemory);
@@ -65,7 +65,7 @@ const remove: Step = (draft) => {
 const inMemory = (each: Mapped): boolean => each.backing?.kind !== 'file';
 
 /** Swapped out where one entry maps them, shared or private. */
-const pageout: Step = (draft) => {
+export const pageout: Step = (draft) => {
   const task = draft.anyTask();
   const range = draft.pages(task, (each) => inMemory(each) && isUnlocked(each));
   if (range === null) return false;
@@ -103,7 +103,7 @@ const swapAndReturn: Step = (draft) => {
   return true;
 };
 
-const mapSharedAnonymous: Step = (draft) => {
+export const mapSharedAnonymous: Step = (draft) => {
   const { random } = draft;
   const flags = MAP.SHARED | MAP.ANONYMOUS | MAP.FIXED | (random.chance(40) ? MAP.NORESERVE : 0);
   const prot = random.chance(85) ? RW : READ;

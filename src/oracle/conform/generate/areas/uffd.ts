@@ -1,12 +1,14 @@
-// Area uffd: anonymous memory that a userfaultfd watches, tasks whose faults wait, and a monitor that resolves, wakes and protects.
+// Area uffd: anonymous memory and files in memory that a userfaultfd watches, tasks whose faults wait, and a monitor that resolves, wakes and protects.
 import type { Value } from '../../../../workload/operation.js';
 import { advise, exitProcess, fork, load, mapPrivate, store } from '../access.js';
 import type { Area, Step } from '../area.js';
-import { MADV, MAP, MREMAP, RW, isPrivateAnonymous, isWritable, mmap, mremap } from '../calls.js';
+import { MADV, MAP, MREMAP, RW, isWritable, mmap, mremap } from '../calls.js';
 import { protect, unmap } from '../mapping-steps.js';
 import type { Draft, Range, Task } from '../picture.js';
 import { TASKS_MAX } from '../picture.js';
 import { ARENA_START, PAGE, anyPage } from '../places.js';
+import { openMemory } from '../prologue.js';
+import { MEMORY_STEPS, anyMode, isWatchable } from './uffd-memory.js';
 
 const UFFDIO = {
   API: 0xc018aa3f,
@@ -95,7 +97,7 @@ function someRange(draft: Draft, task: Task): Range | null {
   if (random.chance(3)) return { start: anyPage(random) + 8, length: random.pick([0, 100, PAGE]) };
   const watched = watchedPages(draft);
   if (watched !== null && random.chance(65)) return watched;
-  const found = draft.range(task, random.chance(90) ? isPrivateAnonymous : undefined);
+  const found = draft.range(task, random.chance(90) ? isWatchable : undefined);
   if (found === null) return null;
   return random.chance(60)
     ? { start: found.start, length: PAGE * Math.ceil(Math.min(found.length, 3 * PAGE) / PAGE) }
@@ -105,9 +107,9 @@ function someRange(draft: Draft, task: Task): Range | null {
 const register: Step = (draft) => {
   const { random } = draft;
   const task = asker(draft);
-  const found = draft.range(task, random.chance(95) ? isPrivateAnonymous : undefined);
+  const found = draft.range(task, random.chance(95) ? isWatchable : undefined);
   if (found === null) return false;
-  const mode = random.chance(95) ? random.pick([1, 1, 2, 3, 3]) : random.below(MODES_MAX + 1);
+  const mode = random.chance(95) ? anyMode(draft, found.start) : random.below(MODES_MAX + 1);
   ioctl(draft, task, 'REGISTER', { ...range(found), mode });
   draft.watched = [...draft.watched, found];
   return true;
@@ -166,6 +168,7 @@ function serve(draft: Draft, task: Task, found: Range): void {
     [2, 5],
     [2, 6],
     [1, 7],
+    [5, 8],
   ]);
   if (how === 0)
     ioctl(draft, task, 'COPY', { dst: start, src: source, len: length, mode: random.pick([0, 0, 0, 2, 1]) });
@@ -183,7 +186,8 @@ function serve(draft: Draft, task: Task, found: Range): void {
   } else if (how === 4) ioctl(draft, task, 'POISON', { ...range(found), mode: 0 });
   else if (how === 5) ioctl(draft, task, 'WAKE', { start, len: length });
   else if (how === 6) ioctl(draft, task, 'UNREGISTER', { start, len: length });
-  else draft.add(task, 'madvise', start, length, random.pick([MADV.DONTNEED, MADV.PAGEOUT]));
+  else if (how === 7) draft.add(task, 'madvise', start, length, random.pick([MADV.DONTNEED, MADV.PAGEOUT]));
+  else ioctl(draft, task, 'CONTINUE', { ...range(found), mode: random.pick([0, 0, 0, 2, 1]) });
 }
 
 const unregister: Step = (draft) => {
@@ -235,7 +239,7 @@ const fill =
 const writeprotect: Step = (draft) => {
   const { random } = draft;
   const task = asker(draft);
-  const found = random.chance(30) ? draft.range(task, isPrivateAnonymous) : someRange(draft, task);
+  const found = random.chance(30) ? draft.range(task, isWatchable) : someRange(draft, task);
   if (found === null) return false;
   const mode = random.weighted<number>([
     [8, 1],
@@ -301,7 +305,7 @@ const closeAnother: Step = (draft) => {
 /** Watched and protected at once, with some pages. */
 const watch: Step = (draft) => {
   const { random, first } = draft;
-  const found = draft.pages(first, (each) => isPrivateAnonymous(each) && isWritable(each));
+  const found = draft.pages(first, (each) => isWatchable(each) && isWritable(each));
   if (found === null) return false;
   if (random.chance(60)) draft.add(draft.anyTask(), 'store', found.start, random.between(1, 255));
   const task = draft.monitor ?? first;
@@ -320,7 +324,7 @@ const thread: Step = (draft) => {
 const remap: Step = (draft) => {
   const { random } = draft;
   const task = draft.anyTask();
-  const found = draft.pages(task, isPrivateAnonymous);
+  const found = draft.pages(task, isWatchable);
   if (found === null) return false;
   const { start: from, length } = found;
   const flags = MREMAP.MAYMOVE | MREMAP.FIXED | (random.chance(25) ? MREMAP.DONTUNMAP : 0);
@@ -330,7 +334,7 @@ const remap: Step = (draft) => {
 
 export const UFFD: Area = {
   name: 'uffd',
-  prologue: [openUserfault],
+  prologue: [openMemory, openUserfault],
   steps: {
     mapPrivate: [7, mapPrivate],
     register: [9, register],
@@ -341,7 +345,7 @@ export const UFFD: Area = {
     copy: [9, copy],
     zeropage: [4, fill('ZEROPAGE')],
     poison: [3, fill('POISON')],
-    continue: [1, fill('CONTINUE')],
+    continue: [4, fill('CONTINUE')],
     writeprotect: [8, writeprotect],
     move: [4, move],
     read: [4, read],
@@ -358,5 +362,6 @@ export const UFFD: Area = {
     protect: [4, protect],
     unmap: [3, unmap],
     remap: [3, remap],
+    ...MEMORY_STEPS,
   },
 };
