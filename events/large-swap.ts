@@ -28,12 +28,16 @@ export interface PagesSwappedOut {
   readonly rssAnon: number;
   readonly rssSwap: number;
 }
-/** `swap_writeout()`: the bytes of all pages stand in the slots as well, and the folio is clean. */
+/**
+ * `swap_writeout()`: the bytes of all pages stand in the slots as well, and the folio is clean. `zeros` 1: all of it is zeros, which are noted and not
+ * written (zeromap); 0: its bytes are written, pages of zeros among them too.
+ */
 export interface LargeSwapWritten {
   readonly type: 'LargeSwapWritten';
   readonly slot: number;
   readonly pfn: number;
   readonly order: number;
+  readonly zeros: number;
 }
 /**
  * `folio_free_swap()` (the folio stays, `dirty` 1) or `__remove_mapping()` (reclaimed, `freed` 1): the folio left the swap cache. `slots`
@@ -93,7 +97,7 @@ export const LARGE_SWAP_SHAPES: ShapesOf<LargeSwapEvent> = {
       rssSwap: 'int',
     },
   },
-  LargeSwapWritten: { opcode: 222, fields: { slot: 'int', pfn: 'pfn', order: 'int' } },
+  LargeSwapWritten: { opcode: 222, fields: { slot: 'int', pfn: 'pfn', order: 'int', zeros: 'int' } },
   LargeSwapCacheRemoved: {
     opcode: 223,
     fields: { slot: 'int', pfn: 'pfn', order: 'int', ref: 'int', dirty: 'int', freed: 'int', slots: 'ints' },

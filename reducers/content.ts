@@ -18,6 +18,13 @@ function zerosWithRun(offset: number, length: number, byte: number): Content {
   return (recent[slot] = { fill: 0, inode: 0, index: 0, runs: [offset, length, byte] });
 }
 
+/** What stands in a slot of the swap area to which these bytes were written. Zeros that were written are told from those that are only noted, null. */
+export const writtenToSlot = (content: Bytes): Content => content ?? { fill: 0, inode: 0, index: 0, runs: [] };
+
+/** The bytes of a page that are read from a slot where this stands. */
+export const readFromSlot = (content: Bytes): Bytes =>
+  content !== null && content.inode === 0 && content.fill === 0 && content.runs.length === 0 ? null : content;
+
 /** `content` after `length` bytes of `byte` were written at `offset`. */
 export function writtenContent(content: Bytes, offset: number, length: number, byte: number): Bytes {
   if (length >= PAGE_SIZE) return byte === 0 ? null : { fill: byte, inode: 0, index: 0, runs: [] };

@@ -1,5 +1,6 @@
 // Reducers for events/large-swap.ts: rows of slots, and large folios in the swap cache.
 import type { LargeSwapEvent } from '../events/index.js';
+import { writtenToSlot } from './content.js';
 import { freePage } from './folio.js';
 import type { Reducers } from './index.js';
 import { mkPte, setPte } from './pte.js';
@@ -63,10 +64,10 @@ export const largeSwapReducers: Reducers<LargeSwapEvent['type']> = {
         if (exclusive === 0) page.flags &= ~PG_ANON_EXCLUSIVE;
       }
   },
-  LargeSwapWritten(state, { slot, pfn, order }) {
+  LargeSwapWritten(state, { slot, pfn, order, zeros }) {
     for (let i = 0; i < pagesOf(order); i++) {
       const [page, found] = [pageOf(state, pfn + i), state.swap[slot + i]];
-      if (page && found) found.content = page.content;
+      if (page && found) found.content = zeros === 1 ? page.content : writtenToSlot(page.content);
     }
     const head = pageOf(state, pfn);
     if (head) head.flags &= ~PG_DIRTY;

@@ -267,7 +267,7 @@ export interface SwapSlot {
   count: number;
   /** Frame in the swap cache, -1 for none; of a free slot, the next free one. */
   pfn: number;
-  /** Bytes written; null for zeros. */
+  /** Bytes written; null for zeros that were noted and not written (zeromap). */
   content: Content | null;
 }
 

@@ -1,5 +1,6 @@
 // Reducers for events/swap.ts: slots, the swap cache, swap entries.
 import type { SwapEvent } from '../events/index.js';
+import { readFromSlot } from './content.js';
 import { countCached, enterLruBatch, freePage } from './folio.js';
 import type { Reducers } from './index.js';
 import { setPte } from './pte.js';
@@ -102,7 +103,7 @@ export const swapReducers: Reducers<SwapEvent['type']> = {
     state.swapCache[pfn] = slot;
     page.flags |= PG_SWAPCACHE | PG_SWAPBACKED;
     page.ref += ref;
-    page.content = found.content;
+    page.content = readFromSlot(found.content);
     enterLruBatch(state, page, pfn, lruCpu);
   },
   SwapCacheRemoved(state, { slot, pfn, ref, dirty, freed, slotFreed }) {

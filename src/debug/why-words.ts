@@ -145,7 +145,9 @@ export function storyOf(event: KernelEvent, focus: Focus, who: Who): string {
       return `a large folio of ${who(event.mm)} was swapped out whole: the entry leads to slot ${event.slot + (run?.pfn ?? event.pfn) - event.pfn}`;
     }
     case 'LargeSwapWritten':
-      return `the bytes of the large folio from frame ${event.pfn} on were written to its slots`;
+      return event.zeros === 1
+        ? `the large folio from frame ${event.pfn} on is all zeros, which its slots note`
+        : `the bytes of the large folio from frame ${event.pfn} on were written to its slots`;
     case 'LargeSwapCacheRemoved':
       return `the large folio from frame ${event.pfn} on left the swap cache${event.freed === 1 ? ' and was freed' : ''}`;
     case 'PagesSwappedIn': {

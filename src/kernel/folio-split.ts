@@ -49,6 +49,7 @@ import { blockStart, splitHugePmd } from './memory/huge.js';
 import { mlockVmaPages, munlockVmaPages } from './memory/mlocked.js';
 import { append4, updateHiwaterRss } from './memory/zap.js';
 import { appendRun } from './page-alloc.js';
+import { anonVmaMappings } from './rmap-walk.js';
 import { drainMlock } from './swap.js';
 import { cacheReferences, freeSwapCache } from './swapfile.js';
 
@@ -64,22 +65,20 @@ export interface Stretch {
   readonly n: number;
 }
 
-/** The VMAs of the folio's anon_vma that have places for its pages, cut at the ends of tables: `rmap_walk_anon()`, in order of address spaces. */
+/** The VMAs of the folio's anon_vma that have places for its pages, cut at the ends of tables: `rmap_walk_anon()`, in the order of the anon_vma's tree. */
 export function stretches(k: Kernel, head: number, pages: number): Stretch[] {
   const { mapping, index } = pageAt(k.view, head);
   const found: Stretch[] = [];
-  for (const space of k.view.mms)
-    for (const vma of space?.vmas ?? []) {
-      if (!vma.chain.includes(mapping)) continue;
-      const from = Math.max(index, vma.pgoff);
-      const to = Math.min(index + pages, vma.pgoff + vmaPages(vma));
-      for (let at = from; at < to;) {
-        const vpn = vma.start / PAGE_SIZE + at - vma.pgoff;
-        const n = Math.min(to - at, tableEnd(vpn) - vpn);
-        found.push({ mm: space!.id, vma, vpn, pfn: head + at - index, n });
-        at += n;
-      }
+  for (const { mm, vma } of anonVmaMappings(k, mapping)) {
+    const from = Math.max(index, vma.pgoff);
+    const to = Math.min(index + pages, vma.pgoff + vmaPages(vma));
+    for (let at = from; at < to;) {
+      const vpn = vma.start / PAGE_SIZE + at - vma.pgoff;
+      const n = Math.min(to - at, tableEnd(vpn) - vpn);
+      found.push({ mm, vma, vpn, pfn: head + at - index, n });
+      at += n;
     }
+  }
   return found;
 }
 

@@ -23,6 +23,7 @@ import {
   ptePresent,
   pteTable,
   pteWrite,
+  swpOffset,
 } from '../../reducers/pte.js';
 import type { VmaView } from '../../reducers/state.js';
 import {
@@ -58,7 +59,7 @@ import { doSwapPage } from './memory/swapin.js';
 import { append4, flushGather } from './memory/zap.js';
 import { allocLargeFolio, appendRun, putPage } from './page-alloc.js';
 import { PAGEVEC_SIZE, drainLruAdd, lruAddDrainAll, lruAddDrainCpu } from './swap.js';
-import { inSwapCache } from './swapfile.js';
+import { inSwapCache, mustBeRead, readSwapCache } from './swapfile.js';
 import { HPAGE_PMD_SIZE, hugePageFits, hugePageWanted, numberOf } from './thp.js';
 
 /** `enum scan_result`, without the prefix SCAN_. */
@@ -77,6 +78,7 @@ type ScanResult =
   | 'PTE_UFFD_WP'
   | 'PAGE_RO'
   | 'LACK_REFERENCED_PAGE'
+  | 'PAGE_LOCK'
   | 'PAGE_LRU'
   | 'PAGE_COUNT';
 
@@ -88,13 +90,14 @@ const GOES_ON: ReadonlySet<ScanResult> = new Set<ScanResult>([
   'PAGE_RO',
   'LACK_REFERENCED_PAGE',
   'PAGE_COUNT',
+  'PAGE_LOCK',
   'PAGE_LRU',
 ]);
 
 /** `madvise_collapse_errno()`. */
 function collapseErrno(result: ScanResult): number {
   if (result === 'EXCEED_NONE_PTE') return -EBUSY;
-  return result === 'PAGE_COUNT' || result === 'PAGE_LRU' ? -EAGAIN : -EINVAL;
+  return result === 'PAGE_COUNT' || result === 'PAGE_LOCK' || result === 'PAGE_LRU' ? -EAGAIN : -EINVAL;
 }
 
 /** Who collapses: `struct collapse_control`. */
@@ -292,13 +295,22 @@ function* tryCollapse(
   return result;
 }
 
-/** `__collapse_huge_page_swapin()`: what is swapped out is brought in, page by page; at a guard it fails, and what is in stays. */
-function* swapIn(k: Kernel, mm: number, addr: number, { tid, cpu }: Control): KernelThread<ScanResult> {
+/**
+ * `__collapse_huge_page_swapin()`: what is swapped out is brought in, page by page; at a guard it fails, and what is in stays. So it does at the first page
+ * that has to be read: that is locked until it is there, and found in the swap cache by the next attempt.
+ * @throws NotModelledError for khugepaged at such a page: how often it looks in one round decides.
+ */
+function* swapIn(k: Kernel, mm: number, addr: number, { isKhugepaged, tid, cpu }: Control): KernelThread<ScanResult> {
   const first = addr / PAGE_SIZE;
   for (let vpn = first; vpn < first + HPAGE_PMD_NR; vpn++) {
     const entry = (pteTable(mmAt(k.view, mm), vpn) as readonly number[])[vpn - first] as number;
     if (ptePresent(entry) || isNoneOrZero(entry)) continue;
     if (!isSwapPte(entry)) return 'FAIL';
+    if (mustBeRead(k, swpOffset(entry))) {
+      if (isKhugepaged) throw new NotModelledError('khugepaged where pages have to be read from the swap area');
+      readSwapCache(k, swpOffset(entry), cpu);
+      return 'PAGE_LOCK';
+    }
     const fault = { tid, cpu, mm, vpn, addr: vpn * PAGE_SIZE, access: 'read' } as const;
     yield* doSwapPage(k, fault);
   }

@@ -14,15 +14,37 @@ export interface Place {
   readonly start: number;
 }
 
-/** `rmap_walk()`: where VMAs have the page, in order of address spaces; what the entries there are the caller looks at. */
+/** A VMA and the address space that it is one of. */
+interface Mapping {
+  readonly mm: number;
+  readonly vma: VmaView;
+}
+
+/**
+ * `anon_vma_interval_tree_foreach()`: VMAs that may map pages of anon_vma `anonVma`, by the page that they begin with. Of those that begin with the
+ * same one the tree has in front what was put in first: the parent before its children; but a VMA that is cut is put in anew, so that the shorter one
+ * comes later.
+ */
+export function anonVmaMappings(k: Kernel, anonVma: number): readonly Mapping[] {
+  const found: Mapping[] = [];
+  for (const mm of k.view.mms)
+    for (const vma of mm?.vmas ?? []) if (vma.chain.includes(anonVma)) found.push({ mm: mm!.id, vma });
+  if (found.length < 2) return found;
+  // Sorting keeps the order of what is equal.
+  return found.toSorted(({ vma: a }, { vma: b }) => a.pgoff - b.pgoff || vmaPages(b) - vmaPages(a));
+}
+
+/** `rmap_walk()`: where VMAs have the page, in the order of the anon_vma's tree or of address spaces; what the entries there are the caller looks at. */
 export function rmapWalk(k: Kernel, page: PageView): Place[] {
   if (isKsm(page)) return rmapWalkKsm(k, stableNode(page));
-  const anon = (page.flags & PG_ANON) !== 0;
-  return placesOf(k, (vma) => {
-    const has = anon ? vma.chain.includes(page.mapping) : vma.inode === page.mapping;
+  const vpnsIn = (vma: VmaView): readonly number[] => {
     const offset = page.index - vma.pgoff;
-    return has && offset >= 0 && offset < vmaPages(vma) ? [vma.start / PAGE_SIZE + offset] : [];
-  });
+    return offset >= 0 && offset < vmaPages(vma) ? [vma.start / PAGE_SIZE + offset] : [];
+  };
+  if ((page.flags & PG_ANON) === 0) return placesOf(k, (vma) => (vma.inode === page.mapping ? vpnsIn(vma) : []));
+  return anonVmaMappings(k, page.mapping).flatMap(({ mm, vma }) =>
+    vpnsIn(vma).map((vpn) => ({ mm, vpn, start: vma.start })),
+  );
 }
 
 /**

@@ -131,6 +131,12 @@ export function freeSwapAndCache(k: Kernel, mm: number, vpn: number, slot: numbe
   if (count === 1 && pfn >= 0 && (!folioMapped(k, pfn) || vmSwapFull(k))) folioFreeSwap(k, pfn);
 }
 
+/** Will the page of `slot` have to be read from the area? It is not in the swap cache, and not only noted to be zeros (zeromap). */
+export const mustBeRead = (k: Kernel, slot: number): boolean => {
+  const { pfn, content } = slotAt(k, slot);
+  return pfn < 0 && content !== null;
+};
+
 /** `read_swap_cache_async()`: the page of `slot` in the swap cache, brought there if need be. Says whether it had to be read. */
 export function readSwapCache(k: Kernel, slot: number, cpu: number): { readonly pfn: number; readonly read: boolean } {
   const cached = slotAt(k, slot).pfn;

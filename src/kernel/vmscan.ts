@@ -242,10 +242,18 @@ function* shrinkLargeFolio(k: Kernel, place: Place, cpu: number): KernelThread {
   const alone = k.view.largeFolios[pfn]?.largeMapcount === 0 && pageAt(k.view, pfn).ref === 2 ** order;
   if (!alone) return;
   if ((pageAt(k.view, pfn).flags & PG_DIRTY) !== 0) {
-    k.emit({ type: 'LargeSwapWritten', slot: slotOf(k, pfn), pfn, order });
-    for (let i = 0; i < 2 ** order; i++) if (pageAt(k.view, pfn + i).content !== null) return;
+    const zeros = isZeroFilled(k, pfn, order);
+    k.emit({ type: 'LargeSwapWritten', slot: slotOf(k, pfn), pfn, order, zeros: zeros ? 1 : 0 });
+    // Its writing ends later, and it stays in the cache.
+    if (!zeros) return;
   }
   removeLarge(k, pfn, 0);
+}
+
+/** `is_folio_zero_filled()`. */
+function isZeroFilled(k: Kernel, pfn: number, order: number): boolean {
+  for (let i = 0; i < 2 ** order; i++) if (pageAt(k.view, pfn + i).content !== null) return false;
+  return true;
 }
 
 /** The `pages` pages of what was one folio. */
