@@ -177,6 +177,18 @@ export interface HugetlbVmaSet {
   readonly reserved: number;
 }
 
+/**
+ * `hugetlbfs_get_inode()`, `memfd_add_seals()`: what file `inode` of hugetlbfs is from now on: in mount `sb` (-1: in the kernel's own, where nothing has a name), with
+ * F_SEAL_* `seals` and the bits of rights to execute (0111) `mode`. Of one that this was never said of: -1, F_SEAL_SEAL, 0.
+ */
+export interface HugetlbFileSet {
+  readonly type: 'HugetlbFileSet';
+  readonly inode: number;
+  readonly sb: number;
+  readonly seals: number;
+  readonly mode: number;
+}
+
 export type HugetlbEvent =
   | HugetlbPageAdded
   | HugetlbPageEnqueued
@@ -198,7 +210,8 @@ export type HugetlbEvent =
   | ResvMapReferenced
   | ResvMapFreed
   | ResvRegionsSet
-  | HugetlbVmaSet;
+  | HugetlbVmaSet
+  | HugetlbFileSet;
 
 /** Types that change the pool's counters, reservation maps, or who owns one. */
 export const HUGETLB_POOL_EVENTS = [
@@ -294,4 +307,5 @@ export const HUGETLB_SHAPES: ShapesOf<HugetlbEvent> = {
     opcode: 112,
     fields: { mm: 'mm', start: 'addr', map: 'int', flags: 'int', reserved: 'int' },
   },
+  HugetlbFileSet: { opcode: 165, fields: { inode: 'inode', sb: 'int', seals: 'int', mode: 'int' } },
 };

@@ -196,6 +196,7 @@ export const EXTRA_STEPS: Partial<Record<EventType, readonly Step[]>> = {
   HugetlbEntryCopied: [HUGE_PAGE, BLOCK, { method: 'block', args: ['child', 'vpn'] }],
   HugetlbEntryZapped: [HUGE_PAGE, BLOCK],
   HugetlbPageFreed: [POOL, HUGE_PAGE],
+  HugetlbFileSet: [POOL],
   HugetlbPageCached: [POOL, HUGE_PAGE, { method: 'hugeSlots', args: ['inode', 'index'] }],
   HugetlbPageUncached: [HUGE_PAGE, { method: 'hugeSlots', args: ['inode', 'index'] }],
   ResvMapCreated: [POOL],

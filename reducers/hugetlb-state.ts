@@ -29,6 +29,17 @@ export interface HugetlbVma {
   reserved: number;
 }
 
+/** What a file of hugetlbfs is besides its pages. */
+export interface HugetlbFile {
+  inode: number;
+  /** The mount that it lies in, -1: the kernel's own. */
+  sb: number;
+  /** F_SEAL_*. */
+  seals: number;
+  /** The bits of rights to execute, 0111. */
+  mode: number;
+}
+
 /** The pool of pages of 2 MiB, and who has reserved what of it. */
 export interface Hugetlb {
   /** nr_huge_pages, free_huge_pages, resv_huge_pages, surplus_huge_pages, max_huge_pages, nr_overcommit_huge_pages. */
@@ -46,6 +57,8 @@ export interface Hugetlb {
   maps: (ResvMap | null)[];
   /** Private mappings that have anything there, in the order in which they got it. */
   vmas: HugetlbVma[];
+  /** Files that have a name or may be sealed, in the order in which they became so. */
+  files: HugetlbFile[];
 }
 
 /** No pool. */
@@ -61,12 +74,14 @@ export function noHugetlb(): Hugetlb {
     restore: [],
     maps: [null],
     vmas: [],
+    files: [],
   };
 }
 
 export type HugetlbView = KernelView['hugetlb'];
 export type ResvMapView = NonNullable<HugetlbView['maps'][0]>;
 export type HugetlbVmaView = HugetlbView['vmas'][0];
+export type HugetlbFileView = HugetlbView['files'][0];
 
 /** `vm_private_data` of the private mapping at `start`; null for nothing there. */
 export const hugetlbVmaAt = (state: KernelView, mm: number, start: number): HugetlbVmaView | null =>
@@ -75,6 +90,10 @@ export const hugetlbVmaAt = (state: KernelView, mm: number, start: number): Huge
 /** The reservation map of file `inode`. */
 export const inodeResvMap = (state: KernelView, inode: number): ResvMapView | null =>
   state.hugetlb.maps.find((each) => each !== null && each.inode === inode) ?? null;
+
+/** What file `inode` of hugetlbfs is; undefined for one without a name that cannot be sealed. */
+export const hugetlbFileAt = (state: KernelView, inode: number): HugetlbFileView | undefined =>
+  state.hugetlb.files.find((each) => each.inode === inode);
 
 /** Is there anything but what there is at the beginning? */
 export function hugetlbUsed({ hugetlb }: KernelView): boolean {
@@ -85,11 +104,14 @@ export function hugetlbUsed({ hugetlb }: KernelView): boolean {
 
 /** All of it as numbers, for digests and hashes: counters, lists with their lengths. */
 export function hugetlbNumbers({ hugetlb }: KernelView): number[] {
-  const { total, free, resv, surplus, max, overcommit, freeList, restore, maps, vmas } = hugetlb;
+  const { total, free, resv, surplus, max, overcommit, freeList, restore, maps, vmas, files } = hugetlb;
   const numbers = [total, free, resv, surplus, max, overcommit, freeList.length, ...freeList];
   numbers.push(restore.length, ...restore, maps.length);
   for (const map of maps)
     if (map !== null) numbers.push(map.id, map.inode, map.refs, map.regions.length, ...map.regions);
   for (const { mm, start, map, flags, reserved } of vmas) numbers.push(mm, start, map, flags, reserved);
+  // No address space is -1.
+  if (files.length > 0) numbers.push(-1);
+  for (const { inode, sb, seals, mode } of files) numbers.push(inode, sb, seals, mode);
   return numbers;
 }

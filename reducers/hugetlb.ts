@@ -186,6 +186,9 @@ export const hugetlbReducers: Reducers<HugetlbEvent['type']> = {
     if (target) target.refs += refs;
   },
   ResvMapFreed({ hugetlb }, { map }) {
+    const inode = hugetlb.maps[map]?.inode ?? 0;
+    const file = inode === 0 ? -1 : hugetlb.files.findIndex((each) => each.inode === inode);
+    if (file >= 0) hugetlb.files.splice(file, 1);
     if (map > 0 && map < hugetlb.maps.length) hugetlb.maps[map] = null;
   },
   ResvRegionsSet({ hugetlb }, { map, regions }) {
@@ -199,5 +202,9 @@ export const hugetlbReducers: Reducers<HugetlbEvent['type']> = {
     if (at < 0 && !empty) hugetlb.vmas.push(now);
     else if (at >= 0 && empty) hugetlb.vmas.splice(at, 1);
     else if (at >= 0) hugetlb.vmas[at] = now;
+  },
+  HugetlbFileSet({ hugetlb }, { inode, sb, seals, mode }) {
+    const at = hugetlb.files.findIndex((each) => each.inode === inode);
+    hugetlb.files[at < 0 ? hugetlb.files.length : at] = { inode, sb, seals, mode };
   },
 };

@@ -1,6 +1,6 @@
 // Rules on files in memory: what is accounted of them, where they end, and seals.
 import type { EventType } from '../../events/index.js';
-import type { ShmemInode } from '../../reducers/state.js';
+import type { KernelView, ShmemInode } from '../../reducers/state.js';
 import { InodeKind } from '../../reducers/state.js';
 import { VM_MAYWRITE, VM_SHARED, VM_WRITE, linearPageIndex } from '../../reducers/vma.js';
 import { FrameKind } from '../facts/frames.js';
@@ -97,7 +97,12 @@ export const shmemEntryInvariants: readonly EntryInvariant[] = [
 ];
 
 const F_SEAL_WRITE = 8;
+const F_SEAL_FUTURE_WRITE = 16;
 const MAY_WRITE = VM_SHARED | VM_MAYWRITE;
+
+/** F_SEAL_* of a file in memory. */
+const sealsOf = ({ shmem, hugetlb }: KernelView, inode: number): number =>
+  shmem[inode]?.seals ?? hugetlb.files.find((each) => each.inode === inode)?.seals ?? 0;
 
 /** A shared mapping of a file sealed against writing may neither write nor ever be made to. */
 function sealed(
@@ -106,9 +111,36 @@ function sealed(
   { view }: Audited,
   report: Report,
 ): void {
-  if (((view.shmem[inode]?.seals ?? 0) & F_SEAL_WRITE) === 0 || (flags & MAY_WRITE) !== MAY_WRITE) return;
+  if ((sealsOf(view, inode) & F_SEAL_WRITE) === 0 || (flags & MAY_WRITE) !== MAY_WRITE) return;
   const found = (flags & VM_WRITE) !== 0 ? 'a shared mapping that writes' : 'a shared mapping that may come to write';
   report({ kind: 'vma', mm, start }, { expected: 'no writing to a file with F_SEAL_WRITE', found });
+}
+
+/** A new shared mapping of a file sealed against writing from now on may write only if it stands for one that could before. */
+function sealedFromNow(
+  {
+    mm,
+    start,
+    flags,
+    inode,
+  }: { readonly mm: number; readonly start: number; readonly flags: number; readonly inode: number },
+  { view, facts }: Audited,
+  report: Report,
+): void {
+  if ((sealsOf(view, inode) & F_SEAL_FUTURE_WRITE) === 0 || (flags & MAY_WRITE) !== MAY_WRITE) return;
+  for (const [id, { list }] of facts.vmas.mms)
+    for (const vma of list) {
+      const other = vma.inode === inode && !(id === mm && vma.start === start);
+      if (other && (vma.flags & MAY_WRITE) === MAY_WRITE) return;
+    }
+  const expected = 'no new writing to a file with F_SEAL_FUTURE_WRITE';
+  report({ kind: 'vma', mm, start }, { expected, found: 'a new shared mapping that may write' });
+}
+
+/** All mappings of a file that was just sealed. */
+function sealedNow(inode: number, audited: Audited, report: Report): void {
+  for (const [mm, { list }] of audited.facts.vmas.mms)
+    for (const vma of list) if (vma.inode === inode) sealed({ mm, ...vma }, inode, audited, report);
 }
 
 export const shmemEventInvariants: readonly EventInvariant[] = [
@@ -133,16 +165,18 @@ export const shmemEventInvariants: readonly EventInvariant[] = [
     ...rule,
     about: 'event',
     name: 'seal-holds',
-    formula: 'no shared mapping of a file with F_SEAL_WRITE is writable, or may become so',
+    formula:
+      'no shared mapping of a file with F_SEAL_WRITE is writable, or may become so; nor a new one of a file with F_SEAL_FUTURE_WRITE',
     source: 'memfd_add_seals(): mapping_deny_writable()',
     severity: 1,
     at: 'event',
     after: {
-      SealsAdded({ inode }, audited, report) {
-        for (const [mm, { list }] of audited.facts.vmas.mms)
-          for (const vma of list) if (vma.inode === inode) sealed({ mm, ...vma }, inode, audited, report);
+      SealsAdded: ({ inode }, audited, report) => sealedNow(inode, audited, report),
+      HugetlbFileSet: ({ inode }, audited, report) => sealedNow(inode, audited, report),
+      VmaInserted(event, audited, report) {
+        sealed(event, event.inode, audited, report);
+        sealedFromNow(event, audited, report);
       },
-      VmaInserted: (event, audited, report) => sealed(event, event.inode, audited, report),
       VmaFlagsChanged(event, audited, report) {
         const { inode } = audited.facts.vmas.at(event.mm, event.start) ?? { inode: 0 };
         if (inode !== 0) sealed(event, inode, audited, report);

@@ -440,7 +440,7 @@ function ordersOf(state: KernelView): unknown {
 /** All of it; null where there never was any. Regions of all maps stand in one list, [map, from, to]*. */
 function hugetlbOf(state: KernelView): unknown {
   if (!hugetlbUsed(state)) return null;
-  const { total, free, resv, surplus, max, overcommit, freeList, restore, maps, vmas } = state.hugetlb;
+  const { total, free, resv, surplus, max, overcommit, freeList, restore, maps, vmas, files } = state.hugetlb;
   const counters = [total, free, resv, surplus, max, overcommit, maps.length];
   const mapRows = pool.rows(WIDTH.resvMap);
   const regions = pool.rows(WIDTH.region);
@@ -453,7 +453,8 @@ function hugetlbOf(state: KernelView): unknown {
   const vmaRows = pool.rows(WIDTH.hugetlbVma);
   for (const { mm, start, map, flags, reserved } of vmas) vmaRows.add(mm, start, map, flags, reserved);
   const rows = [mapRows.encode(), regions.encode(), vmaRows.encode()];
-  return [listOf(counters), listOf(freeList), listOf(restore), ...rows];
+  const fileNumbers = files.flatMap(({ inode, sb, seals, mode }) => [inode, sb, seals, mode]);
+  return [listOf(counters), listOf(freeList), listOf(restore), ...rows, listOf(fileNumbers)];
 }
 
 const settingsOf = (state: KernelView): unknown =>

@@ -5,10 +5,10 @@ import { SECTION } from '../../reducers/state.js';
 import type { Content, KernelState, LargeFolio, Mm, Page, ShmemInode, Vma } from '../../reducers/state.js';
 import type { Ksm, KsmItem } from '../../reducers/ksm-state.js';
 import { noKsm } from '../../reducers/ksm-state.js';
-import type { Hugetlb } from '../../reducers/hugetlb-state.js';
 import { noHugetlb } from '../../reducers/hugetlb-state.js';
 import { MalformedError } from './columns.js';
 import { arrayOf, isCount } from './event-codec.js';
+import { hugetlbFrom } from './keyframe-hugetlb.js';
 import { uffdsInto } from './keyframe-uffd.js';
 import { HUGE_ENTRY, LIMIT, WHOLE, WHOLE_TABLE, WIDTH } from './keyframe-encode.js';
 import { Stretches, eachRow, narrow, numbersIn, placeIn, rowsOf } from './rows.js';
@@ -72,32 +72,6 @@ export function applyKeyframe(state: KernelState, keyframe: Keyframe): void {
   state.hugetlb = hugetlb === undefined || hugetlb === null ? noHugetlb() : hugetlbFrom(hugetlb);
   if (disks !== undefined) disksInto(state, disks);
   uffdsInto(state, uffds ?? null);
-}
-
-function hugetlbFrom(data: unknown): Hugetlb {
-  const [counterData, freeData, restoreData, mapData, regionData, vmaData] = arrayOf(data, 'hugetlb');
-  const counters = numbersIn(counterData, LIMIT.numbers, 'counters of the pool', LIMIT.ids);
-  const [total = 0, free = 0, resv = 0, surplus = 0, max = 0, overcommit = 0, length = 1] = counters;
-  if (!isCount(length, LIMIT.ids) || length < 1) throw new MalformedError('an impossible number of reservation maps');
-  const maps = new Array<Hugetlb['maps'][0]>(length).fill(null);
-  eachRow(rowsOf(mapData, WIDTH.resvMap, LIMIT.ids, 'reservation maps', LIMIT.ids), (row) => {
-    const [id, inode, refs] = row as [number, number, number];
-    maps[placeIn(maps, id, 'reservation map')] = { id, inode, refs, regions: [] };
-  });
-  eachRow(rowsOf(regionData, WIDTH.region, LIMIT.numbers, 'regions', LIMIT.ids), (row) => {
-    const [id, from, to] = row as [number, number, number];
-    const map = maps[placeIn(maps, id, 'reservation map')];
-    if (!map) throw new MalformedError('a region of no map');
-    map.regions.push(from, to);
-  });
-  const vmas: Hugetlb['vmas'] = [];
-  eachRow(rowsOf(vmaData, WIDTH.hugetlbVma, LIMIT.numbers, 'owners of reservations', LIMIT.ids), (row) => {
-    const [mm, start, map, flags, reserved] = row as [number, number, number, number, number];
-    vmas.push({ mm, start, map, flags, reserved });
-  });
-  const freeList = numbersIn(freeData, LIMIT.frames, 'free huge pages');
-  const restore = numbersIn(restoreData, LIMIT.frames, 'huge pages with a reservation');
-  return { total, free, resv, surplus, max, overcommit, freeList, restore, maps, vmas };
 }
 
 function ksmFrom(data: unknown): Ksm {

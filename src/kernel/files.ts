@@ -8,7 +8,7 @@ import { cIntArg, intArg } from './call.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { releaseUnreachable } from './fput.js';
 import { shmemSeekHoleData } from './shmem.js';
-import { EBADF, EINVAL, ESPIPE, currentTask } from './kernel.js';
+import { EBADF, EINVAL, ENXIO, ESPIPE, currentTask } from './kernel.js';
 
 const O_ACCMODE = 3;
 const O_RDONLY = 0;
@@ -131,6 +131,7 @@ export function doLseek(k: Kernel, call: Call): number {
   if (whence < SEEK_SET || whence > SEEK_HOLE) return -EINVAL;
   const inode = k.view.inodes[file.inode] as InodeView;
   if (whence > SEEK_END) {
+    if (inode.kind === InodeKind.hugetlbfs) return defaultSeek(k, file, inode, offset, whence === SEEK_DATA);
     if (inode.kind !== InodeKind.shmem) throw new NotModelledError('lseek to data and holes of a file of a disk');
     const found = shmemSeekHoleData(k, file.inode, offset, whence === SEEK_DATA);
     if (found >= 0) setPosition(k, file, found);
@@ -142,6 +143,15 @@ export function doLseek(k: Kernel, call: Call): number {
   if (position > Number.MAX_SAFE_INTEGER) throw new NotModelledError('files of 2^53 bytes and more');
   setPosition(k, file, position);
   return position;
+}
+
+/** `default_llseek()`: all of the file is data, up to its end. */
+function defaultSeek(k: Kernel, file: OpenFile, { size }: InodeView, offset: number, data: boolean): number {
+  if (offset >= size) return -ENXIO;
+  const found = data ? offset : size;
+  if (found < 0) return -EINVAL;
+  setPosition(k, file, found);
+  return found;
 }
 
 /** Has the file no position? Pipes and io_uring instances have none. */
@@ -159,4 +169,5 @@ export function setPosition(k: Kernel, { file }: OpenFile, position: number): vo
 const EXT4_MAX_BYTES = (2 ** 32 - 1) * 4096;
 
 /** `s_maxbytes`: where files end at the latest, bytes. */
-export const maxBytes = (inode: InodeView): number => (inode.kind === InodeKind.shmem ? 2 ** 63 - 1 : EXT4_MAX_BYTES);
+export const maxBytes = ({ kind }: InodeView): number =>
+  kind === InodeKind.shmem || kind === InodeKind.hugetlbfs ? 2 ** 63 - 1 : EXT4_MAX_BYTES;

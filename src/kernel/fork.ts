@@ -13,6 +13,7 @@ import {
 } from '../../reducers/vma.js';
 import { mmput } from './exit.js';
 import { copyHugetlbPageRange } from './hugetlb/copy.js';
+import { hugetlbDupVmaPrivate } from './hugetlb/reservations.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { currentTask } from './kernel.js';
 import { ksmFork } from './ksm.js';
@@ -81,6 +82,7 @@ function* dupVma(k: Kernel, parent: number, child: number, vma: VmaView, cpu: nu
   // `dup_userfaultfd()`: no context is told.
   const flags = vma.flags & ~(VM_LOCKED | VM_LOCKONFAULT | VM_UFFD);
   k.emit({ type: 'VmaInserted', mm: child, start, end, flags, pgoff, inode, file, ...link });
+  if (isHugetlb(vma)) hugetlbDupVmaPrivate(k, parent, child, vma);
   if (wipe || !vmaNeedsCopy(vma)) return 0;
   if (isHugetlb(vma)) return copyHugetlbPageRange(k, parent, child, vma);
   yield* copyPageRange(k, { parent, child, cpu }, vma);

@@ -255,7 +255,9 @@ function readFile(k: Kernel, inode: number, first: number, last: number, cpu: nu
  */
 function madviseRemove(k: Kernel, vma: VmaView, from: number, to: number, cpu: number): number {
   const kind = k.view.inodes[vma.inode]?.kind;
-  if ((vma.flags & VM_LOCKED) !== 0 || (kind !== InodeKind.file && kind !== InodeKind.shmem)) return -EINVAL;
+  const hugetlb = kind === InodeKind.hugetlbfs && k.behaviours['hugetlb-fallocate'];
+  const punchable = kind === InodeKind.file || kind === InodeKind.shmem || hugetlb;
+  if ((vma.flags & VM_LOCKED) !== 0 || !punchable) return -EINVAL;
   if ((vma.flags & (VM_SHARED | VM_MAYWRITE)) !== (VM_SHARED | VM_MAYWRITE)) return -EACCES;
   // Whoever may write to the mapping opened the file for it.
   const file = { inode: vma.inode, flags: O_RDWR, file: vma.file };

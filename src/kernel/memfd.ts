@@ -1,6 +1,7 @@
 // memfd_create(2) and seals: mm/memfd.c.
+import { hugetlbFileAt } from '../../reducers/hugetlb-state.js';
 import type { InodeView, OpenFile } from '../../reducers/state.js';
-import { InodeKind, pageAt } from '../../reducers/state.js';
+import { HPAGE_PMD_NR, InodeKind, largeFolioAt, pageAt } from '../../reducers/state.js';
 import { VM_MAYWRITE, VM_SHARED, VM_WRITE } from '../../reducers/vma.js';
 import { NotModelledError } from '../lib/errors.js';
 import { isWritable } from './files.js';
@@ -38,14 +39,15 @@ export function memfdCreate(k: Kernel, name: string, flags: number): number {
   if ((flags & MFD.EXEC) !== 0 && (flags & MFD.NOEXEC_SEAL) !== 0) return -EINVAL;
   if (new TextEncoder().encode(name).length > NAME_MAX) return -EINVAL;
   if (huge && size !== 0 && size !== HUGE_2MB) throw new NotModelledError('huge pages of other sizes than 2 MiB');
-  if (huge) return hugetlbFileSetup(k, `/memfd:${name} ${k.view.inodes.length}`, 0);
   const noexec = (flags & MFD.NOEXEC_SEAL) !== 0;
   const sealable = noexec || (flags & MFD.ALLOW_SEALING) !== 0;
-  return createShmemInode(k, `/memfd:${name} ${k.view.inodes.length}`, 0, {
-    noreserve: true,
-    seals: (sealable ? 0 : F_SEAL.SEAL) | (noexec ? F_SEAL.EXEC : 0),
-    mode: noexec ? 0 : MODE_EXEC,
-  });
+  const path = `/memfd:${name} ${k.view.inodes.length}`;
+  const seals = (sealable ? 0 : F_SEAL.SEAL) | (noexec ? F_SEAL.EXEC : 0);
+  const mode = noexec ? 0 : MODE_EXEC;
+  if (!huge) return createShmemInode(k, path, 0, { noreserve: true, seals, mode });
+  const inode = hugetlbFileSetup(k, path, 0);
+  if (sealable) k.emit({ type: 'HugetlbFileSet', inode, sb: -1, seals, mode });
+  return inode;
 }
 
 /** Is there a shared mapping of the file that is or may become writable? `mapping_deny_writable()` is refused then. */
@@ -57,10 +59,15 @@ const mappedWritable = (k: Kernel, inode: number): boolean =>
 /** Has somebody references to a page of the file besides its mappings and the cache? `memfd_folio_has_extra_refs()`. */
 function hasExtraRefs(k: Kernel, id: number): boolean {
   const inode = k.view.inodes[id] as InodeView;
+  if (inode.kind === InodeKind.hugetlbfs) return inode.pages.some((leaf) => hasExtraHugeRefs(k, (leaf?.[0] ?? 0) - 1));
   const held = (slot: number): boolean =>
     slot > 0 && pageAt(k.view, slot - 1).ref !== pageAt(k.view, slot - 1).mapcount + 1;
   return inode.pages.some((leaf) => leaf?.some(held));
 }
+
+/** The same of the huge page at `pfn`; of none if that is -1. */
+const hasExtraHugeRefs = (k: Kernel, pfn: number): boolean =>
+  pfn >= 0 && pageAt(k.view, pfn).ref !== (largeFolioAt(k.view, pfn)?.largeMapcount ?? 0) + HPAGE_PMD_NR;
 
 /** `memfd_wait_for_pins()`: batches are emptied, and whoever then still has a page is taken to pin it for longer than anybody waits. */
 function waitForPins(k: Kernel, inode: number): number {
@@ -73,8 +80,8 @@ function waitForPins(k: Kernel, inode: number): number {
 export function memfdAddSeals(k: Kernel, file: OpenFile, wanted: number): number {
   if (!isWritable(file)) return -EPERM;
   if ((wanted & ~F_ALL_SEALS) !== 0) return -EINVAL;
-  const info = shmemInfo(k, file.inode);
-  if (info === undefined) return notShmem(k, file);
+  const info = sealableInfo(k, file.inode);
+  if (info === undefined) return notSealable(k, file);
   const { seals: old, mode } = info;
   if ((old & F_SEAL.SEAL) !== 0) return -EPERM;
   const implied =
@@ -85,17 +92,30 @@ export function memfdAddSeals(k: Kernel, file: OpenFile, wanted: number): number
     if (error !== 0) return error;
   }
   const seals = old | wanted | implied;
-  if (seals !== old) k.emit({ type: 'SealsAdded', inode: file.inode, seals });
+  const huge = hugetlbFileAt(k.view, file.inode);
+  if (seals !== old && huge !== undefined) k.emit({ type: 'HugetlbFileSet', ...huge, seals });
+  else if (seals !== old) k.emit({ type: 'SealsAdded', inode: file.inode, seals });
   return 0;
+}
+
+/** What a file that can be sealed has of that: F_SEAL_*, and rights to execute. */
+interface Sealable {
+  readonly seals: number;
+  readonly mode: number;
+}
+
+/** `memfd_file_seals_ptr()`: undefined for a file that is not in memory. One of hugetlbfs that nothing was said of has what it was made with. */
+function sealableInfo(k: Kernel, inode: number): Sealable | undefined {
+  const made = isHugetlbfs(k.view, inode) ? { seals: F_SEAL.SEAL, mode: MODE_EXEC } : undefined;
+  return shmemInfo(k, inode) ?? hugetlbFileAt(k.view, inode) ?? made;
 }
 
 /** fcntl(F_GET_SEALS). */
 export const memfdGetSeals = (k: Kernel, file: OpenFile): number =>
-  shmemInfo(k, file.inode)?.seals ?? notShmem(k, file);
+  sealableInfo(k, file.inode)?.seals ?? notSealable(k, file);
 
 /** Only files in memory can be sealed. @throws NotModelledError for one of a recording, whose seals nobody knows. */
-function notShmem(k: Kernel, { inode }: OpenFile): number {
-  if (isHugetlbfs(k.view, inode)) throw new NotModelledError('seals of files of hugetlbfs');
+function notSealable(k: Kernel, { inode }: OpenFile): number {
   if (k.view.inodes[inode]?.kind === InodeKind.shmem) throw new NotModelledError('seals of a file that others made');
   return -EINVAL;
 }
@@ -105,7 +125,9 @@ function notShmem(k: Kernel, { inode }: OpenFile): number {
  * @returns the flags that it gets, or a negative errno.
  */
 export function memfdCheckSealsMmap(k: Kernel, inode: number, flags: number): number {
-  const seals = shmemInfo(k, inode)?.seals ?? 0;
+  const known = sealableInfo(k, inode)?.seals ?? 0;
+  const ignored = isHugetlbfs(k.view, inode) && !k.behaviours['hugetlb-honours-future-write'];
+  const seals = ignored ? known & ~F_SEAL.FUTURE_WRITE : known;
   if ((seals & (F_SEAL.WRITE | F_SEAL.FUTURE_WRITE)) === 0) return flags;
   const spared = k.behaviours['future-write-seal-spares-private'] || (seals & F_SEAL.FUTURE_WRITE) === 0;
   if ((flags & VM_SHARED) === 0) return spared ? flags : flags & ~VM_MAYWRITE;

@@ -41,7 +41,7 @@ import { movePageTables } from './memory/move.js';
 import { enoughMemory, getUnmappedArea, lockLimitError, spaceLimitError } from './mmap.js';
 import { unlinkAnonVmas } from './rmap.js';
 import { UFFD_FEATURE_EVENT_REMAP, hasFeature, uffdAt } from './userfault.js';
-import { accountVma, anonPgoff, doMunmap, insertVma, mergeWithFollowing } from './vma.js';
+import { accountVma, anonPgoff, doMunmap, insertVma, mergeWithFollowing, splitVma } from './vma.js';
 
 const MREMAP_MAYMOVE = 1;
 const MREMAP_FIXED = 2;
@@ -251,6 +251,10 @@ function canExpand(k: Kernel, mm: number, end: number, grown: number): boolean {
  */
 function* moveVma(k: Kernel, mm: number, remap: Remap): KernelThread<number> {
   const { addr, oldLength, newLength, newAddr, dontUnmap } = remap;
+  if (k.behaviours['hugetlb-mremap-spares-rest'] && isHugetlb(vmaLookup(mmAt(k.view, mm), addr) as VmaView)) {
+    splitVma(k, mm, addr);
+    splitVma(k, mm, addr + oldLength);
+  }
   const vma = vmaLookup(mmAt(k.view, mm), addr) as VmaView;
   const { flags, inode, file, anonVma, uffd } = vma;
   const chain = [...vma.chain];

@@ -105,6 +105,8 @@ export function* doRead(k: Kernel, call: Call): KernelThread<Got> {
 /** The frame that bytes of page `index` are read from; -1 where shared memory has none that is filled: zeros. */
 function pageToRead(k: Kernel, id: number, index: number, cpu: number): number {
   const inode = k.view.inodes[id] as InodeView;
+  // `hugetlbfs_read_iter()` makes no pages either.
+  if (inode.kind === InodeKind.hugetlbfs) return cachedPfn(inode, index);
   if (inode.kind === InodeKind.shmem) {
     const found = shmemGetFolio(k, id, index, 'read', cpu);
     return typeof found === 'number' ? -1 : found.pfn;

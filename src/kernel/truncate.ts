@@ -9,6 +9,7 @@ import type { Call } from './call.js';
 import { cIntArg } from './call.js';
 import { grabPage, isTakenAsCached, markDirty, onDisk, removeCachedPages } from './filemap.js';
 import { fileArg, isWritable, maxBytes, offsetArg } from './files.js';
+import { hugetlbFallocate } from './hugetlb/truncate.js';
 import type { Kernel } from './kernel.js';
 import { EBADF, EFBIG, EINVAL, ENOSPC, EOPNOTSUPP, EPERM, PAGE_SIZE, currentTask } from './kernel.js';
 import { flushGather, updateHiwaterRss, zapPageRange } from './memory/zap.js';
@@ -70,6 +71,8 @@ export function vfsFallocate(
   const inode = k.view.inodes[file.inode] as InodeView;
   if (offset + length > maxBytes(inode) || offset + length >= 2 ** 63) return -EFBIG;
   if (offset + length > Number.MAX_SAFE_INTEGER) throw new NotModelledError('files of 2^53 bytes and more');
+  if (inode.kind === InodeKind.hugetlbfs && !k.behaviours['hugetlb-fallocate']) return -EOPNOTSUPP;
+  if (inode.kind === InodeKind.hugetlbfs) return hugetlbFallocate(k, file.inode, mode, offset, offset + length);
   if (inode.kind === InodeKind.shmem) return shmemFallocate(k, file.inode, mode, offset, offset + length, cpu);
   if (mode !== 0) throw new NotModelledError('fallocate with a mode on a file of a disk');
   if (length / PAGE_SIZE > k.machine.totalPages) throw new NotModelledError('fallocate of more than there is memory');

@@ -384,6 +384,17 @@ const BUGS: readonly Bug[] = [
     decides: 'hugetlb-private-resv-map',
   },
   {
+    file: 'hugetlb-future-write-ignored',
+    kernel: '5.12',
+    broken: ['12 seal-holds', '13 seal-holds'],
+    without: 'hugetlb-honours-future-write',
+    brokenWithout: ['12 seal-holds', '13 seal-holds'],
+    invariant: 'seal-holds',
+    from: '5.12',
+    to: '6.18',
+    decides: 'hugetlb-honours-future-write',
+  },
+  {
     file: 'hugetlb-dontneed-rounding',
     kernel: '6.0',
     // What is thrown away was given up by advice: no rule speaks of it.

@@ -4,6 +4,67 @@ import { accountingErrors } from '../../projections/accounting.js';
 import { SCENARIOS, SCENARIO_KERNELS, workloadOf } from '../support/hugetlb-scenarios.js';
 import { runWorkload } from '../support/workload.js';
 
+/** What goes wrong on every kernel, and what a kernel would do that minded it. */
+const IF_MENDED = [
+  {
+    without: 'hugetlb-steal-finds-moved',
+    named: /Linux loops for ever/,
+    text: `sysfs("hugepages/hugepages-2048kB/nr_hugepages", "2")
+1 mmap(0x100000200000, 2*H, RW, PRIV|ANON|HUGE|FIXED, -1, 0) = A
+1 store(A, 1) = 0
+1 store(A+H, 1) = 0
+1 fork() = 2
+1 mremap(A, 2*H, 2*H, MREMAP_MAYMOVE|MREMAP_FIXED, 0x100010200000) = B
+1 store(B, 2) = 0
+2 load(A) = SIGBUS
+2 load(A+H) = 1
+check meminfo.HugePages_Free == 0 and meminfo.HugePages_Rsvd == 0
+`,
+  },
+  {
+    without: 'hugetlb-mremap-spares-rest',
+    named: null,
+    text: `sysfs("hugepages/hugepages-2048kB/nr_hugepages", "4")
+1 mmap(0x100000200000, 4*H, RW, PRIV|ANON|HUGE|FIXED, -1, 0) = A
+1 store(A, 1) = 0
+1 store(A+2*H, 1) = 0
+1 mremap(A, 2*H, 2*H, MREMAP_MAYMOVE|MREMAP_FIXED, 0x100010200000) = B
+check meminfo.HugePages_Free == 2 and meminfo.HugePages_Rsvd == 2
+1 store(A+3*H, 1) = 0
+check meminfo.HugePages_Free == 1 and meminfo.HugePages_Rsvd == 1
+1 fork() = 2
+1 munmap(A+2*H, 2*H) = 0
+2 exit_group(0)
+1 munmap(B, 2*H) = 0
+check meminfo.HugePages_Free == 4 and meminfo.HugePages_Rsvd == 0
+`,
+  },
+  {
+    without: 'hugetlb-fork-keeps-unmapped',
+    named: null,
+    text: `sysfs("hugepages/hugepages-2048kB/nr_hugepages", "1")
+1 mmap(0x100000200000, H, RW, PRIV|ANON|HUGE|FIXED, -1, 0) = A
+1 store(A, 1) = 0
+1 fork() = 2
+1 store(A, 2) = 0
+sysfs("hugepages/hugepages-2048kB/nr_hugepages", "2")
+2 fork() = 3
+3 load(A) = SIGBUS
+check meminfo.HugePages_Free == 1 and meminfo.HugePages_Rsvd == 0
+`,
+  },
+] as const;
+
+describe('what no kernel minds', () => {
+  it.each(IF_MENDED)('$without', ({ without, named, text }) => {
+    const mended = runWorkload(text, { with: [without] });
+    expect(mended.failed).toEqual([]);
+    expect(accountingErrors(mended.run.view)).toEqual([]);
+    if (named !== null) expect(() => runWorkload(text)).toThrow(named);
+    else expect(runWorkload(text).failed).not.toEqual([]);
+  });
+});
+
 describe.each(SCENARIO_KERNELS)('the hugetlb pool on %s', (kernel) => {
   const column = SCENARIO_KERNELS.indexOf(kernel);
   const told = SCENARIOS.filter((each) => workloadOf(each, column).includes('check'));

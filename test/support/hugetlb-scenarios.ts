@@ -61,6 +61,12 @@ function callsOf(words: readonly string[], outcome: string): string[] {
       return [`${pid} ftruncate(${FILE.memfd}, ${hex(Number(mapping) * HUGE_PAGE)}) = ${result}`];
     case 'close':
       return [`${pid} close(${FILE.memfd}) = ${result}`];
+    case 'punch':
+    case 'fallocate': {
+      const pages = pagesOf(mapping);
+      const range = `${hex((pages[0] as number) * HUGE_PAGE)}, ${hex(pages.length * HUGE_PAGE)}`;
+      return [`${pid} fallocate(${FILE.memfd}, ${verb === 'punch' ? 3 : 0}, ${range}) = ${result}`];
+    }
     case 'w':
     case 'W':
       return pagesOf(what).map(
@@ -436,6 +442,78 @@ A r X 2       | SIGBUS 4 2 0    | - | -
 A truncate 4  | ok 4 2 0        | - | -
 A r X 2-3     | 0 2 0 0         | - | -
 A munmap X 0-3 | ok 6 0 0       | - | -`,
+  },
+  {
+    name: 'two-private-mappings-of-one-file',
+    rule: 'hugetlb_wp(): two private mappings of one file in one process have nothing to do with each other, nor has what fork made of them.',
+    pool: 6,
+    steps: `
+A memfd       | ok              | = | =
+A truncate 2  | ok              | = | =
+A map X 2 file | ok 6 2 0       | = | ok 6 0 0
+A map Y 2 file | ok 6 4 0       | = | ok 6 0 0
+A w X 0-1     | ok 4 2 0        | = | ok 4 0 0
+A W Y 0-1     | ok 2 0 0        | = | =
+A fork B      | ok 2 0 0        | = | =
+A W X 0       | ok 1 0 0        | = | =
+A r Y 0       | a 1 0 0         | = | =
+B r X 0       | A 1 0 0         | = | =
+B r Y 0       | a 1 0 0         | = | =`,
+  },
+  {
+    name: 'holes-in-a-shared-file',
+    rule: 'hugetlbfs_punch_hole(): a page that is there takes its entry in the file’s map along, so the next fault there has no reservation; a page that was only reserved stays so.',
+    pool: 6,
+    steps: `
+A memfd       | ok              | - | -
+A truncate 4  | ok              | - | -
+A map X 4 file shared | ok 6 4 0 | - | -
+A w X 0-2     | ok 3 1 0        | - | -
+A punch 1     | ok 4 1 0        | - | -
+A r X 1       | 0 3 1 0         | - | -
+A punch 3     | ok 3 1 0        | - | -
+A r X 3       | 0 2 0 0         | - | -
+A truncate 0  | ok 6 0 0        | - | -`,
+  },
+  {
+    name: 'hole-under-its-owner',
+    rule: 'hugetlbfs_punch_hole(): the private copies over the hole go as well, and their owner has the reservations again.',
+    pool: 6,
+    steps: `
+A memfd       | ok              | - | -
+A truncate 4  | ok              | - | -
+A map X 4 file | ok 6 4 0       | - | -
+A w X 0-3     | ok 2 0 0        | - | -
+A punch 1-2   | ok 4 2 0        | - | -
+A r X 1       | 0 3 1 0         | - | -
+A munmap X 0-3 | ok 6 0 0       | - | -`,
+  },
+  {
+    name: 'pages-made-ahead-of-use',
+    rule: 'hugetlbfs_fallocate(): pages come from the file’s reservations where it has any, and else from what nobody reserved; those made before the pool runs dry stay.',
+    pool: 4,
+    steps: `
+A memfd       | ok              | - | -
+A map X 2 file shared | ok 4 2 0 | - | -
+A fallocate 0 | ok 3 1 0        | - | -
+A fallocate 2 | ok 2 1 0        | - | -
+A fallocate 3-5 | ENOSPC 1 1 0  | - | -
+A w X 0-1     | ok 0 0 0        | - | -
+A truncate 0  | ok 4 0 0        | - | -`,
+  },
+  {
+    name: 'surplus-becomes-the-pool',
+    rule: 'set_max_huge_pages(): a pool that is to grow first makes its surplus pages its own, and one that shrinks makes surplus of what is in use.',
+    pool: 2,
+    overcommit: 4,
+    steps: `
+A map X 4     | ok T4 4 4 2     | - | -
+A w X 0-3     | ok T4 0 0 2     | - | -
+A pool 3      | ok T4 0 0 1     | - | -
+A pool 5      | ok T5 1 0 0     | - | -
+A pool 2      | ok T4 0 0 2     | - | -
+A overcommit 1 | ok T4 0 0 2    | - | -
+A munmap X 0-3 | ok T2 2 0 0    | - | -`,
   },
   {
     name: 'overlapping-shared-mappings',

@@ -83,6 +83,22 @@ export const HUGETLB_BEHAVIOURS = {
     requires: [],
     aliases: [],
   },
+  'hugetlb-fallocate': {
+    description:
+      'fallocate makes pages of a file of hugetlbfs ahead of their use, and holes in it, as MADV_REMOVE does; before, all of it was refused.',
+    commit: '70c3547e36f5',
+    since: '4.3',
+    requires: [],
+    aliases: [],
+  },
+  'hugetlb-honours-future-write': {
+    description:
+      'A file of huge pages that is sealed with F_SEAL_FUTURE_WRITE gets no new mapping that may write; before (since 5.1), only files of shared memory minded the seal.',
+    commit: '22247efd822e',
+    since: '5.13',
+    requires: [],
+    aliases: [],
+  },
   'hugetlb-mremap': {
     description:
       'mremap moves and shrinks mappings of huge pages of the pool; before, it was refused. Where only a part moves, the rest loses its reservations.',
@@ -121,5 +137,29 @@ export const HUGETLB_BEHAVIOURS = {
     since: null,
     requires: ['hugetlb-restore-on-unmap'],
     aliases: ['restore-only-last-unmap', 'B17'],
+  },
+  'hugetlb-steal-finds-moved': {
+    description:
+      'The owner finds the page that it takes away where others have it; all kernels look at the owner’s address, and where a mapping was moved they try for ever. No kernel does.',
+    commit: null,
+    since: null,
+    requires: ['hugetlb-owner-steals', 'hugetlb-mremap'],
+    aliases: ['steal-translates-address', 'B22'],
+  },
+  'hugetlb-mremap-spares-rest': {
+    description:
+      'Where a part of a mapping moves, the rest keeps its reservations and goes on owning what it has. No kernel does.',
+    commit: null,
+    since: null,
+    requires: ['hugetlb-mremap'],
+    aliases: ['mremap-keeps-owner-of-rest', 'B23'],
+  },
+  'hugetlb-fork-keeps-unmapped': {
+    description:
+      'A child of a mapping that lost a page gets SIGBUS where its parent does, and no page of zeros. No kernel does.',
+    commit: null,
+    since: null,
+    requires: ['hugetlb-owner-steals'],
+    aliases: ['fork-keeps-unmapped', 'B24'],
   },
 } as const satisfies Readonly<Record<string, BehaviourDefinition>>;

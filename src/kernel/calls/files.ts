@@ -7,9 +7,20 @@ import { cIntArg, fromKernel, intArg, textArg } from '../call.js';
 import { directRead, directWrite, isDirect, isRecordedDirect, recordedDirect } from '../direct-io.js';
 import { openMem, readMem, writeMem } from '../proc-mem.js';
 import { doPipe2, readPipe, writePipe } from '../pipe.js';
-import { closeFd, fileArg, createInode, doLseek, dupFd, inodeNamed, installFd, offsetArg } from '../files.js';
+import {
+  closeFd,
+  fileArg,
+  createInode,
+  doLseek,
+  dupFd,
+  inodeNamed,
+  installFd,
+  isWritable,
+  offsetArg,
+} from '../files.js';
 import { hasEnd } from '../holders.js';
-import { hugetlbTruncate, isHugetlbfs } from '../hugetlb/file.js';
+import { isHugetlbfs } from '../hugetlb/file.js';
+import { hugetlbTruncate } from '../hugetlb/truncate.js';
 import type { Kernel, KernelThread } from '../kernel.js';
 import { memfdAddSeals, memfdCreate, memfdGetSeals } from '../memfd.js';
 import { EBADF, EINVAL, ESPIPE, currentTask } from '../kernel.js';
@@ -51,10 +62,8 @@ function* transfer(k: Kernel, call: Call, write: boolean): KernelThread<Got> {
     if (positioned) return fromKernel(-ESPIPE);
     return write ? yield* writePipe(k, call, file) : yield* readPipe(k, call, file);
   }
-  if (kind === InodeKind.hugetlbfs) {
-    if (write) return fromKernel(-EINVAL);
-    throw new NotModelledError('read of a file of hugetlbfs');
-  }
+  // hugetlbfs has no write.
+  if (file !== null && kind === InodeKind.hugetlbfs && write) return fromKernel(isWritable(file) ? -EINVAL : -EBADF);
   if (file !== null && kind === InodeKind.uffd) {
     if (positioned) return fromKernel(-ESPIPE);
     return write ? fromKernel(-EBADF) : readUserfaultfd(k, call, file);
@@ -136,13 +145,14 @@ export const FILE_CALLS: Readonly<Record<string, Handler>> = {
     const file = call.recorded ? null : fileArg(k, call, 0);
     if (file !== null && isHugetlbfs(k.view, file.inode)) {
       const size = offsetArg(call, 1);
-      return fromKernel(size < 0 ? -EINVAL : hugetlbTruncate(k, file.inode, size));
+      return fromKernel(size < 0 || !isWritable(file) ? -EINVAL : hugetlbTruncate(k, file.inode, size));
     }
     filesOnly(k, call);
     return fromKernel(doFtruncate(k, call));
   },
   *fallocate(k, call) {
-    filesOnly(k, call);
+    const file = call.recorded ? null : fileArg(k, call, 0);
+    if (file === null || !isHugetlbfs(k.view, file.inode)) filesOnly(k, call);
     return fromKernel(doFallocate(k, call));
   },
   // stat(2) of whatever a descriptor leads to: what reclaim dropped of files in memory is counted.

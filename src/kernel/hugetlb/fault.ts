@@ -23,7 +23,8 @@ import type { Fault, FaultResult } from '../memory/fault.js';
 import { presentFlag } from '../memory/anonymous.js';
 import { pmdAlloc } from '../memory/tables.js';
 import { anonVmaPrepare } from '../rmap.js';
-import { allocSurplus, consumeReservation, dequeue, putHugePage } from './pool.js';
+import { HUGE_PAGE_SIZE, allocSurplus, consumeReservation, dequeue, putHugePage } from './pool.js';
+import type { HugetlbPlace } from './reservations.js';
 import { commitReservation, hugeIndex, isOwner, isShared, isVmaResvSet, needsReservation } from './reservations.js';
 import { unmapRefPrivate } from './steal.js';
 
@@ -73,7 +74,8 @@ function noPage(k: Kernel, fault: Fault): FaultResult {
   const index = indexOf(vma, fault);
   const inode = k.view.inodes[vma.inode] as InodeView;
   const cached = cachedPfn(inode, index);
-  if (cached < 0 && index * PAGE_SIZE >= inode.size) return 'sigbus';
+  // A part of a page at the end, which fallocate(2) can leave, is none.
+  if (cached < 0 && index * PAGE_SIZE >= inode.size - (inode.size % HUGE_PAGE_SIZE)) return 'sigbus';
   const shared = isShared(vma);
   const anon = cached < 0 && !shared;
   const anonVma = anon ? anonVmaPrepare(k, mmAt(k.view, mm), vma) : 0;
@@ -108,7 +110,13 @@ function noPage(k: Kernel, fault: Fault): FaultResult {
  * `alloc_hugetlb_folio()`: a page for huge page `index` of the mapping, with one reference: from what it reserved, else from what nobody did, else beyond the pool. An owner that copies
  * (`cowFromOwner`) leaves its reservations alone: they are for pages that it has not had yet. -1 if there is none.
  */
-export function allocHugetlbFolio(k: Kernel, mm: number, vma: VmaView, index: number, cowFromOwner: boolean): number {
+export function allocHugetlbFolio(
+  k: Kernel,
+  mm: number,
+  vma: HugetlbPlace,
+  index: number,
+  cowFromOwner: boolean,
+): number {
   const reserved = !cowFromOwner && !needsReservation(k, mm, vma, index);
   let pfn = dequeue(k, reserved);
   if (pfn < 0) pfn = allocSurplus(k);

@@ -1,15 +1,14 @@
 // Files of hugetlbfs: what stands behind every mapping of it. fs/hugetlbfs/inode.c.
 import type { InodeView, KernelView, OpenFile } from '../../../reducers/state.js';
-import { HPAGE_PMD_NR, InodeKind, cachedPfn } from '../../../reducers/state.js';
+import { InodeKind } from '../../../reducers/state.js';
 import { inodeResvMap } from '../../../reducers/hugetlb-state.js';
-import { VM_WRITE, vmaPages } from '../../../reducers/vma.js';
+import { VM_WRITE } from '../../../reducers/vma.js';
 import type { Kernel } from '../kernel.js';
 import { EINVAL, PAGE_SIZE } from '../kernel.js';
-import { flushGather } from '../memory/zap.js';
-import { HUGE_PAGE_SIZE, isHugeAligned, putHugePage } from './pool.js';
+import { HUGE_PAGE_SIZE, isHugeAligned } from './pool.js';
 import type { HugetlbMapping } from './reservations.js';
 import { allocResvMap, reservePages, unreservePages, vmaWasClosed } from './reservations.js';
-import { unmapHugepageRange } from './unmap.js';
+import { removeCached } from './truncate.js';
 
 /** `vm_file` of what no descriptor leads to. */
 const NO_FILE = -1;
@@ -60,20 +59,6 @@ export function hugetlbMmap(k: Kernel, mm: number, { start, length, flags, file,
   return 0;
 }
 
-/** `remove_inode_hugepages()`: cached pages from huge page `from` on leave the file. Returns how many. */
-function removeCached(k: Kernel, inode: number, from: number): number {
-  const pages = (k.view.inodes[inode] as InodeView).pages.length * 512;
-  let freed = 0;
-  for (let index = from * HPAGE_PMD_NR; index < pages; index += HPAGE_PMD_NR) {
-    const pfn = cachedPfn(k.view.inodes[inode] as InodeView, index);
-    if (pfn < 0) continue;
-    k.emit({ type: 'HugetlbPageUncached', inode, index, pfn, ref: 1 - HPAGE_PMD_NR });
-    putHugePage(k, pfn);
-    freed++;
-  }
-  return freed;
-}
-
 /** Does a descriptor or a mapping of anybody lead to the file? */
 function isReachable({ files, mms }: KernelView, inode: number): boolean {
   const opened = Object.values(files).some((table) => Object.values(table).some((file) => file.inode === inode));
@@ -86,7 +71,7 @@ export function evictUnreachable(k: Kernel, inode: number): void {
   const map = inodeResvMap(k.view, inode);
   if (map === null) return;
   const { id } = map;
-  unreservePages(k, inode, 0, removeCached(k, inode, 0));
+  unreservePages(k, inode, 0, Infinity, removeCached(k, inode, 0, Infinity));
   k.emit({ type: 'ResvMapFreed', map: id });
 }
 
@@ -95,29 +80,4 @@ export function hugetlbClose(k: Kernel, mm: number, vma: HugetlbMapping, keepFil
   const { inode } = vma;
   vmaWasClosed(k, mm, vma);
   if (!keepFile) evictUnreachable(k, inode);
-}
-
-/** `hugetlb_vmtruncate()`: the file has `size` bytes; what lies beyond goes, private copies as well. Returns 0, or -EINVAL for a part of a page. */
-export function hugetlbTruncate(k: Kernel, inode: number, size: number): number {
-  if (!isHugeAligned(size)) return -EINVAL;
-  const before = (k.view.inodes[inode] as InodeView).size;
-  if (size !== before) k.emit({ type: 'InodeResized', inode, size, data: size });
-  // Also where the file grows: a mapping for reading has reserved beyond its end.
-  unmapFrom(k, inode, size / PAGE_SIZE);
-  const from = size / HUGE_PAGE_SIZE;
-  unreservePages(k, inode, from, removeCached(k, inode, from));
-  return 0;
-}
-
-/** `hugetlb_vmdelete_list()`: every mapping of pages (of 4 KiB) from `first` on. */
-function unmapFrom(k: Kernel, inode: number, first: number): void {
-  for (let id = 1; id < k.view.mms.length; id++) {
-    const mm = k.view.mms[id];
-    if (!mm) continue;
-    for (const vma of mm.vmas) {
-      const from = Math.max(0, first - vma.pgoff);
-      if (vma.inode === inode && from < vmaPages(vma)) unmapHugepageRange(k, id, vma.start + from * PAGE_SIZE, vma.end);
-    }
-    flushGather(k, id);
-  }
 }

@@ -3,7 +3,7 @@
 // A shared mapping reserves in the map of its file: an entry says that the page was reserved, or is there. The map of a private one says the opposite: an entry is a
 // reservation used up. Only the mapping that was made has one; what fork makes of it in a child has none.
 import type { HugetlbVmaView, ResvMapView } from '../../../reducers/hugetlb-state.js';
-import { HPAGE_RESV_OWNER, hugetlbVmaAt, inodeResvMap } from '../../../reducers/hugetlb-state.js';
+import { HPAGE_RESV_OWNER, HPAGE_RESV_UNMAPPED, hugetlbVmaAt, inodeResvMap } from '../../../reducers/hugetlb-state.js';
 import type { VmaView } from '../../../reducers/state.js';
 import { VM_MAYSHARE, VM_NORESERVE } from '../../../reducers/vma.js';
 import type { Kernel } from '../kernel.js';
@@ -11,12 +11,14 @@ import { HUGE_PAGE_PAGES, HUGE_PAGE_SIZE, acctMemory } from './pool.js';
 
 /** What kernel code must know of a mapping to find its reservations: it may be one that is just going. */
 export type HugetlbMapping = Pick<VmaView, 'start' | 'end' | 'flags' | 'pgoff' | 'inode'>;
+/** Of one that is asked about single pages the end does not matter. */
+export type HugetlbPlace = Omit<HugetlbMapping, 'end'>;
 
 /** `vma->vm_flags & VM_MAYSHARE`: it reserves in the file's map. */
 export const isShared = ({ flags }: { readonly flags: number }): boolean => (flags & VM_MAYSHARE) !== 0;
 
 /** `vma_hugecache_offset()`: which huge page of its file the mapping has at byte `addr`. */
-export const hugeIndex = ({ start, pgoff }: HugetlbMapping, addr: number): number =>
+export const hugeIndex = ({ start, pgoff }: HugetlbPlace, addr: number): number =>
   Math.floor((addr - start) / HUGE_PAGE_SIZE) + Math.floor(pgoff / HUGE_PAGE_PAGES);
 
 /** `region_count()`: how many of [from, to) the regions [from, to)* have. */
@@ -67,21 +69,21 @@ export function allocResvMap(k: Kernel, inode: number): number {
 }
 
 /** `is_vma_resv_set()`: has the private mapping HPAGE_RESV_* `flag`? */
-export const isVmaResvSet = (k: Kernel, mm: number, { start }: HugetlbMapping, flag: number): boolean =>
+export const isVmaResvSet = (k: Kernel, mm: number, { start }: HugetlbPlace, flag: number): boolean =>
   ((hugetlbVmaAt(k.view, mm, start)?.flags ?? 0) & flag) !== 0;
 
 /** Was the private mapping promised pages when it was made? */
-export const isOwner = (k: Kernel, mm: number, vma: HugetlbMapping): boolean =>
+export const isOwner = (k: Kernel, mm: number, vma: HugetlbPlace): boolean =>
   !isShared(vma) && isVmaResvSet(k, mm, vma, HPAGE_RESV_OWNER);
 
 /** `set_vma_resv_flags()`. */
-export function setVmaResvFlags(k: Kernel, mm: number, { start }: HugetlbMapping, flag: number): void {
+export function setVmaResvFlags(k: Kernel, mm: number, { start }: HugetlbPlace, flag: number): void {
   const { map = 0, flags = 0, reserved = 0 } = hugetlbVmaAt(k.view, mm, start) ?? {};
   if ((flags & flag) === 0) k.emit({ type: 'HugetlbVmaSet', mm, start, map, flags: flags | flag, reserved });
 }
 
 /** `vma_needs_reservation()`: must huge page `index` of the mapping be had without a reservation? */
-export function needsReservation(k: Kernel, mm: number, vma: HugetlbMapping, index: number): boolean {
+export function needsReservation(k: Kernel, mm: number, vma: HugetlbPlace, index: number): boolean {
   if (isShared(vma)) {
     const map = inodeResvMap(k.view, vma.inode);
     return map === null || regionCount(map.regions, index, index + 1) === 0;
@@ -93,7 +95,7 @@ export function needsReservation(k: Kernel, mm: number, vma: HugetlbMapping, ind
 }
 
 /** `vma_commit_reservation()`: huge page `index` was had. */
-export function commitReservation(k: Kernel, mm: number, vma: HugetlbMapping, index: number): void {
+export function commitReservation(k: Kernel, mm: number, vma: HugetlbPlace, index: number): void {
   const own = isShared(vma) ? null : hugetlbVmaAt(k.view, mm, vma.start);
   const map = isShared(vma) ? inodeResvMap(k.view, vma.inode) : mapOf(k, own?.map ?? 0);
   if (map !== null && regionCount(map.regions, index, index + 1) === 0)
@@ -105,7 +107,7 @@ export function commitReservation(k: Kernel, mm: number, vma: HugetlbMapping, in
 }
 
 /** `vma_add_reservation()`: a private mapping's reservation of huge page `index`, used up, is there again. */
-export function addReservation(k: Kernel, mm: number, vma: HugetlbMapping, index: number): void {
+export function addReservation(k: Kernel, mm: number, vma: HugetlbPlace, index: number): void {
   const map = mapOf(k, hugetlbVmaAt(k.view, mm, vma.start)?.map ?? 0);
   if (map !== null) setRegions(k, map.id, regionDel(map.regions, index, index + 1));
 }
@@ -144,14 +146,20 @@ export function reservePages(
   return null;
 }
 
-/** `hugetlb_unreserve_pages()`: entries of the file's map from huge page `from` on go, and with them the reservations of pages that were not there: `freed` were. */
-export function unreservePages(k: Kernel, inode: number, from: number, freed: number): void {
+/** `hugetlb_unreserve_pages()`: entries of the file's map for huge pages [from, to) go, and with them the reservations of pages that were not there: `freed` were. */
+export function unreservePages(k: Kernel, inode: number, from: number, to: number, freed: number): void {
   const map = inodeResvMap(k.view, inode);
   if (map === null) return;
   const { id, regions } = map;
-  const gone = regionCount(regions, from, Number.MAX_SAFE_INTEGER);
-  if (gone > 0) setRegions(k, id, regionDel(regions, from, Number.MAX_SAFE_INTEGER));
+  const gone = regionCount(regions, from, to);
+  if (gone > 0) setRegions(k, id, regionDel(regions, from, to));
   acctMemory(k, freed - gone);
+}
+
+/** `hugetlb_dup_vma_private()`: the child's mapping has nothing of what the parent's has there; nor does it know what its parent lost, unless it is told. */
+export function hugetlbDupVmaPrivate(k: Kernel, parent: number, child: number, vma: HugetlbPlace): void {
+  if (k.behaviours['hugetlb-fork-keeps-unmapped'] && isVmaResvSet(k, parent, vma, HPAGE_RESV_UNMAPPED))
+    setVmaResvFlags(k, child, vma, HPAGE_RESV_UNMAPPED);
 }
 
 /** `hugetlb_vm_op_open()` after the mapping at `start` was cut at `at`: both have one map. Counted in the mapping, both have the same number. */

@@ -18,16 +18,18 @@ import { unmapEntry, unmapHugepageRange } from './unmap.js';
 export function unmapRefPrivate(k: Kernel, mm: number, owner: VmaView, pfn: number, addr: number): number {
   const index = linearPageIndex(owner, addr);
   const { inode, start } = owner;
+  const moved = k.behaviours['hugetlb-steal-finds-moved'];
   let taken = 0;
   for (let id = 1; id < k.view.mms.length; id++) {
     const others = k.view.mms[id]?.vmas.filter((vma) => vma.inode === inode && !(id === mm && vma.start === start));
     for (const vma of others ?? []) {
       const covers = linearPageIndex(vma, vma.start) <= index && index < linearPageIndex(vma, vma.end);
-      const leaf = leafAt(mmAt(k.view, id), addr / PAGE_SIZE);
-      const there = addr >= vma.start && addr < vma.end && leaf !== 0 && ptePfn(leaf) === pfn;
+      const at = moved ? vma.start + (index - vma.pgoff) * PAGE_SIZE : addr;
+      const leaf = leafAt(mmAt(k.view, id), at / PAGE_SIZE);
+      const there = at >= vma.start && at < vma.end && leaf !== 0 && ptePfn(leaf) === pfn;
       if (!covers || !there || isShared(vma) || isOwner(k, id, vma)) continue;
       setVmaResvFlags(k, id, vma, HPAGE_RESV_UNMAPPED);
-      unmapEntry(k, id, addr / PAGE_SIZE);
+      unmapEntry(k, id, at / PAGE_SIZE);
       flushGather(k, id);
       taken++;
     }

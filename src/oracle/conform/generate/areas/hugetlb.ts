@@ -21,9 +21,11 @@ import { FIRST, PLACES, anyPlaces, pageOf } from '../pool-places.js';
 import type { Backing } from '../space.js';
 import { HUGETLB_GUP_STEPS } from './hugetlb-gup.js';
 import { openMem, openPipe, openRing } from './gup.js';
+import { HUGETLB_FILE_STEPS } from './hugetlb-files.js';
 
 const MAP_HUGETLB = 0x40000;
 const MFD_HUGETLB = 4;
+const MFD_ALLOW_SEALING = 2;
 const FILE_PAGES = 4;
 const FOLDER = 'hugepages/hugepages-2048kB/';
 
@@ -43,7 +45,7 @@ const makePool = (draft: Draft): void => {
 /** A file of the pool, of a few pages. */
 const openFile = (draft: Draft): void => {
   const { first } = draft;
-  draft.add(first, 'memfd_create', { text: 'h' }, MFD_HUGETLB);
+  draft.add(first, 'memfd_create', { text: 'h' }, MFD_HUGETLB | (draft.random.chance(30) ? MFD_ALLOW_SEALING : 0));
   const fd = draft.freeFd(first);
   const bytes = FILE_PAGES * TABLE;
   first.files.set(fd, { backing: { kind: 'memfd', bytes, dense: 0, pool: true }, writable: true });
@@ -198,5 +200,6 @@ export const HUGETLB: Area = {
     truncate: [3, truncate],
     resizePool: [3, resizePool],
     ...HUGETLB_GUP_STEPS,
+    ...HUGETLB_FILE_STEPS,
   },
 };
