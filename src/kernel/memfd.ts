@@ -8,11 +8,10 @@ import { isWritable } from './files.js';
 import { hugetlbFileSetup, isHugetlbfs } from './hugetlb/file.js';
 import type { Kernel } from './kernel.js';
 import { EBUSY, EINVAL, EPERM } from './kernel.js';
+import { F_SEAL } from './seals.js';
 import { createShmemInode, shmemInfo } from './shmem.js';
 import { lruAddDrainAll } from './swap.js';
 
-/** F_SEAL_* of fcntl(2). */
-export const F_SEAL = { SEAL: 1, SHRINK: 2, GROW: 4, WRITE: 8, FUTURE_WRITE: 16, EXEC: 32 } as const;
 const F_ALL_SEALS = 63;
 
 /** MFD_* of memfd_create(2). */

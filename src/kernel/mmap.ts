@@ -43,7 +43,8 @@ import {
 import { mapRing, ringMapError, ringVmFlags } from './io-uring-rings.js';
 import { mmPopulate } from './gup.js';
 import { NO_FILE, createInode } from './files.js';
-import { F_SEAL, memfdCheckSealsMmap } from './memfd.js';
+import { memfdCheckSealsMmap } from './memfd.js';
+import { F_SEAL } from './seals.js';
 import { createShmemInode } from './shmem.js';
 import { evictUnreachable, hugetlbMmap, isHugetlbfs } from './hugetlb/file.js';
 import { HUGE_PAGE_SIZE, hugeAlign } from './hugetlb/pool.js';

@@ -8,7 +8,7 @@ import { filePages, grabPage, isTakenAsCached, markDirty, markUptodate, readAhea
 import { fileArg, isReadable, isWritable, maxBytes, offsetArg, setPosition } from './files.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { EBADF, EFAULT, EFBIG, EINVAL, EPERM, PAGE_SIZE, TASK_SIZE, currentTask } from './kernel.js';
-import { F_SEAL } from './memfd.js';
+import { F_SEAL } from './seals.js';
 import type { AccessResult } from './memory/fault.js';
 import { shmemGetFolio, shmemInfo } from './shmem.js';
 import { growTo, isHole, zeroBlock } from './truncate.js';

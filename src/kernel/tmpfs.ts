@@ -1,6 +1,6 @@
 // Mounting tmpfs, and opening files in it: shmem_parse_one(), shmem_fill_super() of mm/shmem.c, and what of fs/namei.c that needs.
 import { NotModelledError } from '../lib/errors.js';
-import { F_SEAL } from './memfd.js';
+import { F_SEAL } from './seals.js';
 import type { Kernel } from './kernel.js';
 import { EEXIST, EINVAL, ENOENT, PAGE_SIZE } from './kernel.js';
 import { createShmemInode } from './shmem.js';

@@ -13,7 +13,7 @@ import { hugetlbFallocate } from './hugetlb/truncate.js';
 import type { Kernel } from './kernel.js';
 import { EBADF, EFBIG, EINVAL, ENOSPC, EOPNOTSUPP, EPERM, PAGE_SIZE, currentTask } from './kernel.js';
 import { flushGather, updateHiwaterRss, zapPageRange } from './memory/zap.js';
-import { F_SEAL } from './memfd.js';
+import { F_SEAL } from './seals.js';
 import { shmemGetFolio, shmemInfo, shmemUndoRange } from './shmem.js';
 import { lruAddDrainIfMlock } from './swap.js';
 

@@ -7,7 +7,7 @@ import { HPAGE_PMD_NR, cachedPfn } from '../../../reducers/state.js';
 import { VM_HUGETLB, VM_MAYSHARE, VM_SHARED, vmaPages } from '../../../reducers/vma.js';
 import type { Kernel } from '../kernel.js';
 import { EINVAL, ENOSPC, EOPNOTSUPP, EPERM, PAGE_SIZE } from '../kernel.js';
-import { F_SEAL } from '../memfd.js';
+import { F_SEAL } from '../seals.js';
 import { flushGather } from '../memory/zap.js';
 import { NO_PAGE, allocHugetlbFolio } from './fault.js';
 import { HUGE_PAGE_SIZE, hugeAlign, isHugeAligned, putHugePage } from './pool.js';
