@@ -97,9 +97,9 @@ export const hugetlbFileAt = (state: KernelView, inode: number): HugetlbFileView
 
 /** Is there anything but what there is at the beginning? */
 export function hugetlbUsed({ hugetlb }: KernelView): boolean {
-  const { total, free, resv, surplus, max, overcommit, freeList, restore, maps, vmas } = hugetlb;
+  const { total, free, resv, surplus, max, overcommit, freeList, restore, maps, vmas, files } = hugetlb;
   const counted = [total, free, resv, surplus, max, overcommit].some((each) => each !== 0);
-  return counted || freeList.length + restore.length + vmas.length > 0 || maps.length > 1;
+  return counted || freeList.length + restore.length + vmas.length + files.length > 0 || maps.length > 1;
 }
 
 /** All of it as numbers, for digests and hashes: counters, lists with their lengths. */
