@@ -12,6 +12,7 @@ const POOL = [
   'hugetlb-sigbus-on-shortage',
   'hugetlb-reuse-by-mapcount',
   'hugetlb-reuse-anon-only',
+  'hugetlb-fallocate',
 ];
 
 /** Names in one order, so that those of one version may stand in any. */
@@ -53,6 +54,7 @@ describe('a kernel version', () => {
         'write-protect-seq',
         'clear-refs-skips-pinned',
         'hugetlb-fork-copies-pinned',
+        'hugetlb-honours-future-write',
         'hugetlb-mremap',
       ]),
     );
@@ -69,6 +71,7 @@ describe('a kernel version', () => {
         'hugetlb-dontneed',
         'uffd-wp-marks-readonly',
         'hugetlb-fork-copies-pinned',
+        'hugetlb-honours-future-write',
         'hugetlb-mremap',
       ]),
     );

@@ -50,6 +50,14 @@ export const HUGETLB_BEHAVIOURS = {
     requires: ['hugetlb-reuse-by-mapcount'],
     aliases: ['B07'],
   },
+  'hugetlb-fallocate': {
+    description:
+      'fallocate makes pages of a file of hugetlbfs ahead of their use, and holes in it, as MADV_REMOVE does; before, all of it was refused.',
+    commit: '70c3547e36f5',
+    since: '4.3',
+    requires: [],
+    aliases: [],
+  },
   'hugetlb-fork-copies-pinned': {
     description:
       'fork gives the child a copy of a huge page that the parent has pinned, or fails where the pool has none; before, it was shared, and the next write of the parent moved it away from the pin.',
@@ -57,6 +65,14 @@ export const HUGETLB_BEHAVIOURS = {
     since: '5.12',
     requires: ['fork-copies-pinned'],
     aliases: ['fork-copies-pinned-hugetlb'],
+  },
+  'hugetlb-honours-future-write': {
+    description:
+      'A file of huge pages that is sealed with F_SEAL_FUTURE_WRITE gets no new mapping that may write; before (since 5.1), only files of shared memory minded the seal.',
+    commit: '22247efd822e',
+    since: '5.13',
+    requires: [],
+    aliases: [],
   },
   'hugetlb-refuses-forced-writes': {
     description:
@@ -80,22 +96,6 @@ export const HUGETLB_BEHAVIOURS = {
       'What fork copies of pinned huge pages (since hugetlb-fork-copies-pinned) the child may write to only if its mapping says so; before, its entry was writable.',
     commit: null,
     since: '6.14',
-    requires: [],
-    aliases: [],
-  },
-  'hugetlb-fallocate': {
-    description:
-      'fallocate makes pages of a file of hugetlbfs ahead of their use, and holes in it, as MADV_REMOVE does; before, all of it was refused.',
-    commit: '70c3547e36f5',
-    since: '4.3',
-    requires: [],
-    aliases: [],
-  },
-  'hugetlb-honours-future-write': {
-    description:
-      'A file of huge pages that is sealed with F_SEAL_FUTURE_WRITE gets no new mapping that may write; before (since 5.1), only files of shared memory minded the seal.',
-    commit: '22247efd822e',
-    since: '5.13',
     requires: [],
     aliases: [],
   },
