@@ -12,6 +12,7 @@ import { migrateCounterInvariants, migrateEventInvariants } from './migrate.js';
 import { ksmCounterInvariants, ksmFrameInvariants } from './ksm.js';
 import { shmemCounterInvariants, shmemEntryInvariants, shmemEventInvariants } from './shmem.js';
 import { swapEntryInvariants, swapEventInvariants, swapFrameInvariants } from './swap.js';
+import { uffdFillInvariants } from './uffd-fills.js';
 import { userfaultfdEntryInvariants, userfaultfdEventInvariants } from './userfaultfd.js';
 import { vmaInvariants } from './vmas.js';
 import type { BookInvariant, Invariant } from './invariant.js';
@@ -68,6 +69,7 @@ export const INVARIANTS: readonly Invariant[] = [
   ...hugetlbCounterInvariants,
   ...userfaultfdEntryInvariants,
   ...userfaultfdEventInvariants,
+  ...uffdFillInvariants,
 ];
 
 export const INVARIANT_NAMES: readonly string[] = INVARIANTS.map(({ name }) => name);

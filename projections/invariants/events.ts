@@ -84,6 +84,22 @@ function replacedByCow(
     report({ kind: 'entry', mm, vpn }, { expected: 'the exclusive page', found: 'a copy of it' });
 }
 
+/** A page was added to the cache. */
+function addedBelowEnd(
+  { inode, runs }: { readonly inode: number; readonly runs: readonly number[] },
+  { view, operation }: Audited,
+  report: Report,
+): void {
+  const file = view.inodes[inode];
+  // The size follows the page there, and does not if no byte of the buffer can be had.
+  if (!file || WRITES.has(operation?.name ?? '')) return;
+  for (let i = 0; i + 2 < runs.length; i += 3) {
+    const index = (runs[i] as number) + (runs[i + 2] as number) - 1;
+    if (index >= filePages(file))
+      report({ kind: 'inode', id: inode, index }, { expected: `below ${filePages(file)}`, found: index });
+  }
+}
+
 export const eventInvariants: readonly EventInvariant[] = [
   {
     ...rule,
@@ -274,16 +290,8 @@ export const eventInvariants: readonly EventInvariant[] = [
     source: 'filemap_fault(), shmem_get_folio_gfp(): SIGBUS',
     severity: 2,
     after: {
-      PageCacheAdded({ inode, runs }, { view, operation }, report) {
-        const file = view.inodes[inode];
-        // The size follows the page there, and does not if no byte of the buffer can be had.
-        if (!file || WRITES.has(operation?.name ?? '')) return;
-        for (let i = 0; i + 2 < runs.length; i += 3) {
-          const index = (runs[i] as number) + (runs[i + 2] as number) - 1;
-          if (index >= filePages(file))
-            report({ kind: 'inode', id: inode, index }, { expected: `below ${filePages(file)}`, found: index });
-        }
-      },
+      PageCacheAdded: addedBelowEnd,
+      ShmemFolioAdded: addedBelowEnd,
     },
   },
   {

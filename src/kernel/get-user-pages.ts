@@ -211,6 +211,7 @@ function* followOrFault(k: Kernel, gup: Gup, vpn: number, offset: number, length
     if (!k.view.mms[mm]) return false;
     const vma = vmaLookup(mmAt(k.view, mm), addr);
     if (vma === null || !checkVmaFlags(k, vma, gup.flags)) return false;
+    if (k.interleaved) yield { op: 'preempt', at: 'gup:look' };
     const flags = wantedOf(k, vma, gup.flags, broken);
     if (k.interleaved) yield { op: 'acquire', lock: `ptl(${mm},${vpn})` };
     const found = followPagePte(k, flags === gup.flags ? gup : { ...gup, flags }, vma, vpn, broken);
@@ -264,13 +265,13 @@ function canFollowWritePte(k: Kernel, vma: VmaView, entry: number, flags: number
   if (pteWrite(entry)) return true;
   // Who may not write at all gets a copy of its own all the same.
   if (k.behaviours['gup-read-breaks-cow']) return broken && (entry & PTE_DIRTY) !== 0;
+  // FOLL_COW: until 5.19 whoever broke COW took a dirty entry for what came of it.
+  if (!k.behaviours['foll-force-needs-exclusive'])
+    return (flags & FOLL_FORCE) !== 0 && (vma.flags & VM_WRITE) === 0 && broken && (entry & PTE_DIRTY) !== 0;
   const mayForce = (vma.flags & (VM_SHARED | VM_MAYSHARE | VM_MAYWRITE | VM_WRITE)) === VM_MAYWRITE;
   if ((flags & FOLL_FORCE) === 0 || !mayForce || pteSpecial(entry)) return false;
   const page = exclusivePage(k, entry);
   if ((page.flags & PG_ANON) === 0) return false;
-  return k.behaviours['foll-force-needs-exclusive']
-    ? (page.flags & PG_ANON_EXCLUSIVE) !== 0 &&
-        !pteNeedsSoftDirtyWp(k, vma.flags, entry) &&
-        !userfaultfdPteWp(vma, entry)
-    : broken && (entry & PTE_DIRTY) !== 0;
+  const exclusive = (page.flags & PG_ANON_EXCLUSIVE) !== 0;
+  return exclusive && !pteNeedsSoftDirtyWp(k, vma.flags, entry) && !userfaultfdPteWp(vma, entry);
 }

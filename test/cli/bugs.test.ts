@@ -440,6 +440,40 @@ const BUGS: readonly Bug[] = [
     to: '6.18,+hugetlb-restore-on-last-unmap',
     decides: 'hugetlb-restore-on-last-unmap',
   },
+  {
+    file: 'uffd-continue-fallocated',
+    kernel: '5.18',
+    // The call fails, no state is wrong.
+    broken: [],
+    without: 'uffd-continue-takes-fallocated',
+    brokenWithout: [],
+    invariant: null,
+    from: '5.18',
+    to: '6.18',
+    decides: 'uffd-continue-takes-fallocated',
+  },
+  {
+    file: 'uffd-wp-writenotify',
+    kernel: '6.1',
+    broken: ['16 uffd-wp-entry-not-writable'],
+    without: 'uffd-wp-implies-writenotify',
+    brokenWithout: ['16 uffd-wp-entry-not-writable'],
+    invariant: 'uffd-wp-entry-not-writable',
+    from: '6.1',
+    to: '6.18',
+    decides: 'uffd-wp-implies-writenotify',
+  },
+  {
+    file: 'uffd-copy-beyond-eof',
+    kernel: '4.19',
+    broken: ['16 no-page-beyond-eof', '16 no-entry-beyond-eof'],
+    without: 'uffd-copy-checks-isize',
+    brokenWithout: ['16 no-page-beyond-eof', '16 no-entry-beyond-eof'],
+    invariant: 'no-page-beyond-eof',
+    from: '4.19',
+    to: '6.18',
+    decides: 'uffd-copy-checks-isize',
+  },
 ];
 
 interface CollapseInPlace {
@@ -468,6 +502,44 @@ const IN_PLACE: readonly CollapseInPlace[] = [
   },
 ];
 /** Mended before the release that would have had it, and to be seen by a rule alone. */
+/** What the series of April 2021 had wrong as it was posted: a switch that no kernel has each. */
+const AS_POSTED: readonly {
+  readonly file: string;
+  readonly posted: string;
+  readonly broken: readonly string[];
+  readonly failed: number;
+}[] = [
+  {
+    file: 'shmem-uffd-copy-block-accounting',
+    posted: 'uffd-copy-keeps-charge',
+    broken: ['19 commit-sum', '19 shmem-blocks-equal-pages', '19 tmpfs-blocks-equal-files'],
+    failed: 5,
+  },
+  {
+    file: 'shmem-uffd-copy-block-accounting',
+    posted: 'uffd-copy-uncharges-uncounted',
+    broken: [
+      '19 shmem-blocks-equal-pages',
+      ...['25 commit-sum', '25 shmem-blocks-equal-pages', '25 tmpfs-blocks-equal-files'],
+    ],
+    failed: 2,
+  },
+  {
+    file: 'uffd-install-asks-vma',
+    posted: 'uffd-install-asks-vma',
+    broken: ['16 uffd-fill-fresh', '16 uffd-fill-dirty', '17 uffd-fill-fresh', '17 uffd-fill-dirty'],
+    failed: 2,
+  },
+  {
+    file: 'uffd-install-counts-first',
+    posted: 'uffd-install-counts-first',
+    broken: ['13 rss-equals-ptes', '13 rss-equals-ptes'],
+    failed: 2,
+  },
+];
+
+/** Bugs that no result tells, released and not. */
+const SILENT = 'shmem-uffd-retry-page-leak';
 const NEVER_RELEASED = 'unmap-batch-crosses-table';
 const NAIVE = 'collapse-in-place';
 const CAREFUL = 'collapse-in-place-minds-exclusive';
@@ -503,7 +575,9 @@ describe('a bug', () => {
   it('stands in a workload each, and all of them are tried', () => {
     const files = readdirSync('examples/bugs').filter((file) => file.endsWith('.fsw'));
     expect(files.toSorted()).toEqual(
-      [...[...BUGS, ...IN_PLACE].map(({ file }) => file), NEVER_RELEASED].map((file) => `${file}.fsw`).toSorted(),
+      [...new Set([...BUGS, ...IN_PLACE, ...AS_POSTED].map(({ file }) => file)), NEVER_RELEASED, SILENT]
+        .map((file) => `${file}.fsw`)
+        .toSorted(),
     );
   });
 
@@ -576,5 +650,36 @@ describe(NEVER_RELEASED, () => {
     const rule = 'page-table-walk-stays-in-table';
     const found = await bisected(pathOf(NEVER_RELEASED), rule, '6.18,-unmap-batch-capped-at-pmd', '6.18');
     expect(found).toEqual(['unmap-batch-capped-at-pmd']);
+  });
+});
+
+describe.each(AS_POSTED)('$file, $posted', ({ file, posted, broken, failed }) => {
+  it('breaks nothing as the series was merged', () => {
+    for (const kernel of ['5.19', '6.18'])
+      expect(audited(file, behavioursOf(kernel)), kernel).toEqual({ broken: [], failed: 0 });
+  });
+  it('shows as the series was posted', () => {
+    expect(audited(file, withBehaviours(behavioursOf('6.18'), [posted], []))).toEqual({ broken, failed });
+  });
+  it('is blamed on the posted version', async () => {
+    const invariant = (broken[0] as string).split(' ')[1] as string;
+    expect(await bisected(pathOf(file), invariant, '6.18', `6.18,+${posted}`)).toEqual([posted]);
+  });
+});
+
+describe(SILENT, () => {
+  const leaks = { broken: ['24 refcount-accounted'], failed: 0 };
+  it('is there up to 5.12, and without what mended it', () => {
+    expect(audited(SILENT, behavioursOf('5.12'))).toEqual(leaks);
+    expect(audited(SILENT, withBehaviours(behavioursOf('6.18'), [], ['uffd-copy-releases-retry-page']))).toEqual(leaks);
+  });
+  it('breaks nothing since 5.13', () => {
+    for (const kernel of ['5.13', '6.18'])
+      expect(audited(SILENT, behavioursOf(kernel)), kernel).toEqual({ broken: [], failed: 0 });
+  });
+  it('is blamed on the change that mended it', async () => {
+    expect(await bisected(pathOf(SILENT), 'refcount-accounted', '5.12', '6.18')).toEqual([
+      'uffd-copy-releases-retry-page',
+    ]);
   });
 });

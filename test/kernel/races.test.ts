@@ -89,3 +89,29 @@ describe('a pin against the split of its folio', () => {
     }
   });
 });
+
+const CONTINUE_RACE = readFileSync('examples/races/shmem-dirty-cow-continue.fsw', 'utf8');
+const FORCED = ['g0', 'g1', 'g2'];
+const SUPPLIES = ['m1', 'c1'];
+
+describe('a forced write against UFFDIO_CONTINUE (CVE-2022-2590)', () => {
+  const changed = [expect.stringContaining('load gave 0x9, not 0x1')];
+  it.each(['5.16', '5.19'])('changes the file on %s, in the order of the example', (kernel) => {
+    const { failed, missed } = raceWorkload(CONTINUE_RACE, { kernel });
+    expect({ failed, missed }).toEqual({ failed: changed, missed: [] });
+  });
+  it('does so today with both halves of it: forced writes that trust dirty entries, and dirty entries', () => {
+    const trusting = { without: ['foll-force-needs-exclusive'] };
+    expect(raceWorkload(CONTINUE_RACE, trusting).failed).toEqual(changed);
+    const clean = { without: [...trusting.without, 'uffd-install-pte-dirty'] };
+    expect(raceWorkload(CONTINUE_RACE, clean).failed).toEqual([]);
+  });
+  it.each(['5.15', '6.0', '6.18'])('changes nothing on %s, in any order', (kernel) => {
+    for (const order of orders(FORCED, SUPPLIES)) {
+      const { broken, failed } = raceWorkload(CONTINUE_RACE, { kernel }, order);
+      // Continued before it was thrown away, the page is mapped already.
+      const of = failed.filter((line) => line.includes('load'));
+      expect({ order, broken, of }).toEqual({ order, broken: [], of: [] });
+    }
+  });
+});

@@ -1,6 +1,13 @@
 // Wrong events of userfaultfd: markers, waiters, moves.
 import type { EventType } from '../../../events/index.js';
-import { PTE_MARKER_UFFD_WP, PTE_SPECIAL, PTE_UFFD_WP, makePteMarker } from '../../../reducers/pte.js';
+import {
+  PTE_DIRTY,
+  PTE_MARKER_UFFD_WP,
+  PTE_SPECIAL,
+  PTE_UFFD_WP,
+  makePteMarker,
+  pteFlags,
+} from '../../../reducers/pte.js';
 import { but, nothing, wrong } from './wrong-event.js';
 import type { WrongEvent } from './wrong-event.js';
 
@@ -22,6 +29,22 @@ const WATCHED = `
 2 <... load resumed>) = 1
 1 ioctl(U, UFFDIO_MOVE, A+3*P, S+P, P, 0) = 0
 1 fork() = 3`;
+
+const MEMORY = `
+1 memfd_create("m", 0) = 3
+1 ftruncate(3, 4*P) = 0
+1 mmap(0x100030000000, 4*P, RW, SH|FIXED, 3, 0) = F
+1 store(F, 1, 2*P)
+1 mmap(0x100040000000, 4*P, RW, PRIV|FIXED, 3, 0) = A
+1 userfaultfd() = U
+1 ioctl(U, UFFDIO_REGISTER, A, 4*P, MISSING|MINOR) = 0
+1 ${THREAD} = 2
+2 load(A) <unfinished ...>
+1 ioctl(U, UFFDIO_CONTINUE, A, P, 0) = 0
+2 <... load resumed>) = 1
+1 ioctl(U, UFFDIO_COPY, A+2*P, F, P, 0) = 0
+1 ioctl(U, UFFDIO_POISON, A+3*P, P, 0) = 0
+1 load(A+3*P) = SIGBUS`;
 
 export const USERFAULTFD: readonly WrongEvent<EventType>[] = [
   wrong(
@@ -75,6 +98,38 @@ export const USERFAULTFD: readonly WrongEvent<EventType>[] = [
     WATCHED,
     'UffdFaultQueued',
     but<'UffdFaultQueued'>(({ addr }) => ({ addr: addr - 2 * 4096 })),
+  ),
+  wrong(
+    'uffd-fill-fresh',
+    MEMORY,
+    'AnonPageMapped',
+    ({ mm, vpn, pfn, entry }) => [
+      {
+        type: 'FilePagesMapped',
+        ...{ mm, runs: [vpn, pfn, 1], flags: pteFlags(entry) & ~WRITE, ref: 0, mapcount: 1, rssFile: 1, rssShmem: 0 },
+      },
+    ],
+    { cause: 'FilePagesMapped' },
+  ),
+  wrong(
+    'uffd-fill-dirty',
+    MEMORY,
+    'FilePagesMapped',
+    but<'FilePagesMapped'>(({ flags }) => ({ flags: flags & ~PTE_DIRTY })),
+    { nth: -1 },
+  ),
+  wrong(
+    'uffd-minor-has-page',
+    MEMORY,
+    'UffdFaultQueued',
+    but<'UffdFaultQueued'>(({ addr }) => ({ addr: addr + 2 * 4096 })),
+  ),
+  wrong(
+    'uffd-poison-stays',
+    MEMORY,
+    'SignalSent',
+    ({ addr }) => [{ type: 'ZeroPageMapped', mm: 1, vpn: Math.floor(addr / 4096), entry: 1 + PTE_SPECIAL }],
+    { cause: 'ZeroPageMapped' },
   ),
   wrong(
     'uffd-move-conserves',
