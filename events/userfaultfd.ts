@@ -99,6 +99,49 @@ export interface MmCounterChanged {
   readonly counter: number;
   readonly pages: number;
 }
+/**
+ * `dup_userfaultfd()`, `mremap_userfaultfd_prep()`, `userfaultfd_remove()`, `userfaultfd_unmap_prep()`: task `tid` changes what the context watches
+ * (`count` 1), and is done with it (-1). While anybody does, nobody fills.
+ */
+export interface UffdMmapChanging {
+  readonly type: 'UffdMmapChanging';
+  readonly uffd: number;
+  readonly tid: number;
+  readonly count: number;
+}
+/**
+ * `userfaultfd_event_wait_completion()`: task `tid` waits for somebody to read of what it does. `event` is UFFD_EVENT_*; the rest as in its message:
+ * REMAP from, to and length; REMOVE and UNMAP start and end; FORK the child's context and number.
+ */
+export interface UffdEventQueued {
+  readonly type: 'UffdEventQueued';
+  readonly uffd: number;
+  readonly tid: number;
+  readonly event: number;
+  readonly from: number;
+  readonly to: number;
+  readonly length: number;
+}
+/** `userfaultfd_event_complete()`: the message of task `tid` was read, or (`read` 0) nobody is there any more to read it. */
+export interface UffdEventRemoved {
+  readonly type: 'UffdEventRemoved';
+  readonly uffd: number;
+  readonly tid: number;
+  readonly read: number;
+}
+/** `resolve_userfault_fork()`: the context of a child gets something that descriptors lead to. */
+export interface UffdInodeSet {
+  readonly type: 'UffdInodeSet';
+  readonly uffd: number;
+  readonly inode: number;
+}
+/** `userfaultfd_ctx_read()`, `userfaultfd_poll()`: task `tid` waits for messages (`count` 1), and no longer (-1). */
+export interface UffdReaderWaits {
+  readonly type: 'UffdReaderWaits';
+  readonly uffd: number;
+  readonly tid: number;
+  readonly count: number;
+}
 
 export type UserfaultfdEvent =
   | UffdCreated
@@ -112,7 +155,12 @@ export type UserfaultfdEvent =
   | UffdRangeProtected
   | UffdMarkersSet
   | UffdEntryMoved
-  | MmCounterChanged;
+  | MmCounterChanged
+  | UffdMmapChanging
+  | UffdEventQueued
+  | UffdEventRemoved
+  | UffdInodeSet
+  | UffdReaderWaits;
 
 /** Their part of the catalogue. */
 export const USERFAULTFD_SHAPES: ShapesOf<UserfaultfdEvent> = {
@@ -142,4 +190,12 @@ export const USERFAULTFD_SHAPES: ShapesOf<UserfaultfdEvent> = {
       index: 'int',
     },
   },
+  UffdMmapChanging: { opcode: 130, fields: { uffd: 'int', tid: 'tid', count: 'int' } },
+  UffdEventQueued: {
+    opcode: 131,
+    fields: { uffd: 'int', tid: 'tid', event: 'int', from: 'int', to: 'int', length: 'int' },
+  },
+  UffdEventRemoved: { opcode: 132, fields: { uffd: 'int', tid: 'tid', read: 'int' } },
+  UffdInodeSet: { opcode: 133, fields: { uffd: 'int', inode: 'inode' } },
+  UffdReaderWaits: { opcode: 134, fields: { uffd: 'int', tid: 'tid', count: 'int' } },
 };

@@ -1,7 +1,9 @@
-// Who sleeps in a fault that a userfaultfd watches for, since when, and what would end it. A view of history: no state tells since when.
-import { UFFD_WAITER } from '../reducers/uffd-state.js';
+// Who sleeps for a userfaultfd, in a fault that it watches for or until somebody reads of what it does, since when, and what would end it. A view of
+// history: no state tells since when.
+import { UFFD_EVENT, UFFD_WAITER } from '../reducers/uffd-state.js';
 import type { HistoryProjection, OperationInfo } from './projection.js';
 
+const UFFD_EVENT_FORK = 0x13;
 const FLAG_WRITE = 1;
 const FLAG_WP = 2;
 const FLAG_MINOR = 4;
@@ -11,14 +13,26 @@ const ENDS_MISSING = ['UFFDIO_COPY', 'UFFDIO_ZEROPAGE', 'UFFDIO_POISON', 'UFFDIO
 /** Of a page that its file has and that is not mapped. */
 const ENDS_MINOR = ['UFFDIO_CONTINUE', 'UFFDIO_POISON'];
 const ENDS_WP = ['UFFDIO_WRITEPROTECT with mode 0'];
+const ENDS_EVENT = ['read of its message', 'close of the last descriptor'];
 const ENDS_ALL = ['UFFDIO_WAKE', 'close of the last descriptor'];
+
+/** What a task does that sleeps until somebody has read of it, by UFFD_EVENT_*. */
+const DOES: Readonly<Record<number, string>> = {
+  0x13: 'fork',
+  0x14: 'move of a mapping',
+  0x15: 'discarding of memory',
+  0x16: 'unmapping',
+};
 
 /** A task that sleeps. */
 export interface Userfault {
   readonly task: number;
+  /** Of the page, or where what it changes begins. */
   readonly addr: number;
   /** UFFD_PAGEFAULT_FLAG_*. */
   readonly flags: number;
+  /** UFFD_EVENT_* that it waits with; 0 in a fault. */
+  readonly event: number;
   /** Number of the event that put it to sleep, and what it was doing; null if that was before the history begins. */
   readonly since: { readonly event: number; readonly line: number; readonly operation: string } | null;
   /** Did the monitor read of it? */
@@ -29,7 +43,7 @@ export interface Userfault {
 export interface UserfaultQueue {
   readonly uffd: number;
   readonly mm: number;
-  readonly inode: number;
+  inode: number;
   waits: Userfault[];
 }
 
@@ -57,15 +71,17 @@ export interface UserfaultView {
   }[];
 }
 
-/** What a fault with these UFFD_PAGEFAULT_FLAG_* waits for. */
-function accessOf(flags: number): string {
+/** What a task waits with. */
+function accessOf({ flags, event }: Userfault): string {
+  if (event !== 0) return DOES[event] ?? `event ${event}`;
   if ((flags & FLAG_WP) !== 0) return 'write to a protected page';
   const what = (flags & FLAG_MINOR) === 0 ? 'a missing page' : 'a page that is not mapped';
   return (flags & FLAG_WRITE) === 0 ? `read of ${what}` : `write to ${what}`;
 }
 
-/** Calls that end such a wait. */
-function endedBy(flags: number): readonly string[] {
+/** What ends such a wait. */
+function endsOf({ flags, event }: Userfault): readonly string[] {
+  if (event !== 0) return ENDS_EVENT;
   const own = (flags & FLAG_WP) !== 0 ? ENDS_WP : (flags & FLAG_MINOR) !== 0 ? ENDS_MINOR : ENDS_MISSING;
   return [...own, ...ENDS_ALL];
 }
@@ -80,13 +96,13 @@ export function viewOf({ queues, fds }: Userfaults): UserfaultView[] {
       uffd,
       mm,
       monitors,
-      waits: waits.map(({ task, addr, flags, since, read }) => ({
-        task,
-        addr,
-        access: accessOf(flags),
-        since,
-        read,
-        endedBy: endedBy(flags),
+      waits: waits.map((wait) => ({
+        task: wait.task,
+        addr: wait.addr,
+        access: accessOf(wait),
+        since: wait.since,
+        read: wait.read,
+        endedBy: endsOf(wait),
       })),
     };
   });
@@ -95,9 +111,22 @@ export function viewOf({ queues, fds }: Userfaults): UserfaultView[] {
 function waitsIn(queue: readonly number[], read: boolean): Userfault[] {
   const waits: Userfault[] = [];
   for (let i = 0; i + UFFD_WAITER <= queue.length; i += UFFD_WAITER)
-    waits.push({ task: queue[i]!, addr: queue[i + 1]!, flags: queue[i + 2]!, since: null, read });
+    waits.push({ task: queue[i]!, addr: queue[i + 1]!, flags: queue[i + 2]!, event: 0, since: null, read });
   return waits;
 }
+
+function eventsIn(queue: readonly number[]): Userfault[] {
+  const waits: Userfault[] = [];
+  for (let i = 0; i + UFFD_EVENT <= queue.length; i += UFFD_EVENT)
+    waits.push(eventWait(queue[i]!, queue[i + 1]!, queue[i + 2]!, null));
+  return waits;
+}
+
+/** A fork begins nowhere. */
+const eventWait = (task: number, event: number, from: number, since: Userfault['since']): Userfault => ({
+  ...{ task, addr: event === UFFD_EVENT_FORK ? 0 : from },
+  ...{ flags: 0, event, since, read: false },
+});
 
 interface Saved {
   readonly queues: readonly UserfaultQueue[];
@@ -113,7 +142,7 @@ export const userfaults: HistoryProjection<Userfaults> = {
     const view = userfaults.init();
     for (const uffd of state.uffds) {
       if (uffd === null || uffd.released === 1) continue;
-      const waits = [...waitsIn(uffd.pending, false), ...waitsIn(uffd.read, true)];
+      const waits = [...waitsIn(uffd.pending, false), ...waitsIn(uffd.read, true), ...eventsIn(uffd.events)];
       view.queues.set(uffd.id, { uffd: uffd.id, mm: uffd.mm, inode: uffd.inode, waits });
     }
     for (const [tgid, table] of Object.entries(state.files))
@@ -125,7 +154,19 @@ export const userfaults: HistoryProjection<Userfaults> = {
     UffdCreated: ({ queues }, { uffd, mm, inode }) => void queues.set(uffd, { uffd, mm, inode, waits: [] }),
     UffdFaultQueued({ queues, operation }, { uffd, tid, addr, flags }, number) {
       const since = { event: number, line: operation?.line ?? 0, operation: operation?.name ?? '?' };
-      queues.get(uffd)?.waits.push({ task: tid, addr, flags, since, read: false });
+      queues.get(uffd)?.waits.push({ task: tid, addr, flags, event: 0, since, read: false });
+    },
+    UffdEventQueued({ queues, operation }, { uffd, tid, event, from }, number) {
+      const since = { event: number, line: operation?.line ?? 0, operation: operation?.name ?? '?' };
+      queues.get(uffd)?.waits.push(eventWait(tid, event, from, since));
+    },
+    UffdEventRemoved({ queues }, { uffd, tid }) {
+      const queue = queues.get(uffd);
+      if (queue !== undefined) queue.waits = queue.waits.filter(({ task, event }) => task !== tid || event === 0);
+    },
+    UffdInodeSet({ queues }, { uffd, inode }) {
+      const queue = queues.get(uffd);
+      if (queue !== undefined) queue.inode = inode;
     },
     UffdFaultRead({ queues }, { uffd, tid }) {
       const queue = queues.get(uffd);

@@ -151,10 +151,11 @@ function restInto(hash: Hash64, state: KernelView): void {
     }
   for (const uffd of state.uffds) {
     if (uffd === null) continue;
-    const { id, inode, mm, flags, features, released, pending, read } = uffd;
+    const { id, inode, mm, flags, features, released, pending, read, events, changing, readers } = uffd;
     numbersOf(hash, [id, inode, mm, flags, features, released], 26);
     numbersOf(hash, pending, 27);
     numbersOf(hash, read, 28);
+    for (const each of [events, changing, readers]) numbersOf(hash, each, 28);
   }
   for (const inode of state.inodes) {
     if (inode === null) continue;

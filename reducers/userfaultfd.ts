@@ -5,11 +5,18 @@ import { mkPte, setPte } from './pte.js';
 import type { KernelState, Mm } from './state.js';
 import type { Uffd } from './uffd-state.js';
 import { pageOf } from './state.js';
-import { UFFD_WAITER } from './uffd-state.js';
+import { UFFD_EVENT, UFFD_WAITER, emptyQueues } from './uffd-state.js';
 import { findVmaIndex } from './vma.js';
 
 const mmOf = (state: KernelState, id: number): Mm | null => state.mms[id] ?? null;
 const uffdOf = (state: KernelState, id: number): Uffd | null => state.uffds[id] ?? null;
+
+/** `list` with `tid` once more, or once less. */
+function count(list: number[], tid: number, by: number): void {
+  const at = list.indexOf(tid);
+  if (by > 0) list.push(tid);
+  else if (at >= 0) list.splice(at, 1);
+}
 
 /** Takes the waiter `tid` out of `queue`; its numbers, or none. */
 function takeWaiter(queue: number[], tid: number): number[] {
@@ -22,7 +29,7 @@ export const userfaultfdReducers: Reducers<UserfaultfdEvent['type']> = {
   UffdCreated(state, { uffd, inode, mm, flags, features }) {
     if (uffd < 1) return;
     while (state.uffds.length <= uffd) state.uffds.push(null);
-    state.uffds[uffd] = { id: uffd, inode, mm, flags, features, released: 0, pending: [], read: [] };
+    state.uffds[uffd] = { id: uffd, inode, mm, flags, features, released: 0, ...emptyQueues() };
   },
   UffdFeaturesSet(state, { uffd, features }) {
     const context = uffdOf(state, uffd);
@@ -87,5 +94,28 @@ export const userfaultfdReducers: Reducers<UserfaultfdEvent['type']> = {
     if (!page) return;
     page.mapping = anonVma;
     page.index = index;
+  },
+  UffdMmapChanging(state, { uffd, tid, count: by }) {
+    const context = uffdOf(state, uffd);
+    if (context) count(context.changing, tid, by);
+  },
+  UffdEventQueued(state, { uffd, tid, event, from, to, length }) {
+    uffdOf(state, uffd)?.events.push(tid, event, from, to, length);
+  },
+  UffdEventRemoved(state, { uffd, tid }) {
+    const events = uffdOf(state, uffd)?.events ?? [];
+    for (let at = 0; at + UFFD_EVENT <= events.length; at += UFFD_EVENT)
+      if (events[at] === tid) {
+        events.splice(at, UFFD_EVENT);
+        return;
+      }
+  },
+  UffdInodeSet(state, { uffd, inode }) {
+    const context = uffdOf(state, uffd);
+    if (context) context.inode = inode;
+  },
+  UffdReaderWaits(state, { uffd, tid, count: by }) {
+    const context = uffdOf(state, uffd);
+    if (context) count(context.readers, tid, by);
   },
 };

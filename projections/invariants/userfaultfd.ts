@@ -12,7 +12,7 @@ import {
 import type { KernelView } from '../../reducers/state.js';
 import type { UffdView } from '../../reducers/uffd-state.js';
 import { PG_ANON_EXCLUSIVE, pageAt } from '../../reducers/state.js';
-import { UFFD_WAITER } from '../../reducers/uffd-state.js';
+import { UFFD_EVENT, UFFD_WAITER } from '../../reducers/uffd-state.js';
 import { VM_MAYWRITE, VM_UFFD, VM_UFFD_MISSING, VM_UFFD_WP } from '../../reducers/vma.js';
 import type { VmaFacts } from '../facts/vmas.js';
 import type { Audited, EntryInvariant, EventInvariant, Report } from './invariant.js';
@@ -80,11 +80,17 @@ function stale(mm: number, vpn: number, entry: number, { facts }: Audited, repor
 /** Tasks of a queue. */
 const waiters = (queue: readonly number[]): readonly number[] => queue.filter((_, i) => i % UFFD_WAITER === 0);
 
+/** In faults, and with what they do until somebody has read of it. */
+const sleepersOf = ({ pending, read, events }: UffdView): readonly number[] => [
+  ...[...waiters(pending), ...waiters(read)],
+  ...events.filter((_, i) => i % UFFD_EVENT === 0),
+];
+
 /** Tasks that sleep, and those who could do something about it: they run, and have a descriptor of a context. */
-function withoutWaker({ view }: Audited, report: Report): void {
-  const asleep = new Set(
-    view.uffds.flatMap((each) => (each === null ? [] : [...waiters(each.pending), ...waiters(each.read)])),
-  );
+function withoutWaker({ view, operation }: Audited, report: Report): void {
+  // Threads of a group that ends go with the caller.
+  const ends = operation?.name === 'exit_group' ? view.tasks[operation.pid ?? 0]?.tgid : undefined;
+  const asleep = new Set(view.uffds.flatMap((each) => (each === null ? [] : sleepersOf(each))));
   if (asleep.size === 0) return;
   const able = Object.values(view.tasks).filter((task) => task.exited === 0 && !asleep.has(task.tid));
   for (const context of view.uffds) {
@@ -94,7 +100,7 @@ function withoutWaker({ view }: Audited, report: Report): void {
     // Of the last descriptor that goes the release follows, which wakes all.
     const open = Object.values(view.tasks).some((task) => task.exited === 0 && reaches(task.tgid));
     if (!open || able.some((task) => reaches(task.tgid))) continue;
-    for (const tid of [...waiters(context.pending), ...waiters(context.read)])
+    for (const tid of sleepersOf(context).filter((each) => view.tasks[each]?.tgid !== ends || ends === undefined))
       report(
         { kind: 'machine', what: `task ${tid}, which sleeps` },
         { expected: `a task that runs and has a descriptor of userfaultfd ${context.id}`, found: 'none' },
@@ -221,13 +227,36 @@ export const userfaultfdEventInvariants: readonly EventInvariant[] = [
   {
     ...eventRule,
     name: 'waiter-has-waker',
-    formula: 'for every task that sleeps in a fault there is another that runs and has a descriptor of the userfaultfd',
+    formula:
+      'for every task that sleeps in a fault, or until somebody has read of what it does, there is another that runs and has a descriptor of the userfaultfd',
     source: 'handle_userfault(): only a monitor, or the end of all descriptors, ends the sleep',
     severity: 3,
     after: {
       UffdFaultQueued: (_event, audited, report) => withoutWaker(audited, report),
+      UffdEventQueued: (_event, audited, report) => withoutWaker(audited, report),
       TaskExited: (_event, audited, report) => withoutWaker(audited, report),
       FdClosed: (_event, audited, report) => withoutWaker(audited, report),
+    },
+  },
+  {
+    ...eventRule,
+    name: 'uffd-changing-count',
+    aliases: ['changing-count', 'event-once'],
+    formula:
+      'nobody fills while a task changes what the userfaultfd watches: whoever waits with an event is one of those, each with one event at a time',
+    source: 'userfaultfd_event_wait_completion()',
+    severity: 1,
+    since: '4.18',
+    after: {
+      UffdEventQueued({ uffd, tid }, { view }, report) {
+        const context = view.uffds[uffd];
+        const subject = { kind: 'machine', what: `task ${tid}, which waits with an event` } as const;
+        if (context && !context.changing.includes(tid))
+          report(subject, { expected: 'mmap_changing raised by it', found: 'no such task' });
+        const queued = view.uffds.flatMap((each) => each?.events.filter((_, i) => i % UFFD_EVENT === 0) ?? []);
+        if (queued.filter((each) => each === tid).length > 1)
+          report(subject, { expected: 'one event', found: 'several' });
+      },
     },
   },
   {

@@ -11,7 +11,7 @@ import {
   pageMapcount,
   rssPages,
 } from '../../reducers/state.js';
-import { UFFD_WAITER } from '../../reducers/uffd-state.js';
+import { UFFD_EVENT, UFFD_WAITER } from '../../reducers/uffd-state.js';
 import { vmaLookup } from '../../reducers/vma.js';
 import { InputError } from '../../src/lib/errors.js';
 import { canonicalPage, canonicalVma, pageSoftDirty } from '../canonical.js';
@@ -137,7 +137,10 @@ export const SUBJECTS: Readonly<Record<string, Finder>> = {
       fields: {
         ...{ tid, tgid, parent, cpu, exited: exited === 1, min_flt: minFlt, maj_flt: majFlt },
         asleep: scope.state.uffds.some(
-          (each) => each !== null && [each.pending, each.read].some((q) => sleepsIn(q, tid)),
+          (each) =>
+            each !== null &&
+            ([each.pending, each.read].some((q) => sleepsIn(q, tid)) ||
+              each.events.some((of, i) => i % UFFD_EVENT === 0 && of === tid)),
         ),
       },
     };
@@ -147,13 +150,15 @@ export const SUBJECTS: Readonly<Record<string, Finder>> = {
     const inode = scope.state.files[scope.state.tasks[pid ?? 0]?.tgid ?? 0]?.[fd ?? -1]?.inode;
     const context = scope.state.uffds.find((each) => each !== null && each.inode === inode);
     if (!context) throw new InputError({ column: at + 1 }, `descriptor ${fd ?? ''} of task ${pid} is no userfaultfd`);
-    const { features, pending, read } = context;
+    const { features, pending, read, events, changing } = context;
     return {
       name: `uffd(${pid}, ${fd})`,
       fields: {
         features: Math.max(0, features),
         pending: pending.length / UFFD_WAITER,
         total: (pending.length + read.length) / UFFD_WAITER,
+        events: events.length / UFFD_EVENT,
+        mmap_changing: changing.length,
       },
     };
   },

@@ -53,7 +53,7 @@ export const WIDTH = {
   resvMap: 3,
   region: 3,
   hugetlbVma: 5,
-  uffd: 8,
+  uffd: 11,
 } as const;
 /** Where the keyframe before stands, for one that holds the whole state. */
 export const WHOLE = -1;
@@ -486,15 +486,19 @@ function disksOf({ disks }: KernelView): unknown {
   return [rows.encode(), listOfNumbers(runs)];
 }
 
+/** Lists of numbers of a context, in the order in which they are written. */
+export const UFFD_QUEUES = ['pending', 'read', 'events', 'changing', 'readers'] as const;
+
 /** All contexts, how many numbers ever, and the mappings that belong to them: [mm, which of its VMAs, context]*; null where there was none. */
 function uffdsOf(state: KernelView): unknown {
   const rows = pool.rows(WIDTH.uffd);
   const waiters = pool.numbers();
   for (const uffd of state.uffds) {
     if (uffd === null) continue;
-    const { id, inode, mm, flags, features, released, pending, read } = uffd;
-    rows.add(id, inode, mm, flags, features, released, pending.length, read.length);
-    for (const number of [...pending, ...read]) waiters.push(number);
+    const { id, inode, mm, flags, features, released, ...queues } = uffd;
+    const lists = UFFD_QUEUES.map((name) => queues[name]);
+    rows.add(id, inode, mm, flags, features, released, ...lists.map(({ length }) => length));
+    for (const number of lists.flat()) waiters.push(number);
   }
   const vmas = pool.rows(3);
   for (const mm of state.mms)

@@ -1,8 +1,10 @@
 // Reading userfaultfds from keyframes: contexts, who waits for them, and the mappings that belong to them.
 import type { KernelState } from '../../reducers/state.js';
+import type { Uffd } from '../../reducers/uffd-state.js';
+import { emptyQueues } from '../../reducers/uffd-state.js';
 import { MalformedError } from './columns.js';
 import { arrayOf, isCount } from './event-codec.js';
-import { LIMIT, WIDTH } from './keyframe-encode.js';
+import { LIMIT, UFFD_QUEUES, WIDTH } from './keyframe-encode.js';
 import { Stretches, eachRow, placeIn, rowsOf } from './rows.js';
 
 /** Of a keyframe that has none of them, `data` is null. Throws MalformedError. */
@@ -15,15 +17,14 @@ export function uffdsInto(state: KernelState, data: unknown): void {
   state.uffds = new Array<KernelState['uffds'][0]>(length).fill(null);
   const waiters = new Stretches(waiterData, LIMIT.numbers, 'waiting faults');
   eachRow(rowsOf(rowData, WIDTH.uffd, LIMIT.ids, 'userfaultfds'), (row) => {
-    const [id, inode, mm, flags, features, released, pending, read] = row as [
-      ...[number, number, number, number],
-      ...[number, number, number, number],
+    const [id, inode, mm, flags, features, released, ...lengths] = row as [
+      ...[number, number, number],
+      ...[number, number, number],
+      ...number[],
     ];
-    state.uffds[placeIn(state.uffds, id, 'userfaultfd')] = {
-      ...{ id, inode, mm, flags, features, released },
-      pending: waiters.take(pending, 'waiting faults'),
-      read: waiters.take(read, 'waiting faults'),
-    };
+    const context: Uffd = { id, inode, mm, flags, features, released, ...emptyQueues() };
+    UFFD_QUEUES.forEach((name, i) => (context[name] = waiters.take(lengths[i] as number, 'waiting faults')));
+    state.uffds[placeIn(state.uffds, id, 'userfaultfd')] = context;
   });
   waiters.end('waiting faults');
   eachRow(rowsOf(vmaData, 3, LIMIT.numbers, 'registered mappings'), (row) => {

@@ -10,6 +10,7 @@ import { flushGather, freePgtables, updateHiwaterRss, zapPageRange } from './mem
 import { unlinkAnonVmas } from './rmap.js';
 import { shmemPut } from './shmem.js';
 import { abandonUserfault } from './userfault.js';
+import { abandonEvents } from './uffd-events.js';
 
 /**
  * `do_exit()`: the task leaves its address space, which is taken down with its last user. With `deferFlush` the references of its pages
@@ -18,6 +19,11 @@ import { abandonUserfault } from './userfault.js';
 export function doExit(k: Kernel, tid: number, deferFlush = false): void {
   const { mm, cpu, tgid } = currentTask(k, tid);
   abandonUserfault(k, tid);
+  const child = abandonEvents(k, tid);
+  if (child !== null) {
+    mmput(k, child.mm, cpu);
+    exitFiles(k, child.tgid, cpu);
+  }
   k.emit({ type: 'TaskExited', tid, mm });
   if (mm !== 0) mmput(k, mm, cpu, deferFlush);
   if (!Object.values(k.view.tasks).some((each) => each.tgid === tgid && each.exited === 0)) exitFiles(k, tgid, cpu);

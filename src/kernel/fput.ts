@@ -26,10 +26,11 @@ export function releaseUnreachable(k: Kernel, inode: number, cpu: number): void 
       removeHolder(k, holder);
 }
 
-/** A userfaultfd that no descriptor leads to watches nothing any more. */
+/** A userfaultfd that no descriptor leads to watches nothing any more, once nobody reads of it. */
 function uffdPut(k: Kernel, inode: number): void {
   const context = k.view.uffds.find((each) => each !== null && each.inode === inode);
-  if (context && !hasEnd(k, inode, () => true)) userfaultfdRelease(k, context);
+  if (!context || context.released === 1 || context.readers.length > 0) return;
+  if (!hasEnd(k, inode, () => true)) userfaultfdRelease(k, context);
 }
 
 /** `exit_files()`: what the group's descriptors kept open goes with them. Others hold no pages and are left in the table. */

@@ -50,9 +50,11 @@ import {
   findVmaIndex,
   isHugetlb,
   vmaIsAnonymous,
+  vmaLookup,
   vmasIn,
   linearPageIndex,
 } from '../../reducers/vma.js';
+import { NotModelledError } from '../lib/errors.js';
 import { forceReadAhead } from './filemap.js';
 import { madviseGuardInstall, madviseGuardRemove } from './guard.js';
 import { splitFolio } from './folio-split.js';
@@ -68,6 +70,8 @@ import { canMadviseModify } from './mseal.js';
 import { PAGEVEC_SIZE, drainLruLazyfree, lruAddDrainIfMlock } from './swap.js';
 import { shmemSwapinRange } from './shmem.js';
 import { FALLOC_FL, vfsFallocate } from './truncate.js';
+import { userfaultfdRemove } from './uffd-events.js';
+import { UFFD_FEATURE_EVENT_REMOVE, hasFeature, uffdAt } from './userfault.js';
 import { folioFreeSwap, freeSwapAndCache, inSwapCache, readSwapCache } from './swapfile.js';
 import { madviseCold, madvisePageout } from './vmscan.js';
 import { modifyVmas } from './vma.js';
@@ -150,26 +154,99 @@ export function* doMadvise(
     return yield* faultinPageRange(k, tid, start, end, advice === MADV.POPULATE_WRITE);
 
   const mm = currentTask(k, tid).mm;
-  let next = start;
+  if (isZap(advice)) refuseToSleepWithPages(k, mm, start, end);
   let hole = false;
-  for (const { start: each } of [...vmasIn(mmAt(k.view, mm), start, end)]) {
-    const from = Math.max(each, start);
-    if (from > next) hole = true;
+  for (let at = start; at < end;) {
     const now = mmAt(k.view, mm);
-    const vma = now.vmas[findVmaIndex(now, from)] as VmaView;
+    const vma = now.vmas[findVmaIndex(now, at)];
+    if (vma === undefined || vma.start >= end) return -ENOMEM;
+    if (vma.start > at) hole = true;
+    const from = Math.max(vma.start, at);
     const to = Math.min(vma.end, end);
     if (advice === MADV.UNMERGEABLE && (vma.flags & VM_MERGEABLE) !== 0) yield* unmergeKsmPages(k, tid, mm, from, to);
-    const error =
-      advice === MADV.COLLAPSE
+    const done: number = isZap(advice)
+      ? yield* madviseDontneedFree(k, tid, mm, vma, from, to, advice)
+      : advice === MADV.COLLAPSE
         ? yield* madviseCollapse(k, { tid, mm, cpu: currentTask(k, tid).cpu }, vma, from, to)
         : yield* madviseVma(k, tid, mm, vma, from, to, advice);
-    if (error !== 0) return error;
-    next = to;
+    if (done < 0) {
+      flushGather(k, mm);
+      return done;
+    }
+    at = done === 0 ? to : done;
   }
-  return hole || next < end ? -ENOMEM : 0;
+  // `madvise_finish_tlb()`: references of all that was discarded go at once.
+  flushGather(k, mm);
+  return hole ? -ENOMEM : 0;
 }
 
-/** `madvise_vma_behavior()` on [from, to) inside one VMA. */
+const isZap = (advice: number): boolean =>
+  advice === MADV.DONTNEED || advice === MADV.DONTNEED_LOCKED || advice === MADV.FREE;
+
+/** The gather of one who sleeps would be another one than that of its mm. */
+export const SLEEPS_WITH_PAGES =
+  'discarding several mappings at once, of which a monitor hears of one behind the first';
+
+const hearsOfRemoval = (k: Kernel, { uffd }: VmaView): boolean =>
+  uffd !== undefined && hasFeature(uffdAt(k, uffd), UFFD_FEATURE_EVENT_REMOVE);
+
+/** @throws NotModelledError where the call would sleep between pages that it has taken away and pages that it is to take. */
+function refuseToSleepWithPages(k: Kernel, mm: number, start: number, end: number): void {
+  const touched = vmasIn(mmAt(k.view, mm), start, end);
+  const hears = touched.findLastIndex((vma) => hearsOfRemoval(k, vma));
+  if (hears <= 0) return;
+  let present = 0;
+  forEachPte(mmAt(k.view, mm), start / PAGE_SIZE, (touched[hears] as VmaView).start / PAGE_SIZE, (_vpn, entry) => {
+    if (ptePresent(entry)) present++;
+  });
+  if (present > 0) throw new NotModelledError(SLEEPS_WITH_PAGES);
+}
+
+/**
+ * `madvise_dontneed_free()` on [from, to) inside one VMA. A monitor is told before anything goes; what is mapped there may be another thing once it has
+ * read of it.
+ * @returns how far it came, bytes, or a negative errno.
+ * @throws NotModelledError where it would sleep with references of pages in a gather of its own.
+ */
+function* madviseDontneedFree(
+  k: Kernel,
+  tid: number,
+  mm: number,
+  vma: VmaView,
+  from: number,
+  to: number,
+  advice: number,
+): KernelThread<number> {
+  if (!canMadviseModify(k, vma)) return -EPERM;
+  if (!mayDiscard(vma, advice)) return -EINVAL;
+  let [now, end]: [VmaView, number] = [vma, to];
+  if (hearsOfRemoval(k, vma) && mmAt(k.view, mm).gather.length > 0) throw new NotModelledError(SLEEPS_WITH_PAGES);
+  if (!(yield* userfaultfdRemove(k, tid, vma, from, to))) {
+    const found = vmaLookup(mmAt(k.view, mm), from);
+    if (found === null) return -ENOMEM;
+    if (!mayDiscard(found, advice)) return -EINVAL;
+    [now, end] = [found, Math.min(to, found.end)];
+  }
+  const { cpu } = currentTask(k, tid);
+  if (isHugetlb(now)) return hugetlbDontneed(k, mm, from, end) || end;
+  if (advice === MADV.FREE) {
+    if (!vmaIsAnonymous(now)) return -EINVAL;
+    yield* madviseFree(k, mm, from, end, cpu);
+    return end;
+  }
+  updateHiwaterRss(k, mm);
+  zapPageRange(k, mm, now.flags, from, end, cpu, 'keep');
+  if (k.behaviours['dontneed-frees-page-tables']) reclaimPageTables(k, mm, from, end);
+  return end;
+}
+
+/** `madvise_dontneed_free_valid_vma()` but for huge pages of the pool, whose borders are looked at later. */
+function mayDiscard(vma: VmaView, advice: number): boolean {
+  if (isHugetlb(vma)) return advice !== MADV.FREE;
+  return (vma.flags & (VM_PFNMAP | (advice === MADV.DONTNEED_LOCKED ? 0 : VM_LOCKED))) === 0;
+}
+
+/** `madvise_vma_behavior()` on [from, to) inside one VMA, of advice that discards nothing at once. */
 function* madviseVma(
   k: Kernel,
   tid: number,
@@ -182,27 +259,14 @@ function* madviseVma(
   const { flags } = vma;
   if (DISCARDS.has(advice) && !canMadviseModify(k, vma)) return -EPERM;
   switch (advice) {
-    case MADV.DONTNEED:
-    case MADV.DONTNEED_LOCKED:
-      if (isHugetlb(vma)) return hugetlbDontneed(k, mm, from, to);
-      if ((flags & VM_PFNMAP) !== 0 || ((flags & VM_LOCKED) !== 0 && advice === MADV.DONTNEED)) return -EINVAL;
-      updateHiwaterRss(k, mm);
-      zapPageRange(k, mm, flags, from, to, currentTask(k, tid).cpu, 'keep');
-      if (k.behaviours['dontneed-frees-page-tables']) reclaimPageTables(k, mm, from, to);
-      flushGather(k, mm);
-      return 0;
     case MADV.COLD:
     case MADV.PAGEOUT:
       if ((flags & (VM_LOCKED | VM_PFNMAP | VM_HUGETLB)) !== 0) return -EINVAL;
       if (advice === MADV.COLD) yield* madviseCold(k, mm, from, to, currentTask(k, tid).cpu);
       else yield* madvisePageout(k, mm, from, to, currentTask(k, tid).cpu);
       return 0;
-    case MADV.FREE:
-      if (!vmaIsAnonymous(vma) || (flags & (VM_LOCKED | VM_PFNMAP)) !== 0) return -EINVAL;
-      yield* madviseFree(k, mm, from, to, currentTask(k, tid).cpu);
-      return 0;
     case MADV.REMOVE:
-      return madviseRemove(k, vma, from, to, currentTask(k, tid).cpu);
+      return yield* madviseRemove(k, tid, vma, from, to);
     case MADV.GUARD_INSTALL:
       return madviseGuardInstall(k, mm, vma, from, to, currentTask(k, tid).cpu);
     case MADV.GUARD_REMOVE:
@@ -253,7 +317,7 @@ function readFile(k: Kernel, inode: number, first: number, last: number, cpu: nu
  * `madvise_remove()` on [from, to) of one VMA: a hole in the file that it maps.
  * @throws NotModelledError for a file of a disk.
  */
-function madviseRemove(k: Kernel, vma: VmaView, from: number, to: number, cpu: number): number {
+function* madviseRemove(k: Kernel, tid: number, vma: VmaView, from: number, to: number): KernelThread<number> {
   const kind = k.view.inodes[vma.inode]?.kind;
   const hugetlb = kind === InodeKind.hugetlbfs && k.behaviours['hugetlb-fallocate'];
   const punchable = kind === InodeKind.file || kind === InodeKind.shmem || hugetlb;
@@ -262,6 +326,8 @@ function madviseRemove(k: Kernel, vma: VmaView, from: number, to: number, cpu: n
   // Whoever may write to the mapping opened the file for it.
   const file = { inode: vma.inode, flags: O_RDWR, file: vma.file };
   const offset = vma.pgoff * PAGE_SIZE + from - vma.start;
+  yield* userfaultfdRemove(k, tid, vma, from, to);
+  const { cpu } = currentTask(k, tid);
   return vfsFallocate(k, file, FALLOC_FL.PUNCH_HOLE | FALLOC_FL.KEEP_SIZE, offset, to - from, cpu);
 }
 

@@ -49,6 +49,8 @@ import { createShmemInode } from './shmem.js';
 import { evictUnreachable, hugetlbMmap, isHugetlbfs } from './hugetlb/file.js';
 import { HUGE_PAGE_SIZE, hugeAlign } from './hugetlb/pool.js';
 import { markNewVma, newVmaFlag } from './soft-dirty.js';
+import type { UnmapNotices } from './uffd-events.js';
+import { unmapNotices, userfaultfdUnmapComplete } from './uffd-events.js';
 import { STACK_GUARD_GAP, MMAP_MIN_ADDR, accountVma, anonPgoff, doMunmap, gatherMunmap, insertVma } from './vma.js';
 
 export const PROT_READ = 1;
@@ -169,13 +171,33 @@ export function* getUnmappedArea(
   return highest - (highest % align);
 }
 
-/** `ksys_mmap_pgoff()`, `do_mmap()`, `mmap_region()`. Returns the address or a negative errno. */
+/** What is left to do when mmap_lock is dropped. */
+interface Afterwards {
+  readonly notices: UnmapNotices;
+  populate: boolean;
+}
+
+/** `vm_mmap_pgoff()`: maps, tells monitors of what gave way, and faults in what was asked for. Returns the address or a negative errno. */
 export function* doMmap(k: Kernel, tid: number, call: MmapCall): KernelThread<number> {
+  const afterwards: Afterwards = { notices: unmapNotices(tid), populate: false };
+  const addr = yield* mmapRegion(k, tid, call, afterwards);
+  yield* userfaultfdUnmapComplete(k, afterwards.notices);
+  if (!afterwards.populate) return addr;
+  const length =
+    (call.flags & MAP_HUGETLB) !== 0 || isOfHugetlbfs(k, call) ? hugeAlign(call.length) : pageAlign(call.length);
+  yield* mmPopulate(k, tid, addr, addr + length);
+  return addr;
+}
+
+const isOfHugetlbfs = (k: Kernel, { file }: MmapCall): boolean => file !== null && isHugetlbfs(k.view, file.inode);
+
+/** `do_mmap()`, `mmap_region()`. Returns the address or a negative errno. */
+function* mmapRegion(k: Kernel, tid: number, call: MmapCall, afterwards: Afterwards): KernelThread<number> {
   const { flags, prot, file } = call;
   const anonymous = (flags & MAP_ANONYMOUS) !== 0;
   if (!isPageAligned(call.offset)) return -EINVAL;
   if (!anonymous && file === null) return -EBADF;
-  const ofFile = file !== null && isHugetlbfs(k.view, file.inode);
+  const ofFile = isOfHugetlbfs(k, call);
   if ((flags & MAP_HUGETLB) !== 0 && !anonymous && !ofFile) return -EINVAL;
   const hugetlb = ofFile || (flags & MAP_HUGETLB) !== 0;
   if (hugetlb && anonymous && !isKnownHugeSize((flags >>> MAP_HUGE_SHIFT) & MAP_HUGE_MASK)) return -EINVAL;
@@ -231,13 +253,13 @@ export function* doMmap(k: Kernel, tid: number, call: MmapCall): KernelThread<nu
   if (hugetlb) vmFlags |= VM_HUGETLB | VM_DONTEXPAND;
   else if (isAccountable(vmFlags)) vmFlags |= VM_ACCOUNT;
   // What is to be replaced is cut off before anybody knows whether the mapping may be, and stays so.
-  const refused = gatherMunmap(k, mm, addr, addr + length);
+  const refused = gatherMunmap(k, mm, addr, addr + length, afterwards.notices);
   if (refused !== 0) return refused;
   if (!mayMap(k, mm, addr, length, vmFlags)) return -ENOMEM;
   const replaced = vmasIn(mmAt(k.view, mm), addr, addr + length)
     .filter(isHugetlb)
     .map(({ inode }) => inode);
-  const unmapped = doMunmap(k, mm, addr, addr + length, currentTask(k, tid).cpu, true);
+  const unmapped = doMunmap(k, mm, addr, addr + length, currentTask(k, tid).cpu, { replacing: true });
   if (unmapped < 0) return unmapped;
   // shmem_zero_setup() charges the object behind shared anonymous memory as a whole; what was mapped before is gone already.
   if (anonymous && shared && (flags & MAP_NORESERVE) === 0 && !enoughMemory(k, length / PAGE_SIZE)) return -ENOMEM;
@@ -248,7 +270,7 @@ export function* doMmap(k: Kernel, tid: number, call: MmapCall): KernelThread<nu
     for (const each of replaced) evictUnreachable(k, each);
     if (error !== 0) return error;
     accountVma(k, mm, vmFlags & ~VM_LOCKED, length / PAGE_SIZE, 1);
-    if (populate) yield* mmPopulate(k, tid, addr, addr + length);
+    afterwards.populate = populate;
     return addr;
   }
   for (const each of replaced) evictUnreachable(k, each);
@@ -273,7 +295,7 @@ export function* doMmap(k: Kernel, tid: number, call: MmapCall): KernelThread<nu
   markNewVma(k, mm, addr);
   accountVma(k, mm, vmFlags, length / PAGE_SIZE, 1);
   if (ring) mapRing(k, mm, addr);
-  if (populate) yield* mmPopulate(k, tid, addr, addr + length);
+  afterwards.populate = populate;
   return addr;
 }
 
@@ -314,12 +336,15 @@ function createSharedAnonymous(k: Kernel, bytes: number, vmFlags: number, record
 }
 
 /** munmap(2): `__vm_munmap()`. */
-export function vmMunmap(k: Kernel, tid: number, start: number, length: number): number {
+export function* vmMunmap(k: Kernel, tid: number, start: number, length: number): KernelThread<number> {
   if (!isPageAligned(start) || start > TASK_SIZE || length > TASK_SIZE - start) return -EINVAL;
   const end = start + pageAlign(length);
   if (end === start) return -EINVAL;
   const { mm, cpu } = currentTask(k, tid);
-  return doMunmap(k, mm, start, end, cpu);
+  const notices = unmapNotices(tid);
+  const error = doMunmap(k, mm, start, end, cpu, { notices });
+  yield* userfaultfdUnmapComplete(k, notices);
+  return error;
 }
 
 /** Where the heap begins in an address space whose execve did not say. */
@@ -344,8 +369,11 @@ export function* doBrk(k: Kernel, tid: number, wanted: number): KernelThread<num
   };
   if (newEnd === oldEnd) return set();
   if (wanted <= old) {
-    if (doMunmap(k, mm, newEnd, oldEnd, currentTask(k, tid).cpu) < 0) return old;
-    return set();
+    const notices = unmapNotices(tid);
+    const error = doMunmap(k, mm, newEnd, oldEnd, currentTask(k, tid).cpu, { notices });
+    const now = error < 0 ? old : set();
+    yield* userfaultfdUnmapComplete(k, notices);
+    return now;
   }
   const bytes = newEnd - oldEnd;
   const now = mmAt(k.view, mm);

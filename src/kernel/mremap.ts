@@ -40,6 +40,15 @@ import { unmergeKsmPages } from './ksm.js';
 import { movePageTables } from './memory/move.js';
 import { enoughMemory, getUnmappedArea, lockLimitError, spaceLimitError } from './mmap.js';
 import { unlinkAnonVmas } from './rmap.js';
+import type { UnmapNotices } from './uffd-events.js';
+import {
+  UFFD_EVENT_REMAP,
+  endChanging,
+  eventWaitCompletion,
+  raiseChanging,
+  unmapNotices,
+  userfaultfdUnmapComplete,
+} from './uffd-events.js';
 import { UFFD_FEATURE_EVENT_REMAP, hasFeature, uffdAt } from './userfault.js';
 import { accountVma, anonPgoff, doMunmap, insertVma, mergeWithFollowing, splitVma } from './vma.js';
 
@@ -68,13 +77,33 @@ interface Remap {
   /** Who asks, and where it runs. */
   readonly tid: number;
   readonly cpu: number;
+  readonly notices: Notices;
+}
+
+/** What monitors are told when mmap_lock is dropped: of what was at the new place, of the move, of what is left behind. */
+interface Notices {
+  readonly early: UnmapNotices;
+  readonly late: UnmapNotices;
+  /** Context that hears of the move, and what moved; null for none. */
+  moved: { readonly uffd: number; readonly from: number; readonly length: number } | null;
 }
 
 /** The caller names the place: `vrm_implies_new_addr()`. */
 const impliesNewAddr = (remap: Remap): boolean => remap.fixed || remap.dontUnmap;
 
-/** `do_mremap()`. Returns the new address or a negative errno. */
+/** `do_mremap()`. Returns the new address or a negative errno. Monitors hear of what was unmapped, whatever came of it: `notify_uffd()`. */
 export function* doMremap(k: Kernel, tid: number, call: MremapCall): KernelThread<number> {
+  const notices: Notices = { early: unmapNotices(tid), late: unmapNotices(tid), moved: null };
+  const to = yield* remapLocked(k, tid, call, notices);
+  yield* userfaultfdUnmapComplete(k, notices.early);
+  const { moved } = notices;
+  if (moved !== null && to < 0) endChanging(k, moved.uffd, tid);
+  else if (moved !== null) yield* eventWaitCompletion(k, tid, moved.uffd, { event: UFFD_EVENT_REMAP, to, ...moved });
+  yield* userfaultfdUnmapComplete(k, notices.late);
+  return to;
+}
+
+function* remapLocked(k: Kernel, tid: number, call: MremapCall, notices: Notices): KernelThread<number> {
   const { flags } = call;
   if ((flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP)) !== 0) return -EINVAL;
   const { mm, cpu } = currentTask(k, tid);
@@ -88,6 +117,7 @@ export function* doMremap(k: Kernel, tid: number, call: MremapCall): KernelThrea
     mayMove: (flags & MREMAP_MAYMOVE) !== 0,
     tid,
     cpu,
+    notices,
   };
   const error = paramsError(k, mm, remap);
   if (error !== 0) return error;
@@ -188,7 +218,7 @@ function* remapMove(k: Kernel, mm: number, remap: Remap): KernelThread<number> {
 function* mremapTo(k: Kernel, mm: number, remap: Remap): KernelThread<number> {
   const { addr, oldLength, newLength, newAddr } = remap;
   if (remap.fixed) {
-    const error = doMunmap(k, mm, newAddr, newAddr + newLength, remap.cpu);
+    const error = doMunmap(k, mm, newAddr, newAddr + newLength, remap.cpu, { notices: remap.notices.early });
     if (error < 0) return error;
     if (vmaLookup(mmAt(k.view, mm), addr) === null) return -EFAULT;
   }
@@ -234,10 +264,10 @@ function* mremapAt(k: Kernel, mm: number, remap: Remap): KernelThread<number> {
 }
 
 /** `shrink_vma()`: what is beyond the new length goes, whatever is mapped there. */
-function shrink(k: Kernel, mm: number, { addr, oldLength, newLength, cpu }: Remap): number {
+function shrink(k: Kernel, mm: number, { addr, oldLength, newLength, cpu, notices }: Remap): number {
   const start = addr + newLength;
   if (oldLength - newLength > TASK_SIZE - start) return -EINVAL;
-  return doMunmap(k, mm, start, addr + oldLength, cpu);
+  return doMunmap(k, mm, start, addr + oldLength, cpu, { notices: notices.late });
 }
 
 /** `vma_expandable()`: nothing behind the VMA for `grown` bytes. */
@@ -272,9 +302,13 @@ function* moveVma(k: Kernel, mm: number, remap: Remap): KernelThread<number> {
   if ((flags & VM_HUGETLB) !== 0) moveHugetlb(k, mm, vma.start, addr, newAddr, oldLength);
   else movePageTables(k, mm, addr, newAddr, oldLength, true, loses);
   if (loses) mremapUserfaultfdPrep(k, mm, newAddr);
+  else if (uffd !== undefined) {
+    raiseChanging(k, uffd, remap.tid);
+    remap.notices.moved = { uffd, from: addr, length: oldLength };
+  }
   if (oldLength === 0) return newAddr;
   if (!dontUnmap) {
-    const error = doMunmap(k, mm, addr, addr + oldLength, remap.cpu);
+    const error = doMunmap(k, mm, addr, addr + oldLength, remap.cpu, { notices: remap.notices.late });
     return error < 0 ? error : newAddr;
   }
   completeDontUnmap(k, mm, addr, oldLength);

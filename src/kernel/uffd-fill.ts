@@ -7,7 +7,7 @@ import { InodeKind, mmAt } from '../../reducers/state.js';
 import { VM_SHARED, VM_WRITE, linearPageIndex, userfaultfdWp, vmaIsAnonymous, vmaLookup } from '../../reducers/vma.js';
 import { NotModelledError } from '../lib/errors.js';
 import type { Kernel, KernelThread } from './kernel.js';
-import { EEXIST, EFAULT, EINVAL, ENOENT, ENOMEM, PAGE_SIZE, currentTask } from './kernel.js';
+import { EAGAIN, EEXIST, EFAULT, EINVAL, ENOENT, ENOMEM, PAGE_SIZE, currentTask } from './kernel.js';
 import { ZERO_PTE, presentFlag } from './memory/anonymous.js';
 import { markDirty } from './memory/file.js';
 import { pteAlloc } from './memory/tables.js';
@@ -22,6 +22,7 @@ import {
   shmemRemoveFromCache,
   shmemUncharge,
 } from './shmem.js';
+import { isChanging } from './uffd-events.js';
 import { copyFromUser, copyFromUserFaulting, readableAtOnce } from './uaccess.js';
 import { mfillAtomicInstallPte, mfillFileOverSize } from './uffd-install.js';
 
@@ -47,11 +48,10 @@ export interface Fill {
  * @returns bytes done, or an errno if none were.
  */
 export function* mfillAtomic(k: Kernel, tid: number, context: UffdView, fill: Fill): KernelThread<number> {
-  const { mm } = context;
   let done = 0;
   let fetched = -1;
   for (;;) {
-    const error = yield* fillPages(k, tid, mm, fill, done, fetched, (bytes) => (done = bytes));
+    const error = yield* fillPages(k, tid, context, fill, done, fetched, (bytes) => (done = bytes));
     fetched = -1;
     if (error <= 0) return done > 0 ? done : error;
     // A frame to be filled outside of the locks.
@@ -65,12 +65,15 @@ export function* mfillAtomic(k: Kernel, tid: number, context: UffdView, fill: Fi
 }
 
 /** What stands in the way of filling [start, end), or the VMA: `uffd_mfill_lock()`, `validate_dst_vma()`. */
-function lockDestination(k: Kernel, mm: number, { mode, start, length, protect }: Fill): VmaView | number {
+function lockDestination(k: Kernel, context: UffdView, { mode, start, length, protect }: Fill): VmaView | number {
+  const { mm } = context;
   const vma = k.view.mms[mm] ? vmaLookup(mmAt(k.view, mm), start) : null;
   if (vma === null) return -ENOENT;
   // Before anybody asks whose the mapping is.
   if ((vma.flags & VM_SHARED) === 0) anonVmaPrepare(k, mmAt(k.view, mm), vma);
   if (start + length > vma.end || vma.uffd === undefined) return -ENOENT;
+  // Somebody may have begun to change the mappings while the bytes were fetched.
+  if (isChanging(k, context)) return -EAGAIN;
   if (protect && !userfaultfdWp(vma)) return -EINVAL;
   if (vmaIsAnonymous(vma)) return mode === 'continue' ? -EINVAL : vma;
   if (k.view.inodes[vma.inode]?.kind !== InodeKind.shmem) throw new NotModelledError('userfaultfd on files');
@@ -84,14 +87,15 @@ function lockDestination(k: Kernel, mm: number, { mode, start, length, protect }
 function* fillPages(
   k: Kernel,
   tid: number,
-  mm: number,
+  context: UffdView,
   fill: Fill,
   from: number,
   fetched: number,
   progress: (bytes: number) => void,
 ): KernelThread<number> {
   let frame = fetched;
-  const found = lockDestination(k, mm, fill);
+  const { mm } = context;
+  const found = lockDestination(k, context, fill);
   if (typeof found === 'number') {
     if (frame >= 0) putPage(k, frame);
     return found;

@@ -14,7 +14,7 @@ import {
 import type { VmaView } from '../../reducers/state.js';
 import type { UffdView } from '../../reducers/uffd-state.js';
 import { mmAt } from '../../reducers/state.js';
-import { UFFD_WAITER } from '../../reducers/uffd-state.js';
+import { UFFD_EVENT, UFFD_WAITER } from '../../reducers/uffd-state.js';
 import { VM_UFFD_MINOR, VM_UFFD_WP, userfaultfdWp, vmaLookup } from '../../reducers/vma.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { PAGE_SIZE } from './kernel.js';
@@ -82,9 +82,15 @@ export function wakeUserfault(k: Kernel, { id, pending, read }: UffdView, start:
   if (tids.length > 0) k.emit({ type: 'UffdFaultsWoken', uffd: id, tids });
 }
 
-/** Does task `tid` wait for a userfaultfd? */
+/** Does task `tid` wait for a userfaultfd: for its fault to be seen to, for its event to be read of, or for something to read? */
 export const waitsForUserfault = ({ view }: Kernel, tid: number): boolean =>
-  view.uffds.some((each) => each !== null && (isIn(each.pending, tid) || isIn(each.read, tid)));
+  view.uffds.some((each) => each !== null && waitsFor(each, tid));
+
+function waitsFor({ pending, read, events, readers, released }: UffdView, tid: number): boolean {
+  if (isIn(pending, tid) || isIn(read, tid)) return true;
+  if (released === 0 && events.some((each, i) => i % UFFD_EVENT === 0 && each === tid)) return true;
+  return readers.includes(tid) && pending.length === 0 && events.length === 0;
+}
 
 function isIn(queue: readonly number[], tid: number): boolean {
   for (let at = 0; at < queue.length; at += UFFD_WAITER) if (queue[at] === tid) return true;
@@ -93,9 +99,12 @@ function isIn(queue: readonly number[], tid: number): boolean {
 
 /** A task that waits is killed: its entry goes with its stack. */
 export function abandonUserfault(k: Kernel, tid: number): void {
-  for (const each of k.view.uffds)
-    if (each !== null && (isIn(each.pending, tid) || isIn(each.read, tid)))
+  for (const each of k.view.uffds) {
+    if (each === null) continue;
+    if (isIn(each.pending, tid) || isIn(each.read, tid))
       k.emit({ type: 'UffdFaultsWoken', uffd: each.id, tids: [tid] });
+    if (each.readers.includes(tid)) k.emit({ type: 'UffdReaderWaits', uffd: each.id, tid, count: -1 });
+  }
 }
 
 /**

@@ -1,4 +1,4 @@
-// userfaultfd(2): fs/userfaultfd.c. Contexts and their handshake, which mappings they watch, and what reads and ioctls see. Who waits: userfault.ts.
+// userfaultfd(2): fs/userfaultfd.c. Contexts and their handshake, which mappings they watch, and what ioctls see. Who waits: userfault.ts; what is read: uffd-read.ts.
 import type { OpenFile, VmaView } from '../../reducers/state.js';
 import type { UffdView } from '../../reducers/uffd-state.js';
 import { InodeKind, mmAt } from '../../reducers/state.js';
@@ -17,33 +17,16 @@ import {
   vmasIn,
 } from '../../reducers/vma.js';
 import { NotModelledError } from '../lib/errors.js';
-import type { Call, Got } from './call.js';
-import { fromKernel } from './call.js';
 import type { Kernel } from './kernel.js';
-import { EAGAIN, EBUSY, EINVAL, ENOMEM, EPERM, TASK_SIZE, isPageAligned } from './kernel.js';
+import { EBUSY, EINVAL, ENOMEM, EPERM, TASK_SIZE, isPageAligned } from './kernel.js';
 import { uffdWpRange } from './uffd-wp.js';
-import {
-  UFFD_FEATURE_EVENT_FORK,
-  UFFD_FEATURE_EVENT_REMAP,
-  UFFD_FEATURE_EVENT_REMOVE,
-  UFFD_FEATURE_EVENT_UNMAP,
-  UFFD_FEATURE_WP_ASYNC,
-  UFFD_FEATURE_WP_UNPOPULATED,
-  hasFeature,
-  uffdAt,
-  wakeUserfault,
-} from './userfault.js';
+import { UFFD_FEATURE_WP_ASYNC, UFFD_FEATURE_WP_UNPOPULATED, hasFeature, uffdAt, wakeUserfault } from './userfault.js';
 import { isolateRange, mergeVma } from './vma.js';
 
-const O_NONBLOCK = 0o4000;
 const UFFD_API = 0xaa;
 
 /** All that 6.18 knows. */
 const UFFD_API_FEATURES = 0x1ffff;
-/** Those of a monitor of other programs: events of their mappings. */
-const EVENTS =
-  UFFD_FEATURE_EVENT_FORK | UFFD_FEATURE_EVENT_REMAP | UFFD_FEATURE_EVENT_REMOVE | UFFD_FEATURE_EVENT_UNMAP;
-
 const UFFDIO_REGISTER_MODE_MISSING = 1;
 const UFFDIO_REGISTER_MODE_WP = 2;
 const UFFDIO_REGISTER_MODE_MINOR = 4;
@@ -52,15 +35,8 @@ const RANGE_IOCTLS = 0x13c;
 const RANGE_IOCTLS_WP = 0x40;
 const RANGE_IOCTLS_MINOR = 0x80;
 
-const UFFD_EVENT_PAGEFAULT = 0x12;
-/** Bytes of a message, and how many numbers the model makes of one: event, flags, address, task. */
-const MESSAGE_BYTES = 32;
-
-const POLLIN = 1;
-const POLLERR = 8;
-
 /** Has the handshake been made? */
-const isInitialized = ({ features }: UffdView): boolean => features >= 0;
+export const isInitialized = ({ features }: UffdView): boolean => features >= 0;
 
 /** The context that descriptor `file` leads to; null for another file. */
 export function uffdOf(k: Kernel, { inode }: OpenFile): UffdView | null {
@@ -73,7 +49,6 @@ export function userfaultfdApi(k: Kernel, context: UffdView, api: number, featur
   if (api !== UFFD_API) return -EINVAL;
   if (features > UFFD_API_FEATURES || features < 0) return -EINVAL;
   if (isInitialized(context)) return -EINVAL;
-  if ((features & EVENTS) !== 0) throw new NotModelledError('events of userfaultfd (fork, remap, remove, unmap)');
   // Who resolves faults by itself must hear of none, whatever is there.
   const implied = (features & UFFD_FEATURE_WP_ASYNC) !== 0 ? UFFD_FEATURE_WP_UNPOPULATED : 0;
   k.emit({ type: 'UffdFeaturesSet', uffd: context.id, features: features | implied });
@@ -212,32 +187,4 @@ export function userfaultfdWake(k: Kernel, context: UffdView, start: number, len
   const error = validateRange(start, length);
   if (error === 0) wakeUserfault(k, context, start, length);
   return error;
-}
-
-/** read(2) of `length` bytes: messages of those who wait, the oldest first, each as four numbers (event, flags, address, task). */
-export function readMessages(k: Kernel, call: Call, file: OpenFile, length: number): Got {
-  const context = uffdOf(k, file) as UffdView;
-  if (!isInitialized(context)) return fromKernel(-EINVAL);
-  const messages: number[] = [];
-  let bytes = 0;
-  while (bytes + MESSAGE_BYTES <= length) {
-    const [tid, addr = 0, flags = 0, ptid = 0] = uffdAt(k, context.id).pending;
-    if (tid === undefined) break;
-    k.emit({ type: 'UffdFaultRead', uffd: context.id, tid });
-    messages.push(UFFD_EVENT_PAGEFAULT, flags, addr, ptid);
-    bytes += MESSAGE_BYTES;
-  }
-  if (bytes > 0) return { value: bytes, several: messages };
-  if (length < MESSAGE_BYTES) return fromKernel(-EINVAL);
-  if ((file.flags & O_NONBLOCK) === 0)
-    throw new NotModelledError(`${call.name} that waits for a message of userfaultfd`);
-  return fromKernel(-EAGAIN);
-}
-
-/** poll(2) for POLLIN: what is to be told of it. */
-export function pollUserfaultfd(k: Kernel, file: OpenFile): number {
-  const context = uffdOf(k, file) as UffdView;
-  // Who may sleep in read() cannot rely on what poll() says, and is told so.
-  if (!isInitialized(context) || (file.flags & O_NONBLOCK) === 0) return POLLERR;
-  return context.pending.length > 0 ? POLLIN : 0;
 }

@@ -27,6 +27,8 @@ import { splitHugePmdAt } from './memory/huge.js';
 import { flushGather, freePgtables, updateHiwaterRss, zapPageRange } from './memory/zap.js';
 import { anonVmaClone, anonVmaPrepare, unlinkAnonVmas } from './rmap.js';
 import { shmemPut } from './shmem.js';
+import type { UnmapNotices } from './uffd-events.js';
+import { userfaultfdUnmapPrep } from './uffd-events.js';
 
 /** What a new mapping is to be, before it may melt into a neighbour. */
 export interface NewVma {
@@ -256,29 +258,46 @@ function splitExceedsMapCount(k: Kernel, mm: number, start: number, end: number)
 
 /**
  * `vms_gather_munmap_vmas()`: cuts off at the borders of [start, end) what is to be unmapped. Returns 0, -ENOMEM if that makes too many VMAs, or
- * -EPERM at the first that is sealed; what was cut by then stays so.
+ * -EPERM at the first that is sealed; what was cut by then stays so, and monitors in `notices` are told.
  */
-export function gatherMunmap(k: Kernel, mm: number, start: number, end: number): number {
+export function gatherMunmap(
+  k: Kernel,
+  mm: number,
+  start: number,
+  end: number,
+  notices: UnmapNotices | null = null,
+): number {
   if (splitExceedsMapCount(k, mm, start, end)) return -ENOMEM;
   const [first] = vmasIn(mmAt(k.view, mm), start, end);
   if (first !== undefined && first.start < start && vmaIsSealed(first)) return -EPERM;
   if (cutsHugePage(first, start)) return -EINVAL;
   splitVma(k, mm, start);
-  if (vmasIn(mmAt(k.view, mm), start, end).some(vmaIsSealed)) return -EPERM;
-  const last = vmasIn(mmAt(k.view, mm), start, end).at(-1);
-  if (last !== undefined && last.end > end && cutsHugePage(last, end)) return -EINVAL;
-  splitVma(k, mm, end);
+  for (const vma of vmasIn(mmAt(k.view, mm), start, end)) {
+    if (vmaIsSealed(vma)) return -EPERM;
+    if (vma.end > end) {
+      if (cutsHugePage(vma, end)) return -EINVAL;
+      splitVma(k, mm, end);
+    }
+    if (notices !== null) userfaultfdUnmapPrep(k, vma, start, end, notices);
+  }
   return 0;
 }
 
 /**
  * `do_vmi_align_munmap()`: unmaps [start, end) bytes, page aligned: entries, VMAs, tables. Holes are fine.
  * Returns 0, -ENOMEM, or -EPERM where something is sealed. References of the pages go at the end, when the gather is flushed. With `replacing` files of
- * hugetlbfs are left to the caller to put: mmap(2) does so only once the new mapping is there.
+ * hugetlbfs are left to the caller to put: mmap(2) does so only once the new mapping is there. Monitors of what goes are in `notices` then.
  */
-export function doMunmap(k: Kernel, mm: number, start: number, end: number, cpu: number, replacing = false): number {
+export function doMunmap(
+  k: Kernel,
+  mm: number,
+  start: number,
+  end: number,
+  cpu: number,
+  { notices = null, replacing = false }: { readonly notices?: UnmapNotices | null; readonly replacing?: boolean } = {},
+): number {
   if (vmasIn(mmAt(k.view, mm), start, end).length === 0) return 0;
-  const error = gatherMunmap(k, mm, start, end);
+  const error = gatherMunmap(k, mm, start, end, notices);
   if (error !== 0) return error;
   updateHiwaterRss(k, mm);
   const gone = vmasIn(mmAt(k.view, mm), start, end).map((vma) => ({ ...vma }));

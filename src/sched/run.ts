@@ -80,6 +80,8 @@ export class Run implements Kernel {
   #begun = false;
   /** In the order in which they fell asleep. */
   #sleepers: Sleeper[] = [];
+  /** Numbers of tasks that forks under way will have made, by the task that forks. */
+  readonly #unborn = new Map<number, number>();
   /** How operations that slept ended, by task, until a line asks. */
   readonly #ended = new Map<number, Got>();
 
@@ -126,6 +128,12 @@ export class Run implements Kernel {
       const { line, name } = next.operation;
       this.#execute({ line, pid: next.tid, name: 'resumed', args: [{ word: name }], result: NO_RESULT });
     }
+  }
+
+  /** Number of the next task, if nothing tells another. */
+  nextTid(): number {
+    const unborn = [...this.#unborn].filter(([parent]) => this.state.tasks[parent]?.exited === 0);
+    return Math.max(0, ...Object.keys(this.state.tasks).map(Number), ...unborn.map(([, child]) => child)) + 1;
   }
 
   /** The operation that task `tid` is in the middle of; null if it is not. */
@@ -195,8 +203,9 @@ export class Run implements Kernel {
     let step = thread.next();
     while (step.done !== true) {
       if (step.value.op === 'wait') return this.#sleep(step.value.tid, thread, operation);
-      step = thread.next(this.#answer(step.value));
+      step = thread.next(this.#answer(step.value, operation));
     }
+    this.#unborn.delete(operation.pid ?? 0);
     return step.value;
   }
 
@@ -233,11 +242,16 @@ export class Run implements Kernel {
     }
   }
 
-  #answer(step: Step): number {
+  #answer(step: Step, { pid }: Operation): number {
     assert(step.op === 'place', 'unexpected-step-in-order', step.op);
     const told = this.#told;
     if (step.what === 'map-end') return this.#mapEnd;
     if (!this.recorded && step.what !== 'tid') return -1;
+    if (step.what === 'tid' && !this.recorded) {
+      const child = told.kind === 'value' && Number(told.value) > 0 ? Number(told.value) : this.nextTid();
+      this.#unborn.set(pid ?? 0, child);
+      return child;
+    }
     return told.kind === 'value' && Number(told.value) >= 0 ? Number(told.value) : -1;
   }
 
@@ -366,13 +380,20 @@ const WAITS = 'waits';
 
 /** Fields of the structures of userfaultfd that say how far a call came. */
 const OUT_FIELDS: readonly string[] = ['copy', 'zeropage', 'mapped', 'updated', 'move', 'revents', 'ioctls'];
-/** Of the first message that was read. */
-const MESSAGE_FIELDS: readonly string[] = ['event', 'flags', 'address', 'ptid'];
+/** Of the first message that was read: behind its event, by it. */
+const MESSAGE_FIELDS: Readonly<Record<number, readonly string[]>> = {
+  0x12: ['flags', 'address', 'ptid'],
+  0x13: ['ufd'],
+  0x14: ['from', 'to', 'len'],
+  0x15: ['start', 'end'],
+  0x16: ['start', 'end'],
+};
 
-const messageOf = (got: NonNullable<Got>): readonly (readonly [string, number])[] =>
-  'several' in got && got.several !== undefined
-    ? MESSAGE_FIELDS.map((name, i) => [name, (got.several as readonly number[])[i] ?? 0] as const)
-    : [];
+function messageOf(got: NonNullable<Got>): readonly (readonly [string, number])[] {
+  if (!('several' in got) || got.several === undefined) return [];
+  const [event = 0, ...rest] = got.several;
+  return [['event', event], ...(MESSAGE_FIELDS[event] ?? []).map((name, i) => [name, rest[i] ?? 0] as const)];
+}
 
 /** Numbers of the structures among `values`, those inside of structures too. */
 function toldFields(values: readonly Value[]): Map<string, number> {

@@ -9,7 +9,7 @@ import { hex } from '../words.js';
 async function sinceText(session: Session, task: number): Promise<string> {
   const queued = await lastEvent(
     session.log,
-    (event) => event.type === 'UffdFaultQueued' && event.tid === task,
+    (event) => (event.type === 'UffdFaultQueued' || event.type === 'UffdEventQueued') && event.tid === task,
     session.position,
   );
   if (queued === null) return 'since before the log begins';
@@ -23,7 +23,7 @@ async function show(session: Session): Promise<readonly string[]> {
     const asleep = waits.length === 1 ? '1 task sleeps' : `${waits.length} tasks sleep`;
     lines.push(`userfaultfd ${uffd} watches mm ${mm} (${held || 'no descriptor'}): ${asleep}`);
     for (const { task, addr, access, read, endedBy } of waits) {
-      lines.push(`  task ${task}: ${access} at ${hex(addr)}, ${await sinceText(session, task)}`);
+      lines.push(`  task ${task}: ${access}${addr === 0 ? '' : ` at ${hex(addr)}`}, ${await sinceText(session, task)}`);
       lines.push(`    ${read ? 'its message was read' : 'nobody read its message'}; ended by ${endedBy.join(', ')}`);
     }
   }

@@ -90,6 +90,14 @@ export const USERFAULTFD_BEHAVIOURS = {
     requires: [],
     aliases: [],
   },
+  'uffd-no-event-on-fork-error': {
+    description:
+      'A fork that fails tells no monitor of its child; before, UFFD_EVENT_FORK gave it a descriptor of what was made of it.',
+    commit: 'f64e67e5d3a4',
+    since: '6.12',
+    requires: [],
+    aliases: [],
+  },
   'uffd-move-sets-soft-dirty': {
     description:
       'UFFDIO_MOVE makes entries soft-dirty, swapped ones too; before, it made present ones dirty altogether and swapped ones neither.',

@@ -18,6 +18,7 @@ import {
   isWritable,
   offsetArg,
 } from '../files.js';
+import { releaseUnreachable } from '../fput.js';
 import { hasEnd } from '../holders.js';
 import { isHugetlbfs } from '../hugetlb/file.js';
 import { hugetlbTruncate } from '../hugetlb/truncate.js';
@@ -28,7 +29,7 @@ import { doRead, doWrite } from '../read-write.js';
 import { shmemRecalcInode } from '../shmem.js';
 import { mountTmpfs, openInTmpfs, tmpfsOf } from '../tmpfs.js';
 import { doFallocate, doFtruncate, truncateInode } from '../truncate.js';
-import { readMessages } from '../userfaultfd.js';
+import { readMessages } from '../uffd-read.js';
 
 const O_TRUNC = 0o1000;
 const F_DUPFD = 0;
@@ -66,7 +67,7 @@ function* transfer(k: Kernel, call: Call, write: boolean): KernelThread<Got> {
   if (file !== null && kind === InodeKind.hugetlbfs && write) return fromKernel(isWritable(file) ? -EINVAL : -EBADF);
   if (file !== null && kind === InodeKind.uffd) {
     if (positioned) return fromKernel(-ESPIPE);
-    return write ? fromKernel(-EBADF) : readUserfaultfd(k, call, file);
+    return write ? fromKernel(-EBADF) : yield* readUserfaultfd(k, call, file);
   }
   if (kind === InodeKind.ring) return fromKernel(positioned ? -ESPIPE : -EINVAL);
   if (file !== null && kind === InodeKind.mem)
@@ -76,9 +77,12 @@ function* transfer(k: Kernel, call: Call, write: boolean): KernelThread<Got> {
 }
 
 /** What is read is told as numbers; the buffer is not the workload's. @throws NotModelledError for a buffer that is. */
-function readUserfaultfd(k: Kernel, call: Call, file: OpenFile): Got {
+function* readUserfaultfd(k: Kernel, call: Call, file: OpenFile): KernelThread<Got> {
   if (typeof call.args[1] === 'number') throw new NotModelledError('messages of userfaultfd in memory of the workload');
-  return readMessages(k, call, file, intArg(call, 2, 0));
+  const got = yield* readMessages(k, call, file, intArg(call, 2, 0));
+  // Somebody may have closed it meanwhile.
+  releaseUnreachable(k, file.inode, currentTask(k, call.tid).cpu);
+  return got;
 }
 
 /** @throws NotModelledError for a call on something that is no file with pages. */

@@ -39,7 +39,7 @@ export const MEMORY_CALLS: Readonly<Record<string, Handler>> = {
     );
   },
   *munmap(k, call) {
-    return fromKernel(vmMunmap(k, call.tid, intArg(call, 0), intArg(call, 1)));
+    return fromKernel(yield* vmMunmap(k, call.tid, intArg(call, 0), intArg(call, 1)));
   },
   *mprotect(k, call) {
     return fromKernel(yield* doMprotect(k, call.tid, intArg(call, 0), intArg(call, 1), cIntArg(call, 2)));

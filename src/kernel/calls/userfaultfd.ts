@@ -8,16 +8,18 @@ import type { Value } from '../../workload/operation.js';
 import type { Call, Got, Handler } from '../call.js';
 import { badArgument, cIntArg, fromKernel, intArg } from '../call.js';
 import { createInode, fileArg, installFd } from '../files.js';
+import { releaseUnreachable } from '../fput.js';
 import type { Kernel, KernelThread } from '../kernel.js';
-import { EBADF, EFAULT, EINVAL, ESRCH, currentTask } from '../kernel.js';
+import { EAGAIN, EBADF, EFAULT, EINVAL, ESRCH, currentTask } from '../kernel.js';
+import { isChanging } from '../uffd-events.js';
 import { mfillAtomic } from '../uffd-fill.js';
 import type { FillMode } from '../uffd-fill.js';
 import { movePages } from '../uffd-move.js';
+import { pollUserfaultfd, waitForMessage } from '../uffd-read.js';
 import { mwriteprotectRange } from '../uffd-wp.js';
 import { UFFD_USER_MODE_ONLY, uffdAt, wakeUserfault } from '../userfault.js';
 import {
   isAlive,
-  pollUserfaultfd,
   uffdOf,
   userfaultfdApi,
   userfaultfdRegister,
@@ -121,8 +123,14 @@ const errnoOf = (error: number): string => {
   return got !== null && 'errno' in got ? got.errno : '';
 };
 
+/** A fill while somebody changes the mappings: nothing else is looked at. */
+const whileChanging = (k: Kernel, context: UffdView): Got | undefined =>
+  isChanging(k, context) ? { errno: 'EAGAIN', out: -EAGAIN } : undefined;
+
 /** What COPY, ZEROPAGE, POISON and CONTINUE have in common: `userfaultfd_copy()` and its kin. */
 function* fill(k: Kernel, call: Call, context: UffdView, name: keyof typeof UFFDIO, fields: Fields): KernelThread<Got> {
+  const busy = whileChanging(k, context);
+  if (busy !== undefined) return busy;
   const copies = name === 'COPY';
   const [start, length, mode] = [at(fields, copies ? 'dst' : 'start'), at(fields, 'len'), at(fields, 'mode')];
   const source = copies ? at(fields, 'src') : 0;
@@ -139,6 +147,8 @@ function* fill(k: Kernel, call: Call, context: UffdView, name: keyof typeof UFFD
 
 /** `userfaultfd_move()`. */
 function* move(k: Kernel, call: Call, context: UffdView, fields: Fields): KernelThread<Got> {
+  const busy = whileChanging(k, context);
+  if (busy !== undefined) return busy;
   const [target, source, length, mode] = [at(fields, 'dst'), at(fields, 'src'), at(fields, 'len'), at(fields, 'mode')];
   if (currentTask(k, call.tid).mm !== context.mm) return fromKernel(-EINVAL);
   const error = validateRange(target, length) || validateRange(source, length);
@@ -153,6 +163,7 @@ function* move(k: Kernel, call: Call, context: UffdView, fields: Fields): Kernel
 
 /** `userfaultfd_writeprotect()`. */
 function writeprotect(k: Kernel, context: UffdView, fields: Fields): number {
+  if (isChanging(k, context)) return -EAGAIN;
   const [start, length, mode] = [at(fields, 'start'), at(fields, 'len'), at(fields, 'mode')];
   const error = validateRange(start, length);
   if (error !== 0) return error;
@@ -170,7 +181,8 @@ function* ioctl(k: Kernel, call: Call, context: UffdView, command: number): Kern
   if (name !== 'API' && context.features < 0) return fromKernel(-EINVAL);
   if (name === undefined) return fromKernel(-EINVAL);
   const fields = structArg(call, FIELDS[name]);
-  if (fields === null) return fromKernel(-EFAULT);
+  // Where somebody changes the mappings that is told before anything is read, but a NULL pointer takes no answer either.
+  if (fields === null) return fromKernel(name === 'WRITEPROTECT' && isChanging(k, context) ? -EAGAIN : -EFAULT);
   switch (name) {
     case 'API': {
       const features = userfaultfdApi(k, context, at(fields, 'api'), at(fields, 'features'));
@@ -242,8 +254,14 @@ export const USERFAULTFD_CALLS: Readonly<Record<string, Handler>> = {
     const file = polledFile(k, call);
     if (file === null) return { value: 1, out: POLLNVAL };
     if (uffdOf(k, file) === null) throw new NotModelledError('poll of other than a userfaultfd');
-    const events = pollUserfaultfd(k, file);
-    if (events === 0 && cIntArg(call, 2, 0) !== 0) throw new NotModelledError('poll that waits');
+    let events = pollUserfaultfd(k, file);
+    const timeout = cIntArg(call, 2, 0);
+    if (events === 0 && timeout > 0) throw new NotModelledError('poll that waits for a time');
+    if (timeout < 0) {
+      for (; events === 0; events = pollUserfaultfd(k, file)) yield* waitForMessage(k, call.tid, file);
+      // Somebody may have closed it meanwhile.
+      releaseUnreachable(k, file.inode, currentTask(k, call.tid).cpu);
+    }
     return { value: events === 0 ? 0 : 1, out: events };
   },
 };

@@ -14,6 +14,7 @@ import {
   leafAt,
   missingTableBytes,
   mkPte,
+  pteAt,
   pteIndex,
   pteFlags,
   ptePfn,
@@ -33,6 +34,7 @@ import {
   VM_WRITE,
   isCowMapping,
   linearPageIndex,
+  userfaultfdWp,
   vmaLookup,
 } from '../../../reducers/vma.js';
 import type { Kernel, KernelThread } from '../kernel.js';
@@ -67,6 +69,12 @@ export function* copyPageRange(k: Kernel, forking: Forking, vma: VmaView): Kerne
   yield* copyTables(k, forking, vma);
   if (k.interleaved) yield { op: 'preempt', at: 'fork:K8' };
   if (counted) raiseSeq(k, forking.parent);
+}
+
+/** `userfaultfd_wp(dst_vma)`. */
+function isWatchedForWrites(k: Kernel, child: number, vpn: number): boolean {
+  const vma = vmaLookup(mmAt(k.view, child), vpn * PAGE_SIZE);
+  return vma !== null && userfaultfdWp(vma);
 }
 
 const raiseSeq = (k: Kernel, mm: number): void =>
@@ -111,6 +119,8 @@ function* copyPteRange(
   const { parent } = forking;
   const table = pteTable(mmAt(k.view, parent), from) as readonly number[];
   const cow = isCowMapping(vmFlags);
+  // Where nobody watches the child for writes its entries are not protected.
+  const keepsWp = isWatchedForWrites(k, forking.child, from);
   const shared = (vmFlags & VM_SHARED) !== 0;
   const anon: number[] = [];
   const file: number[] = [];
@@ -129,10 +139,9 @@ function* copyPteRange(
     }
     const old = pteFlags(entry);
     const parentFlags = cow ? old & ~PTE_WRITE : old;
-    // The child's mapping is watched by nobody.
-    const childFlags = (shared ? parentFlags & ~PTE_DIRTY : parentFlags) & ~PTE_UFFD_WP;
+    const childFlags = (shared ? parentFlags & ~PTE_DIRTY : parentFlags) & ~(keepsWp ? 0 : PTE_UFFD_WP);
     const pfn = ptePfn(entry);
-    if (isUffdWpPteMarker(entry)) continue;
+    if (isUffdWpPteMarker(entry) && !keepsWp) continue;
     if (pteSpecial(entry)) append5(special, vpn, pfn, childFlags, parentFlags, 0);
     else if ((pageAt(k.view, pfn).flags & PG_ANON) !== 0) {
       if (k.interleaved) yield { op: 'preempt', at: 'fork:K3' };
@@ -168,19 +177,23 @@ function needsCowForDma(k: Kernel, parent: number, pfn: number): boolean {
 }
 
 /** `copy_present_page()`: the child gets a page of its own at once, the parent keeps its as it is. */
-function copyPresentPage(k: Kernel, { child, cpu }: Forking, vpn: number, from: number): void {
+function copyPresentPage(k: Kernel, { parent, child, cpu }: Forking, vpn: number, from: number): void {
   const addr = vpn * PAGE_SIZE;
   const vma = vmaLookup(mmAt(k.view, child), addr) as VmaView;
   const pfn = allocPage(k);
   k.emit({ type: 'PageCopied', pfn, from });
   const accessible = (vma.flags & VM_ACCESS) !== 0;
-  const writable = (vma.flags & VM_WRITE) !== 0 ? PTE_WRITE : 0;
+  const isProtected = userfaultfdWp(vma) && (pteAt(mmAt(k.view, parent), vpn) & PTE_UFFD_WP) !== 0;
+  const writable = isProtected || (vma.flags & VM_WRITE) === 0 ? 0 : PTE_WRITE;
   k.emit({
     type: 'AnonPageMapped',
     mm: child,
     vpn,
     pfn,
-    entry: mkPte(pfn, (accessible ? PTE_PRESENT | writable : PTE_PROTNONE) | dirtyFlags(k)),
+    entry: mkPte(
+      pfn,
+      (accessible ? PTE_PRESENT | writable : PTE_PROTNONE) | dirtyFlags(k) | (isProtected ? PTE_UFFD_WP : 0),
+    ),
     anonVma: vma.anonVma,
     index: linearPageIndex(vma, addr),
     ref: 1,
@@ -197,7 +210,7 @@ function copySwapped(k: Kernel, { parent, child }: Forking, swapped: readonly nu
   for (let i = 0; i < swapped.length; i += 2) {
     const [vpn, entry] = [swapped[i] as number, swapped[i + 1] as number];
     k.emit({ type: 'SwapEntryCopied', mm: parent, child, vpn, slot: swpOffset(entry), entry, count: 1, rssSwap: 1 });
-    if ((entry & PTE_UFFD_WP) !== 0)
+    if ((entry & PTE_UFFD_WP) !== 0 && !isWatchedForWrites(k, child, vpn))
       k.emit({ type: 'PteFlagsSet', mm: child, vpn, entry: withFlags(entry, 0, PTE_UFFD_WP) });
   }
 }

@@ -40,6 +40,7 @@ import {
   VM_WRITE,
   linearPageIndex,
   userfaultfdMissing,
+  userfaultfdWp,
   vmaLookup,
 } from '../../../reducers/vma.js';
 import { NotModelledError } from '../../lib/errors.js';
@@ -306,8 +307,9 @@ export function copyHugePmd(
     }
   }
   pmdAlloc(k, child, vpn);
-  // A child's mapping is watched by nobody.
-  const childEntry = withFlags(leaf, 0, PTE_WRITE | PTE_UFFD_WP);
+  // Where nobody watches the child for writes its entries are not protected.
+  const watched = userfaultfdWp(vmaLookup(mmAt(k.view, child), vpn * PAGE_SIZE) as VmaView);
+  const childEntry = withFlags(leaf, 0, PTE_WRITE | (watched ? 0 : PTE_UFFD_WP));
   const entry = withFlags(leaf, 0, PTE_WRITE);
   const counted =
     pfn >= 0 ? { ref: 1, entireMapcount: 1, rssAnon: HPAGE_PMD_NR } : { ref: 0, entireMapcount: 0, rssAnon: 0 };

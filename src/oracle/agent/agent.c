@@ -24,7 +24,7 @@
  *   TASK ring_fixed FD WRITE PIPE ADDR LENGTH INDEX    an IORING_OP_READ_FIXED or WRITE_FIXED, waited for
  *   TASK uffd_open FLAGS HANDSHAKE FEATURES    userfaultfd(2), and UFFDIO_API if HANDSHAKE is 1
  *   TASK uffd_ioctl FD COMMAND W0 .. W4 OUT    on a structure of five words; `extra` is word OUT of it then (see task.c)
- *   TASK uffd_read FD LENGTH     messages: `extra` of them, see below      TASK poll FD EVENTS    `extra`: revents
+ *   TASK uffd_read FD LENGTH     messages: `extra` of them, see below      TASK poll FD EVENTS MS    `extra`: revents
  *   TASK clone CHILD FLAGS   TASK wait CHILD|-1      TASK cpu N      TASK exit GROUP STATUS
  *
  * The answer to an operation: `R ret errno signal si_code si_addr extra` (hexadecimal; ret of clone and wait is the workload's number),
@@ -183,8 +183,11 @@ static int free_slot(void)
 	int used[LIVING_MAX] = {0};
 
 	for (int i = 1; i <= TASKS_MAX; i++)
-		if (tasks[i].alive)
+		if (tasks[i].alive) {
 			used[tasks[i].slot] = 1;
+			if (tasks[i].asleep && tasks[i].asleep_op == OP_CLONE)
+				used[tasks[i].child_slot] = 1;
+		}
 	for (int slot = 0; slot < LIVING_MAX; slot++)
 		if (!used[slot])
 			return slot;
@@ -324,7 +327,19 @@ static int in_userfault(int t)
 	if (read(fd, where, sizeof(where) - 1) < 0)
 		where[0] = 0;
 	close(fd);
-	return !strcmp(where, "handle_userfault") || !strcmp(where, "userfaultfd_event_wait_completion");
+	/* The last two: who waits for something to read. */
+	return !strcmp(where, "handle_userfault") || !strcmp(where, "userfaultfd_event_wait_completion") ||
+	       !strncmp(where, "userfaultfd_ctx_read", 20) || !strncmp(where, "userfaultfd_read", 16) ||
+	       (tasks[t].polls && strstr(where, "poll"));
+}
+
+/* Does task `i` sleep in an operation that is to make a task of number `child`? */
+static int is_promised(int child)
+{
+	for (int i = 1; i <= TASKS_MAX; i++)
+		if (tasks[i].alive && tasks[i].asleep && tasks[i].asleep_op == OP_CLONE && tasks[i].child == (uint64_t)child)
+			return 1;
+	return 0;
 }
 
 static enum outcome await(int t, struct reply *reply)
@@ -349,6 +364,36 @@ static void print_reply(const char *head, const struct reply *reply)
 	printf("%s %lx %x %x %x %lx %lx\n", head, reply->ret, reply->err, reply->sig, reply->code, reply->addr, reply->extra);
 }
 
+/* A task was made. What its parent answered is the workload's number of it then. */
+static int born(int t, struct reply *reply)
+{
+	uint64_t flags = tasks[t].child_flags;
+	int child = (int)tasks[t].child, owner = flags & CLONE_VM ? tasks[t].owner : child;
+
+	if (reply->ret <= 0)
+		return 1;
+	reply->ret = child;
+	return attach(child, (int)tasks[t].child_slot, flags & CLONE_THREAD ? tasks[t].tgid : 0, owner) >= 0;
+}
+
+/* Reading of a fork makes a descriptor. */
+static void note_descriptors(const struct reply *reply)
+{
+	for (unsigned i = 0; i < reply->extra && i < UFFD_MESSAGES_MAX; i++)
+		if (reply->messages[i][0] == UFFD_EVENT_FORK && (int)reply->messages[i][1] >= fd_limit)
+			fd_limit = (int)reply->messages[i][1] + 1;
+}
+
+static void print_messages(const struct reply *reply)
+{
+	for (unsigned i = 0; i < reply->extra && i < UFFD_MESSAGES_MAX; i++) {
+		const uint64_t *m = reply->messages[i];
+		int of_fault = m[0] == UFFD_EVENT_PAGEFAULT && m[3];
+
+		printf("E %lx %lx %lx %lx\n", m[0], m[1], m[2], of_fault ? (uint64_t)task_of_pid((int64_t)m[3]) : m[3]);
+	}
+}
+
 /* What sleeping tasks answered now that they were woken. They sleep again, or are done, before anything is looked at. */
 static struct reply woken[TASKS_MAX + 1];
 static int has_woken[TASKS_MAX + 1];
@@ -365,6 +410,10 @@ static void await_woken(void)
 		if (await(i, &woken[i]) == REPLIED) {
 			has_woken[i] = 1;
 			tasks[i].asleep = 0;
+			if (tasks[i].asleep_op == OP_CLONE)
+				born(i, &woken[i]);
+			if (tasks[i].asleep_op == OP_UFFD_READ)
+				note_descriptors(&woken[i]);
 		}
 	}
 }
@@ -375,6 +424,8 @@ static void print_woken(void)
 
 	for (int i = 1; i <= TASKS_MAX; i++)
 		if (has_woken[i]) {
+			if (tasks[i].asleep_op == OP_UFFD_READ)
+				print_messages(&woken[i]);
 			snprintf(head, sizeof(head), "U %d", i);
 			print_reply(head, &woken[i]);
 		}
@@ -432,12 +483,17 @@ static void perform(int t, const char *name, char *arguments)
 
 		int slot = command.op == OP_CLONE ? free_slot() : 0;
 
-		if (command.op == OP_CLONE && (child < 1 || child > TASKS_MAX || tasks[child].alive || slot < 0)) {
+		if (command.op == OP_CLONE && (child < 1 || child > TASKS_MAX || tasks[child].alive || is_promised(child) || slot < 0)) {
 			printf("! no room for task %d\n", child);
 			return;
 		}
 		if (command.op == OP_CLONE)
 			command.a[2] = (uint64_t)slot;
+		tasks[t].asleep_op = command.op;
+		tasks[t].child = (uint64_t)child;
+		tasks[t].child_flags = command.a[1];
+		tasks[t].child_slot = (uint64_t)slot;
+		tasks[t].polls = command.op == OP_POLL;
 		if (command.op == OP_WAIT && child > 0)
 			command.a[0] = (uint64_t)(child <= TASKS_MAX ? tasks[child].pid : 0x7fffffff);
 		if (command.op == OP_VM_READV || command.op == OP_VM_WRITEV || command.op == OP_PTRACE ||
@@ -453,13 +509,10 @@ static void perform(int t, const char *name, char *arguments)
 			outcome = DIED;
 		else
 			outcome = await(t, &reply);
-		if (outcome == REPLIED && command.op == OP_CLONE && reply.ret > 0) {
-			uint64_t flags = command.a[1];
-
-			if (attach(child, slot, flags & CLONE_THREAD ? tasks[t].tgid : 0, flags & CLONE_VM ? tasks[t].owner : child) < 0)
-				outcome = BLOCKED;
-			reply.ret = child;
-		}
+		if (outcome == REPLIED && command.op == OP_CLONE && !born(t, &reply))
+			outcome = BLOCKED;
+		if (outcome == REPLIED && command.op == OP_UFFD_READ)
+			note_descriptors(&reply);
 		if (command.op == OP_WAIT && reply.ret > 0)
 			reply.ret = task_of_pid(reply.ret);
 		if (command.op == OP_PIPE && reply.ret == 0 && (int)reply.extra >= fd_limit)
@@ -482,12 +535,8 @@ static void perform(int t, const char *name, char *arguments)
 		printf("W %d\n", t);
 		tasks[t].asleep = 1;
 	} else {
-		for (unsigned i = 0; command.op == OP_UFFD_READ && i < reply.extra && i < UFFD_MESSAGES_MAX; i++) {
-			uint64_t *m = reply.messages[i];
-			int of_fault = m[0] == UFFD_EVENT_PAGEFAULT && m[3];
-
-			printf("E %lx %lx %lx %lx\n", m[0], m[1], m[2], of_fault ? (uint64_t)task_of_pid((int64_t)m[3]) : m[3]);
-		}
+		if (command.op == OP_UFFD_READ)
+			print_messages(&reply);
 		print_reply("R", &reply);
 	}
 	print_woken();

@@ -71,8 +71,10 @@ _Noreturn void first_task(int number);
 struct task {
 	int alive, pid, tgid;
 	int slot; /* of its stacks */
+	int polls; /* its operation is poll(2) */
 	int owner; /* the lowest task that shares its mm, itself if none */
-	int asleep; /* in the middle of an operation, until somebody resolves a fault */
+	int asleep; /* in the middle of an operation, until somebody resolves a fault, reads of an event or gives it something to read */
+	uint64_t asleep_op, child, child_flags, child_slot; /* which, and of a fork the task that it is to make */
 	int pidfd, pagemap, smaps, status, stat, fds;
 	uint64_t mm;
 };

@@ -452,10 +452,11 @@ static int64_t perform(const struct command *command, int slot, struct reply *re
 		return uffd_read((int)a[0], a[1], reply);
 	case OP_POLL: {
 		struct pollfd p = {.fd = (int)a[0], .events = (short)a[1]};
-		int ready = poll(&p, 1, 0);
+		uint64_t arguments[6] = {(uint64_t)&p, 1, a[2]};
+		int64_t ready = raw_syscall(SYS_poll, arguments);
 
 		*extra = (uint64_t)(uint16_t)p.revents;
-		return ready;
+		return returned(ready);
 	}
 	case OP_CPU: {
 		cpu_set_t cpus;

@@ -452,10 +452,8 @@ export class Translator {
     const [list] = operation.args;
     const [only] = Array.isArray(list) ? (list as readonly Value[]) : [];
     if (only === undefined || only === null || !isStruct(only)) return impossible('poll of other than one descriptor');
-    return this.#plain(
-      operation,
-      `poll ${this.#number(only.fields['fd'] ?? 0)} ${this.#number(only.fields['events'] ?? 0)}`,
-    );
+    const words = [only.fields['fd'] ?? 0, only.fields['events'] ?? 0, operation.args[2] ?? 0];
+    return this.#plain(operation, `poll ${words.map((each) => this.#number(each)).join(' ')}`);
   }
 
   #number(value: Value): string {

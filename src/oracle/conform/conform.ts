@@ -111,7 +111,7 @@ export function runModel(operations: readonly Operation[], options: ModelOptions
       run.execute({ line: operation.line, pid: null, name: each, args: [], result: { kind: 'none' } });
     const name = familyOf(operation);
     const known = loaded(operation, got, side, run);
-    const seen = withKept(before, side.observe(name, known), name);
+    const seen = withKept(before, side.observe(name, operation.pid ?? 0, known), name);
     steps.push({ operation, command: command.line, seen, events });
     before = seen;
   }
@@ -131,7 +131,7 @@ function familyOf({ name, args }: Operation): string {
 
 function childOf(run: Run, { result }: Operation): number {
   if (result.kind === 'value') return Number(result.value);
-  return Math.max(0, ...Object.keys(run.view.tasks).map(Number)) + 1;
+  return run.nextTid();
 }
 
 function noteFile({ args: [name] }: Operation, side: ModelSide, translator: Translator): void {

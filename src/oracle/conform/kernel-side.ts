@@ -73,8 +73,12 @@ interface Accumulated {
   readonly subjects: Map<string, Fields>;
   readonly pages: PageRuns;
   readonly files: Naming<string>;
-  /** Messages that were read, four numbers each. */
+  /** Messages that were read, four numbers each, until it is told by whom. */
   readonly messages: number[];
+  /** Is a fork under way, or was until now? Then the agent's own memory is shared, and faults as well. */
+  forking: boolean;
+  /** Who sleeps in the operation; it counts as done if others ended that at once. 0: nobody. */
+  slept: number;
 }
 
 /** Reads the agent's answers to one workload, in order. */
@@ -97,8 +101,11 @@ export class KernelSide {
       pages: new PageRuns(),
       files: new Naming(),
       messages: [],
+      slept: 0,
+      forking: [...this.#asleep.values()].includes('fork'),
     };
     for (const line of lines) this.#line(line, operation, into);
+    for (const task of this.#asleep.keys()) if (!into.subjects.has(taskKey(task))) this.#asleep.delete(task);
     return { subjects: into.subjects, pages: into.pages.runs };
   }
 
@@ -106,18 +113,23 @@ export class KernelSide {
     const words = line.split(' ');
     switch (words[0]) {
       case 'R':
-        into.subjects.set(OPERATION, outcome(words, operation, into.messages));
+        into.subjects.set(OPERATION, outcome(words, operation, into.messages.splice(0)));
         break;
       case 'E':
         into.messages.push(...words.slice(1).map((word) => parseInt(word, 16)));
         break;
       case 'W':
-        this.#asleep.set(Number(words[1]), operation);
+        into.slept = Number(words[1]);
+        this.#asleep.set(into.slept, operation);
         into.subjects.set(OPERATION, { waits: true });
         break;
       case 'U': {
         const task = Number(words[1]);
-        into.subjects.set(resumedKey(task), outcome(words.slice(1), this.#asleep.get(task) ?? '', []));
+        const slept = this.#asleep.get(task) ?? '';
+        const key = into.slept === task ? OPERATION : resumedKey(task);
+        into.subjects.set(key, outcome(words.slice(1), slept, into.messages.splice(0)));
+        this.#asleep.delete(task);
+        into.forking ||= slept === 'fork';
         break;
       }
       case 'X': {
@@ -140,7 +152,7 @@ export class KernelSide {
         break;
       case 'S': {
         const [task = 0, owner = 0, faults = 0] = words.slice(1).map(Number);
-        const delta = this.#delta(task, faults, operation);
+        const delta = this.#delta(task, faults, operation, into);
         into.subjects.set(taskKey(task), { shares_mm_of: taskKey(owner), faults: delta });
         break;
       }
@@ -185,10 +197,10 @@ export class KernelSide {
     subjects.set(MACHINE, { ...subjects.get(MACHINE), ...counters });
   }
 
-  #delta(task: number, faults: number, operation: string): number | undefined {
+  #delta(task: number, faults: number, operation: string, { forking }: Accumulated): number | undefined {
     const before = this.#faults.get(task);
     this.#faults.set(task, faults);
-    return before === undefined || operation === 'fork' ? undefined : faults - before;
+    return before === undefined || operation === 'fork' || forking ? undefined : faults - before;
   }
 
   #task(numbers: readonly number[], operation: string, into: Accumulated): void {
@@ -206,7 +218,7 @@ export class KernelSide {
     this.#baseline ??= { rssAnon, rssFile, rssShmem, swap, pageTables, size };
     const base = this.#baseline;
     into.subjects.set(taskKey(task), {
-      faults: this.#delta(task, faults, operation),
+      faults: this.#delta(task, faults, operation, into),
       rss_anon: rssAnon - base.rssAnon,
       rss_file: rssFile - base.rssFile,
       rss_shmem: rssShmem - base.rssShmem,

@@ -39,8 +39,9 @@ import {
   pageAt,
   pageMapcount,
 } from '../../../reducers/state.js';
-import { UFFD_WAITER } from '../../../reducers/uffd-state.js';
+import { UFFD_EVENT, UFFD_WAITER } from '../../../reducers/uffd-state.js';
 import type { Got } from '../../kernel/call.js';
+import { UFFD_EVENT_FORK } from '../../kernel/uffd-events.js';
 import { contentDigest, fileByte } from './page-bytes.js';
 import type { Fields, Observation, Scalar } from './observation.js';
 import { MACHINE, Naming, OPERATION, fdKey, messagesText, resumedKey, taskKey, vmaKey } from './observation.js';
@@ -80,6 +81,8 @@ export class ModelSide {
   readonly #seeds = new Map<number, number>();
   readonly #faults = new Map<number, number>();
   #pool: Pool = { total: 0, free: 0, resv: 0, surplus: 0 };
+  /** Is a fork under way? */
+  #forks = false;
   #resumed: (readonly [tid: number, operation: string, got: Got])[] = [];
 
   /** `ksm`: the workload is about KSM, whose counters are shown. */
@@ -140,12 +143,16 @@ export class ModelSide {
     if (got === null || !('waits' in got)) this.#resumed.push([tid, operation, got]);
   }
 
-  /** The state now, and how the operation ended. */
-  observe(operation: string, got: Got): Observation {
+  /** The state now, and how the operation of task `tid` ended. Where it slept only until others had gone on it counts as done. */
+  observe(operation: string, tid: number, got: Got): Observation {
     const state = this.#state();
     const subjects = new Map<string, Fields>();
     subjects.set(OPERATION, this.#outcome(operation, got));
-    for (const [task, name, ended] of this.#resumed) subjects.set(resumedKey(task), this.#outcome(name, ended));
+    for (const [task, name, ended] of this.#resumed)
+      subjects.set(task === tid && isWaiting(got) ? OPERATION : resumedKey(task), this.#outcome(name, ended));
+    // Until a fork has come to its end the agent's own memory faults as well.
+    const forking = isFork(operation) || this.#forks || this.#resumed.some(([, name]) => isFork(name));
+    this.#forks = state.uffds.some((each) => each !== null && forkWaits(each.events));
     this.#resumed = [];
     const pool = poolFields(state, this.#pool);
     subjects.set(MACHINE, this.#ksm ? { ...pool, ...ksmFields(state) } : pool);
@@ -154,7 +161,7 @@ export class ModelSide {
     const seen = new Map<number, number>();
     for (const task of living(state)) {
       const owner = seen.get(task.mm);
-      subjects.set(taskKey(task.tid), this.#task(state, task, owner, operation === 'fork'));
+      subjects.set(taskKey(task.tid), this.#task(state, task, owner, forking));
       this.#descriptors(state, task, files, subjects);
       if (owner !== undefined) continue;
       seen.set(task.mm, task.tid);
@@ -313,6 +320,15 @@ export class ModelSide {
     return seed === undefined ? null : fileByte(seed, index);
   }
 }
+
+const isWaiting = (got: Got): boolean => got !== null && 'waits' in got;
+
+/** Is one of these events a fork that nobody has read of? */
+const forkWaits = (events: readonly number[]): boolean =>
+  events.some((each, i) => i % UFFD_EVENT === 1 && each === UFFD_EVENT_FORK);
+
+/** Forks, however they are called. */
+const isFork = (name: string): boolean => name === 'fork' || name.startsWith('clone');
 
 /** Statuses of up to four pages, as the agent gives them. */
 const statusText = (statuses: readonly number[]): string =>

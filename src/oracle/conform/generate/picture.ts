@@ -45,6 +45,8 @@ export class Draft {
   monitor: Task | null = null;
   /** Descriptors of userfaultfds, the same in all tasks. */
   userfaults: readonly number[] = [];
+  /** Do they hear of what others do to mappings? UFFD_FEATURE_EVENT_*. */
+  events = 0;
   /** What they were asked to watch. */
   watched: readonly Range[] = [];
   #lastPid = 1;

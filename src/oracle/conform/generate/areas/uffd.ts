@@ -24,6 +24,10 @@ const UFFDIO = {
 } as const;
 const NONBLOCK = 0o4000;
 const CLOEXEC = 0o2000000;
+const EVENT_FORK = 1 << 1;
+/** REMAP, REMOVE, UNMAP. */
+const OTHER_EVENTS = (1 << 2) | (1 << 3) | (1 << 6);
+const EVENTS = EVENT_FORK | OTHER_EVENTS;
 const SIGBUS = 1 << 7;
 const THREAD_ID = 1 << 8;
 const EXACT_ADDRESS = 1 << 11;
@@ -57,7 +61,13 @@ function openUserfault(draft: Draft): void {
     [3, WP_UNPOPULATED],
     [2, WP_UNPOPULATED | SIGBUS],
     [2, WP_ASYNC],
+    [7, EVENTS],
+    [2, EVENTS | WP_UNPOPULATED],
+    [2, OTHER_EVENTS],
+    [2, EVENT_FORK | SIGBUS],
+    [1, EVENTS & ~(1 << random.pick([1, 2, 3, 6]))],
   ]);
+  draft.events = features & EVENTS;
   const fd = draft.freeFd(first);
   draft.userfaults = [fd];
   draft.add(first, 'userfaultfd', flags);
@@ -332,6 +342,47 @@ const remap: Step = (draft) => {
   return true;
 };
 
+/** A step that the monitor hears of, and mostly reads of, now and then only after it has tried to fill. */
+const heard =
+  (step: Step): Step =>
+  (draft) => {
+    if (!step(draft)) return false;
+    const { random, monitor, userfaults } = draft;
+    if (draft.events === 0 || monitor === null) return true;
+    const watched = watchedPages(draft);
+    if (watched !== null && random.chance(15)) serve(draft, monitor, watched);
+    const fd = random.chance(85) ? (userfaults[0] as number) : random.pick(userfaults);
+    if (random.chance(20)) draft.add(monitor, 'poll', [{ fields: { fd, events: 1 } }], 1, random.chance(40) ? -1 : 0);
+    for (let n = random.pick([0, 1, 1, 1, 2, 2]); n > 0; n--)
+      draft.add(monitor, 'read', fd, { fields: {} }, random.pick([32, 32, 64, 128]));
+    return true;
+  };
+
+/** A fork that may give the monitor another descriptor. */
+const forkHeard: Step = (draft) => {
+  if (!heard(fork)(draft)) return false;
+  if ((draft.events & EVENT_FORK) !== 0 && draft.userfaults.length < 4)
+    draft.userfaults = [...draft.userfaults, draft.freeFd(draft.first)];
+  return true;
+};
+
+/** Part of a mapping moves and shrinks, or something is mapped over it. */
+const replace: Step = (draft) => {
+  const { random } = draft;
+  const task = draft.anyTask();
+  const found = draft.pages(task, isWatchable);
+  if (found === null) return false;
+  const { start: from, length } = found;
+  if (random.chance(40)) {
+    const flags = MAP.PRIVATE | MAP.ANONYMOUS | MAP.FIXED | (random.chance(20) ? MAP.POPULATE : 0);
+    mmap(draft, task, { addr: from, length, prot: RW, flags, fd: -1, offset: 0 });
+  } else {
+    const newLength = random.chance(50) ? PAGE : length + PAGE * random.below(3);
+    mremap(draft, task, { from, oldLength: length, newLength, flags: random.pick([0, 1, 1]), to: 0 });
+  }
+  return true;
+};
+
 export const UFFD: Area = {
   name: 'uffd',
   prologue: [openMemory, openUserfault],
@@ -354,14 +405,16 @@ export const UFFD: Area = {
     closeAnother: [1, closeAnother],
     store: [12, store],
     load: [10, load],
-    fork: [2, fork],
+    fork: [3, forkHeard],
     thread: [4, thread],
     exit: [1, exitProcess],
-    dontneed: [3, advise([MADV.DONTNEED, MADV.DONTNEED_LOCKED])],
-    advise: [2, advise([MADV.FREE, MADV.POPULATE_READ, MADV.POPULATE_WRITE, MADV.GUARD_INSTALL, MADV.GUARD_REMOVE])],
+    dontneed: [4, heard(advise([MADV.DONTNEED, MADV.DONTNEED_LOCKED, MADV.REMOVE]))],
+    free: [2, heard(advise([MADV.FREE]))],
+    advise: [2, advise([MADV.POPULATE_READ, MADV.POPULATE_WRITE, MADV.GUARD_INSTALL, MADV.GUARD_REMOVE])],
     protect: [4, protect],
-    unmap: [3, unmap],
-    remap: [3, remap],
+    unmap: [4, heard(unmap)],
+    remap: [4, heard(remap)],
+    replace: [3, heard(replace)],
     ...MEMORY_STEPS,
   },
 };
