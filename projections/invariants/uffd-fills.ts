@@ -9,6 +9,7 @@ import { byIoctl } from './userfaultfd.js';
 const rule = { about: 'event', since: '4.3', aliases: [], needs: [], knownBroken: [], at: 'event' } as const;
 
 const UFFD_PAGEFAULT_FLAG_MINOR = 4;
+const UFFDIO_CONTINUE = 0xc020aa07;
 
 /** `linear_page_index()`. */
 const pageIndex = ({ start, pgoff }: VmaFacts, vpn: number): number => vpn - start / 4096 + pgoff;
@@ -21,6 +22,9 @@ function isFilesPage(mm: number, vpn: number, pfn: number, fresh: boolean, { vie
   if (fresh && (vma.flags & VM_SHARED) === 0) return false;
   return (flags & PG_ANON) === 0 && mapping === vma.inode && index === pageIndex(vma, vpn);
 }
+
+/** Is it a fill that maps a page of a file, and not the fault in which a copy reads its source? What is new has no reference to give (`ref` 0); CONTINUE takes no faults. */
+const fills = ({ operation }: Audited, ref: number): boolean => ref === 0 || operation?.args[1] === UFFDIO_CONTINUE;
 
 /** Something came to (mm, vpn) where a poison marker was, by a fault. */
 function afterPoison(mm: number, vpn: number, audited: Audited, report: Report): void {
@@ -42,7 +46,7 @@ export const uffdFillInvariants: readonly EventInvariant[] = [
     severity: 1,
     after: {
       FilePagesMapped({ mm, runs, ref }, audited, report) {
-        if (!byIoctl(audited)) return;
+        if (!byIoctl(audited) || !fills(audited, ref)) return;
         for (let i = 0; i + 2 < runs.length; i += 3)
           for (let j = 0; j < runs[i + 2]!; j++) {
             const [vpn, pfn] = [runs[i]! + j, runs[i + 1]! + j];
@@ -65,8 +69,9 @@ export const uffdFillInvariants: readonly EventInvariant[] = [
       AnonPageMapped({ mm, vpn, entry }, audited, report) {
         if (byIoctl(audited) && (entry & PTE_DIRTY) === 0) report({ kind: 'entry', mm, vpn }, clean);
       },
-      FilePagesMapped({ mm, runs, flags }, audited, report) {
-        if (byIoctl(audited) && (flags & PTE_DIRTY) === 0) report({ kind: 'entry', mm, vpn: runs[0] ?? 0 }, clean);
+      FilePagesMapped({ mm, runs, flags, ref }, audited, report) {
+        if (byIoctl(audited) && fills(audited, ref) && (flags & PTE_DIRTY) === 0)
+          report({ kind: 'entry', mm, vpn: runs[0] ?? 0 }, clean);
       },
     },
   },

@@ -229,9 +229,11 @@ function* shmemMfillAtomicPte(k: Kernel, page: FillPage): KernelThread<number> {
   return 0;
 }
 
-/** The page itself counted as dirty until 5.15; before 5.14 only where the entry could not. */
-const marksPageDirty = (k: Kernel, { flags }: VmaView): boolean =>
-  !k.behaviours['uffd-install-pte-dirty'] && (k.behaviours['uffd-install-one-step'] || (flags & VM_WRITE) === 0);
+/** The page itself counted as dirty until 5.15; before 5.14 only where the entry could not. As posted the install step saw to that. */
+function marksPageDirty(k: Kernel, { flags }: VmaView): boolean {
+  if (k.behaviours['uffd-install-pte-dirty'] || k.behaviours['uffd-install-asks-vma']) return false;
+  return k.behaviours['uffd-install-one-step'] || (flags & VM_WRITE) === 0;
+}
 
 /** A fill fails before the file counts its page. The series as posted gave nothing back; with `shmem_uncharge()` in its place the file counted one too few. */
 function unacctAsPosted(k: Kernel, inode: number): void {

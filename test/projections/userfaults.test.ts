@@ -55,6 +55,26 @@ describe('userfaults', () => {
     ]);
     expect(queue?.waits.map(({ endedBy }) => endedBy[0])).toEqual(['UFFDIO_COPY', 'UFFDIO_WRITEPROTECT with mode 0']);
   });
+  it('tells a page that its file has from one that is missing', () => {
+    const [queue] = viewOf(
+      folded(`
+1 memfd_create("m", 0) = 3
+1 ftruncate(3, 0x2000) = 0
+1 mmap(0x20000000, 0x2000, RW, SH|FIXED, 3, 0) = F
+1 store(F, 1)
+1 mmap(0x30000000, 0x2000, RW, SH|FIXED, 3, 0) = A
+1 userfaultfd() = U
+1 ioctl(U, UFFDIO_REGISTER, A, 0x2000, MISSING|MINOR) = 0
+1 ${THREAD} = 2
+1 ${THREAD} = 3
+2 store(A, 2) <unfinished ...>
+3 load(A+0x1000) <unfinished ...>`),
+    );
+    expect(queue?.waits.map(({ access, endedBy }) => [access, endedBy[0]])).toEqual([
+      ['write to a page that is not mapped', 'UFFDIO_CONTINUE'],
+      ['read of a missing page', 'UFFDIO_COPY'],
+    ]);
+  });
   it.each([
     ['1 ioctl(U, UFFDIO_ZEROPAGE, A+0x1000, 0x1000, 0) = 0', [2]],
     ['1 ioctl(U, UFFDIO_ZEROPAGE, A+0x1000, 0x1000, DONTWAKE) = 0', [3, 2]],

@@ -8,7 +8,7 @@ import type { Draft, Range, Task } from '../picture.js';
 import { TASKS_MAX } from '../picture.js';
 import { ARENA_START, PAGE, anyPage } from '../places.js';
 import { openMemory } from '../prologue.js';
-import { MEMORY_STEPS, anyMode, isWatchable } from './uffd-memory.js';
+import { MEMORY_STEPS, anyMode, isWatchable, mapTwice } from './uffd-memory.js';
 
 const UFFDIO = {
   API: 0xc018aa3f,
@@ -144,6 +144,38 @@ const touchAndServe: Step = (draft) => {
   if (random.chance(10)) protect(draft);
   serve(draft, monitor, random.chance(80) ? page : found);
   if (random.chance(25)) serve(draft, monitor, page);
+  return true;
+};
+
+/** Pages that a file has are asked for where they are not mapped, and the monitor maps them; or they go before it does. */
+const minorAndServe: Step = (draft) => {
+  const { random, monitor, first } = draft;
+  if (monitor === null) return false;
+  const twice = mapTwice(draft);
+  if (twice === null) return false;
+  const { plain, watched, fd } = twice;
+  ioctl(draft, monitor, 'REGISTER', { ...range(watched), mode: random.pick([4, 4, 4, 5, 6, 7]) });
+  draft.watched = [...draft.watched, watched];
+  const at = PAGE * random.below(watched.length / PAGE);
+  const page: Range = { start: watched.start + at, length: PAGE };
+  const others = draft.tasks.filter((each) => each.tgid === 1 && each !== monitor && each !== first);
+  if (others.length > 0) touch(draft, random.pick(others), page, 0);
+  if (random.chance(50)) draft.add(monitor, 'read', random.pick(draft.userfaults), { fields: {} }, 32);
+  const whole = random.chance(30);
+  const served = whole ? watched : page;
+  const before = random.weighted<() => void>([
+    [8, () => undefined],
+    [4, () => draft.add(monitor, 'store', plain.start + at, random.between(1, 255), PAGE)],
+    [2, () => draft.add(monitor, 'madvise', plain.start, plain.length, MADV.PAGEOUT)],
+    [2, () => draft.add(monitor, 'fallocate', fd, 3, at, PAGE)],
+    [2, () => draft.add(monitor, 'fallocate', fd, 0, at, PAGE)],
+    [1, () => draft.add(monitor, 'ftruncate', fd, at)],
+    [1, () => serve(draft, monitor, page)],
+  ]);
+  before();
+  ioctl(draft, monitor, 'CONTINUE', { ...range(served), mode: random.pick([0, 0, 0, 2, 1]) });
+  if (random.chance(40)) ioctl(draft, monitor, 'CONTINUE', { ...range(page), mode: 0 });
+  if (random.chance(50)) ioctl(draft, monitor, 'WAKE', { start: watched.start, len: watched.length });
   return true;
 };
 
@@ -415,6 +447,7 @@ export const UFFD: Area = {
     unmap: [4, heard(unmap)],
     remap: [4, heard(remap)],
     replace: [3, heard(replace)],
+    minorAndServe: [5, minorAndServe],
     ...MEMORY_STEPS,
   },
 };
