@@ -6,7 +6,7 @@ import { MADV, MAP, MREMAP, RW, isWritable, mmap, mremap } from '../calls.js';
 import { protect, unmap } from '../mapping-steps.js';
 import type { Draft, Range, Task } from '../picture.js';
 import { TASKS_MAX } from '../picture.js';
-import { ARENA_START, PAGE, anyPage } from '../places.js';
+import { ARENA_END, ARENA_START, PAGE, anyPage } from '../places.js';
 import { openMemory } from '../prologue.js';
 import { MEMORY_STEPS, anyMode, isWatchable, mapTwice } from './uffd-memory.js';
 
@@ -191,7 +191,8 @@ function touch(draft: Draft, task: Task, { start }: Range, offset: number): void
   ]);
   if (how === 0) draft.add(task, 'store', start + offset, random.between(1, 255));
   else if (how === 1) draft.add(task, 'load', start + offset);
-  else if (how === 2) draft.add(task, 'store', start + offset, random.between(1, 255), PAGE + 16);
+  else if (how === 2)
+    draft.add(task, 'store', start + offset, random.between(1, 255), Math.min(PAGE + 16, ARENA_END - start - offset));
   else if (how === 3) draft.add(task, 'mlock', start, 2 * PAGE);
   else draft.add(task, 'madvise', start, 2 * PAGE, how === 4 ? MADV.POPULATE_READ : MADV.POPULATE_WRITE);
 }
