@@ -367,14 +367,16 @@ const widened = (each: CowCase, group: string, size: number): CowCase => ({
     .replaceAll(/ (store|load)\(A, (0x\w+, )?4096/g, ` $1(A, $2${size}`),
 });
 
-/** The cases on large folios, resident and swapped out (which splits them where the area is a file). */
-function large(folios: readonly Become[]): CowCase[] {
+/** The cases on large folios: resident, and swapped out to areas of each kind, a file, which splits them, or a block device, which has room for them as they are. */
+function large(folios: readonly Become[], areas: readonly ('file' | 'block')[]): CowCase[] {
   return folios.flatMap(([name, size, lines]) => {
     const pageout = `1 madvise(A, ${size}, MADV_PAGEOUT) = 0`;
-    return [
-      [name, lines],
-      [`swapped-out ${name}`, [...lines, pageout]],
-    ].flatMap(([group, anon]) => {
+    const swappedOut = areas.map((area) =>
+      area === 'file'
+        ? [`swapped-out ${name}`, [...lines, pageout]]
+        : [`${name} swapped out to a block device`, ['swapon("block")', ...lines, pageout]],
+    );
+    return [[name, lines], ...swappedOut].flatMap(([group, anon]) => {
       const begin = anon as readonly string[];
       const cases = anonymous(begin);
       // What made the memory what it is has its sizes already.
@@ -393,7 +395,7 @@ export const cowMatrix = (): readonly CowCase[] => [
   ...anonymous(SWAPPED_OUT).map((each) => ({ ...each, group: `${each.group}, swapped out` })),
   ...nonAnonymous(),
   ...collapses(),
-  ...large(HUGE_PAGES),
+  ...large(HUGE_PAGES, ['file', 'block']),
 ];
 
 /** A case on a folio smaller than 2 MiB. */
@@ -403,7 +405,7 @@ export interface SizedCase extends CowCase {
 
 /** Every case on large folios of `kilobytes`, in the order of the table. */
 export const sizedMatrix = (kilobytes: number): readonly SizedCase[] =>
-  large(becomes('folio', kilobytes * 1024, sized(kilobytes))).map((each) => ({ ...each, kilobytes }));
+  large(becomes('folio', kilobytes * 1024, sized(kilobytes)), ['file']).map((each) => ({ ...each, kilobytes }));
 
 /** How one case came out. */
 export interface CowRow {
@@ -465,7 +467,7 @@ export function cowMatrixText(rows: readonly CowRow[], sizes: readonly SizedRow[
   return [
     '# COW matrix',
     '',
-    'The cases of the kernel’s own COW self-test (`tools/testing/selftests/mm/cow.c`) on base and huge pages, resident and swapped out, and those of collapse, as workloads',
+    'The cases of the kernel’s own COW self-test (`tools/testing/selftests/mm/cow.c`) on base and huge pages, resident and swapped out (to a file, or to a block device that takes large folios whole), and those of collapse, as workloads',
     '(`src/oracle/conform/cow-matrix.ts`). “Model” says whether every load of the case reads what it must; “kernel” whether the running',
     'kernel showed the same as the model after every operation: bytes, sharing, PG_anon_exclusive, references, counters.',
     '`node scripts/cow-matrix.mjs` writes this page.',
