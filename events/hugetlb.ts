@@ -189,6 +189,36 @@ export interface HugetlbFileSet {
   readonly mode: number;
 }
 
+/**
+ * `hugetlbfs_fill_super()`: hugetlbfs number `sb` is mounted at `name`, with room for `max` pages and `min` reserved for it (`hugepage_new_subpool()`); -1: without
+ * that bound.
+ */
+export interface HugetlbfsMounted {
+  readonly type: 'HugetlbfsMounted';
+  readonly sb: number;
+  readonly name: string;
+  readonly max: number;
+  readonly min: number;
+}
+/** `hugepage_subpool_get_pages()`, `hugepage_subpool_put_pages()`: `used` and `rsv` are differences of used_hpages and rsv_hpages of mount `sb`. */
+export interface HugetlbSubpoolCounted {
+  readonly type: 'HugetlbSubpoolCounted';
+  readonly sb: number;
+  readonly used: number;
+  readonly rsv: number;
+}
+/** `hugetlb_set_folio_subpool()`: mount `sb` is told when nobody has the page any more. */
+export interface HugetlbSubpoolSet {
+  readonly type: 'HugetlbSubpoolSet';
+  readonly pfn: number;
+  readonly sb: number;
+}
+/** `hugetlbfs_put_super()`: no name leads to mount `sb` any more. */
+export interface HugetlbfsUnmounted {
+  readonly type: 'HugetlbfsUnmounted';
+  readonly sb: number;
+}
+
 export type HugetlbEvent =
   | HugetlbPageAdded
   | HugetlbPageEnqueued
@@ -211,7 +241,11 @@ export type HugetlbEvent =
   | ResvMapFreed
   | ResvRegionsSet
   | HugetlbVmaSet
-  | HugetlbFileSet;
+  | HugetlbFileSet
+  | HugetlbfsMounted
+  | HugetlbSubpoolCounted
+  | HugetlbSubpoolSet
+  | HugetlbfsUnmounted;
 
 /** Types that change the pool's counters, reservation maps, or who owns one. */
 export const HUGETLB_POOL_EVENTS = [
@@ -231,6 +265,9 @@ export const HUGETLB_POOL_EVENTS = [
   'ResvMapFreed',
   'ResvRegionsSet',
   'HugetlbVmaSet',
+  'HugetlbfsMounted',
+  'HugetlbSubpoolCounted',
+  'HugetlbfsUnmounted',
 ] as const;
 
 /** Opcodes and kinds of fields. */
@@ -307,5 +344,9 @@ export const HUGETLB_SHAPES: ShapesOf<HugetlbEvent> = {
     opcode: 112,
     fields: { mm: 'mm', start: 'addr', map: 'int', flags: 'int', reserved: 'int' },
   },
+  HugetlbfsMounted: { opcode: 166, fields: { sb: 'int', name: 'text', max: 'int', min: 'int' } },
+  HugetlbSubpoolCounted: { opcode: 167, fields: { sb: 'int', used: 'int', rsv: 'int' } },
+  HugetlbSubpoolSet: { opcode: 168, fields: { pfn: 'pfn', sb: 'int' } },
+  HugetlbfsUnmounted: { opcode: 169, fields: { sb: 'int' } },
   HugetlbFileSet: { opcode: 165, fields: { inode: 'inode', sb: 'int', seals: 'int', mode: 'int' } },
 };

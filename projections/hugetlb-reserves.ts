@@ -33,6 +33,18 @@ export interface HugetlbFile {
   readonly outstanding: number;
 }
 
+/** A mount of hugetlbfs with bounds; numbers are huge pages, -1 for none. */
+export interface HugetlbMount {
+  readonly sb: number;
+  readonly name: string;
+  readonly max: number;
+  readonly min: number;
+  /** Pages of it that are there or promised to its files and mappings: what `used_hpages` must be, where it has a `max`. */
+  readonly used: number;
+  /** What is reserved for the mount itself: `rsv_hpages`. */
+  readonly reserved: number;
+}
+
 export interface HugetlbReserves {
   readonly total: number;
   readonly free: number;
@@ -42,6 +54,7 @@ export interface HugetlbReserves {
   readonly owed: number;
   readonly mappings: readonly HugetlbMapping[];
   readonly files: readonly HugetlbFile[];
+  readonly mounts: readonly HugetlbMount[];
 }
 
 function mappingOf(facts: Facts, mm: number, { start, end, flags, pgoff }: VmaFacts): HugetlbMapping {
@@ -68,6 +81,22 @@ function filesOf({ hugetlb, inodes }: Facts): HugetlbFile[] {
   return files.sort((a, b) => a.inode - b.inode);
 }
 
+function mountsOf(
+  { hugetlb, vmas }: Facts,
+  mappings: readonly HugetlbMapping[],
+  files: readonly HugetlbFile[],
+): HugetlbMount[] {
+  return [...hugetlb.mounts].map(([sb, { name, max, min, rsv }]) => {
+    let used = 0;
+    // A page that owes its reservation is the mapping's again that reserved it.
+    for (const [pfn, charged] of hugetlb.charged) if (charged === sb && !hugetlb.restore.has(pfn)) used++;
+    for (const { inode, outstanding } of files) if (hugetlb.mountOf.get(inode) === sb) used += outstanding;
+    for (const { mm, start, outstanding } of mappings)
+      if (hugetlb.mountOf.get(vmas.at(mm, start)?.inode ?? 0) === sb) used += outstanding;
+    return { sb, name, max, min, used, reserved: rsv };
+  });
+}
+
 /** Who has reserved what. */
 export function hugetlbReservesOf(facts: Facts): HugetlbReserves {
   const mappings: HugetlbMapping[] = [];
@@ -76,10 +105,11 @@ export function hugetlbReservesOf(facts: Facts): HugetlbReserves {
   mappings.sort((a, b) => a.mm - b.mm || a.start - b.start);
   const files = filesOf(facts);
   const { pages, free, restore } = facts.hugetlb;
-  const sum = (list: readonly { readonly outstanding: number }[]): number =>
-    list.reduce((before, { outstanding }) => before + outstanding, 0);
-  const reserved = sum(mappings) + sum(files) - restore.size;
-  return { total: pages.size, free: free.size, reserved, owed: restore.size, mappings, files };
+  const mounts = mountsOf(facts, mappings, files);
+  const sum = (list: readonly number[]): number => list.reduce((before, each) => before + each, 0);
+  const promised = [...mappings, ...files].map(({ outstanding }) => outstanding);
+  const reserved = sum(promised) + sum(mounts.map((mount) => mount.reserved)) - restore.size;
+  return { total: pages.size, free: free.size, reserved, owed: restore.size, mappings, files, mounts };
 }
 
 /** The pool's reservations, to be compared with its counters (invariant `hugetlb-resv-sum`). */

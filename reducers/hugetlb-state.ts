@@ -40,6 +40,18 @@ export interface HugetlbFile {
   mode: number;
 }
 
+/** A mounted hugetlbfs: `struct hugepage_subpool`. */
+export interface HugetlbSubpool {
+  /** Where it is mounted, as the workload says it; empty once it is not any more. */
+  name: string;
+  /** max_hpages and min_hpages, -1: without that bound. */
+  max: number;
+  min: number;
+  /** used_hpages, counted where there is a `max`; rsv_hpages. */
+  used: number;
+  rsv: number;
+}
+
 /** The pool of pages of 2 MiB, and who has reserved what of it. */
 export interface Hugetlb {
   /** nr_huge_pages, free_huge_pages, resv_huge_pages, surplus_huge_pages, max_huge_pages, nr_overcommit_huge_pages. */
@@ -59,6 +71,10 @@ export interface Hugetlb {
   vmas: HugetlbVma[];
   /** Files that have a name or may be sealed, in the order in which they became so. */
   files: HugetlbFile[];
+  /** Mounts, by number; those that are gone keep theirs. */
+  subpools: HugetlbSubpool[];
+  /** Pages that belong to a mount with bounds, in the order in which they came to. */
+  charged: { pfn: number; sb: number }[];
 }
 
 /** No pool. */
@@ -75,6 +91,8 @@ export function noHugetlb(): Hugetlb {
     maps: [null],
     vmas: [],
     files: [],
+    subpools: [],
+    charged: [],
   };
 }
 
@@ -82,6 +100,7 @@ export type HugetlbView = KernelView['hugetlb'];
 export type ResvMapView = NonNullable<HugetlbView['maps'][0]>;
 export type HugetlbVmaView = HugetlbView['vmas'][0];
 export type HugetlbFileView = HugetlbView['files'][0];
+export type HugetlbSubpoolView = HugetlbView['subpools'][0];
 
 /** `vm_private_data` of the private mapping at `start`; null for nothing there. */
 export const hugetlbVmaAt = (state: KernelView, mm: number, start: number): HugetlbVmaView | null =>
@@ -97,14 +116,18 @@ export const hugetlbFileAt = (state: KernelView, inode: number): HugetlbFileView
 
 /** Is there anything but what there is at the beginning? */
 export function hugetlbUsed({ hugetlb }: KernelView): boolean {
-  const { total, free, resv, surplus, max, overcommit, freeList, restore, maps, vmas, files } = hugetlb;
+  const { total, free, resv, surplus, max, overcommit, maps } = hugetlb;
   const counted = [total, free, resv, surplus, max, overcommit].some((each) => each !== 0);
-  return counted || freeList.length + restore.length + vmas.length + files.length > 0 || maps.length > 1;
+  const { freeList, restore, vmas, files, subpools, charged } = hugetlb;
+  return (
+    counted || maps.length > 1 || [freeList, restore, vmas, files, subpools, charged].some((each) => each.length > 0)
+  );
 }
 
 /** All of it as numbers, for digests and hashes: counters, lists with their lengths. */
 export function hugetlbNumbers({ hugetlb }: KernelView): number[] {
-  const { total, free, resv, surplus, max, overcommit, freeList, restore, maps, vmas, files } = hugetlb;
+  const { total, free, resv, surplus, max, overcommit, freeList, restore, maps, vmas, files, subpools, charged } =
+    hugetlb;
   const numbers = [total, free, resv, surplus, max, overcommit, freeList.length, ...freeList];
   numbers.push(restore.length, ...restore, maps.length);
   for (const map of maps)
@@ -113,5 +136,10 @@ export function hugetlbNumbers({ hugetlb }: KernelView): number[] {
   // No address space is -1.
   if (files.length > 0) numbers.push(-1);
   for (const { inode, sb, seals, mode } of files) numbers.push(inode, sb, seals, mode);
+  if (subpools.length > 0) numbers.push(-2, subpools.length);
+  for (const { name, max: most, min, used, rsv } of subpools)
+    numbers.push(most, min, used, rsv, name.length, ...Array.from(name, (letter) => letter.codePointAt(0) as number));
+  if (charged.length > 0) numbers.push(-3);
+  for (const { pfn, sb } of charged) numbers.push(pfn, sb);
   return numbers;
 }

@@ -148,6 +148,8 @@ export const hugetlbReducers: Reducers<HugetlbEvent['type']> = {
   HugetlbPageFreed(state, { pfn, resv }) {
     state.hugetlb.resv += resv;
     setRestore(state, pfn, 0);
+    const charged = state.hugetlb.charged.findIndex((each) => each.pfn === pfn);
+    if (charged >= 0) state.hugetlb.charged.splice(charged, 1);
     forEachPage(state, pfn, (page) => {
       page.flags &= ~(PG_ANON | PG_ANON_EXCLUSIVE);
       page.mapping = 0;
@@ -202,6 +204,22 @@ export const hugetlbReducers: Reducers<HugetlbEvent['type']> = {
     if (at < 0 && !empty) hugetlb.vmas.push(now);
     else if (at >= 0 && empty) hugetlb.vmas.splice(at, 1);
     else if (at >= 0) hugetlb.vmas[at] = now;
+  },
+  HugetlbfsMounted({ hugetlb }, { sb, name, max, min }) {
+    if (sb === hugetlb.subpools.length) hugetlb.subpools.push({ name, max, min, used: 0, rsv: Math.max(min, 0) });
+  },
+  HugetlbSubpoolCounted({ hugetlb }, { sb, used, rsv }) {
+    const subpool = hugetlb.subpools[sb];
+    if (!subpool) return;
+    subpool.used += used;
+    subpool.rsv += rsv;
+  },
+  HugetlbSubpoolSet({ hugetlb }, { pfn, sb }) {
+    hugetlb.charged.push({ pfn, sb });
+  },
+  HugetlbfsUnmounted({ hugetlb }, { sb }) {
+    const subpool = hugetlb.subpools[sb];
+    if (subpool) subpool.name = '';
   },
   HugetlbFileSet({ hugetlb }, { inode, sb, seals, mode }) {
     const at = hugetlb.files.findIndex((each) => each.inode === inode);

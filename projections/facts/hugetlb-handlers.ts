@@ -72,6 +72,7 @@ export const hugetlbHandlers: Projection<Facts>['on'] = {
     writeBare(facts, { mm, vpn, entry: 0 });
   },
   HugetlbPageFreed(facts, { pfn }) {
+    facts.hugetlb.charged.delete(pfn);
     facts.hugetlb.restore.delete(pfn);
     becomesAnon(facts, { pfn, anonVma: 0, exclusive: 0 });
     setFlags(facts, pfn, 0, FRAME_EXCLUSIVE);
@@ -92,7 +93,19 @@ export const hugetlbHandlers: Projection<Facts>['on'] = {
   ResvMapCreated({ hugetlb }, { map, inode }) {
     if (map > 0) hugetlb.maps.set(map, { inode, regions: [] });
   },
-  ResvMapFreed: ({ hugetlb }, { map }) => void hugetlb.maps.delete(map),
+  ResvMapFreed({ hugetlb }, { map }) {
+    hugetlb.mountOf.delete(hugetlb.maps.get(map)?.inode ?? 0);
+    hugetlb.maps.delete(map);
+  },
+  HugetlbFileSet: ({ hugetlb }, { inode, sb }) => void hugetlb.mountOf.set(inode, sb),
+  HugetlbfsMounted: ({ hugetlb }, { sb, name, max, min }) =>
+    void hugetlb.mounts.set(sb, { name, max, min, rsv: Math.max(min, 0) }),
+  HugetlbSubpoolCounted({ hugetlb }, { sb, rsv }) {
+    const mount = hugetlb.mounts.get(sb);
+    if (mount) mount.rsv += rsv;
+  },
+  HugetlbfsUnmounted: ({ hugetlb }, { sb }) => void hugetlb.mounts.delete(sb),
+  HugetlbSubpoolSet: ({ hugetlb }, { pfn, sb }) => void hugetlb.charged.set(pfn, sb),
   ResvRegionsSet({ hugetlb }, { map, regions }) {
     const target = hugetlb.maps.get(map);
     if (target) target.regions = regions;

@@ -34,6 +34,16 @@ export function coveredPages(regions: readonly number[], from: number, to: numbe
 
 const placeOf = (mm: number, start: number): string => `${mm} ${start}`;
 
+/** A mount of hugetlbfs. */
+export interface MountFacts {
+  readonly name: string;
+  /** Its bounds in pages, -1 for none. */
+  readonly max: number;
+  readonly min: number;
+  /** What it has reserved for itself, and nothing of it has taken yet. */
+  rsv: number;
+}
+
 export class HugetlbFacts {
   /** Pages of the pool, by their first frame. */
   readonly pages = new Set<number>();
@@ -43,6 +53,12 @@ export class HugetlbFacts {
   readonly restore = new Set<number>();
   readonly maps = new Map<number, ResvMapFacts>();
   readonly #vmas = new Map<string, HugetlbVmaFacts>();
+  /** Mounts by number; those that are gone are not there. */
+  readonly mounts = new Map<number, MountFacts>();
+  /** The mount that a file lies in. */
+  readonly mountOf = new Map<number, number>();
+  /** Pages that count for a mount. */
+  readonly charged = new Map<number, number>();
   /** Address spaces that a task has: what is mapped in them from then on was not copied by fork. */
   readonly #begun = new Set<number>();
   /** Private mappings whose maker did not do without a promise. */
@@ -109,6 +125,10 @@ export class HugetlbFacts {
     for (const pfn of hugetlb.restore) this.restore.add(pfn);
     for (const map of hugetlb.maps)
       if (map !== null) this.maps.set(map.id, { inode: map.inode, regions: [...map.regions] });
+    for (const { inode, sb } of hugetlb.files) this.mountOf.set(inode, sb);
+    for (const [sb, { name, max, min, rsv }] of hugetlb.subpools.entries())
+      if (name !== '') this.mounts.set(sb, { name, max, min, rsv });
+    for (const { pfn, sb } of hugetlb.charged) this.charged.set(pfn, sb);
     for (const vma of hugetlb.vmas) {
       this.setVma(vma);
       // Of what was before nothing else is known.

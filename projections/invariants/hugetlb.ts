@@ -35,6 +35,14 @@ function wrongRefs({ hugetlb }: KernelView): number {
   return wrong;
 }
 
+/** A sum over what is mounted and has the bound. */
+const overMounts = (
+  { hugetlb }: KernelView,
+  bound: 'max' | 'min',
+  counter: (subpool: KernelView['hugetlb']['subpools'][0]) => number,
+): number =>
+  hugetlb.subpools.reduce((sum, each) => sum + (each.name !== '' && each[bound] >= 0 ? counter(each) : 0), 0);
+
 /** What `SIGNAL` at `addr` in address space `mm` means to who was promised pages there; null if nobody was. */
 function promisedAt({ facts, view }: { readonly facts: Facts; readonly view: KernelView }, mm: number, addr: number) {
   const vma = facts.vmas.at(mm, addr);
@@ -44,6 +52,9 @@ function promisedAt({ facts, view }: { readonly facts: Facts; readonly view: Ker
   const size = view.inodes[vma.inode]?.size ?? 0;
   return index * 4096 < size ? vma : null;
 }
+
+const QUOTA_LOST =
+  '6.15 and later: a page that a mount with a size was refused counts as used for good, and what it has reserved stays reserved';
 
 export const hugetlbCounterInvariants: readonly CounterInvariant[] = [
   {
@@ -102,7 +113,10 @@ export const hugetlbCounterInvariants: readonly CounterInvariant[] = [
       'resv_huge_pages == pages of owning private mappings without an entry in their map + entries of files’ maps without a page - pages that owe a reservation',
     source: 'hugetlb_reserve_pages(), hugetlb_vm_op_close(), hugetlb_unreserve_pages()',
     since: '2.6.27',
-    knownBroken: ['5.16 and later: where a part of a mapping moves, what the rest has reserved is never given back'],
+    knownBroken: [
+      '5.16 and later: where a part of a mapping moves, what the rest has reserved is never given back',
+      QUOTA_LOST,
+    ],
     counters: [
       {
         what: 'meminfo.HugePages_Rsvd',
@@ -119,6 +133,48 @@ export const hugetlbCounterInvariants: readonly CounterInvariant[] = [
     source: 'hugetlb_vm_op_open(), hugetlb_vm_op_close()',
     since: '2.6.27',
     counters: [{ what: 'reservation maps', counter: wrongRefs, truth: () => 0 }],
+  },
+  {
+    ...counted,
+    name: 'subpool-used',
+    aliases: ['H30'],
+    formula: 'used_hpages of a mount with a size == pages of its files and mappings, there or reserved',
+    source: 'hugepage_subpool_get_pages(), hugepage_subpool_put_pages()',
+    since: '4.3',
+    knownBroken: [QUOTA_LOST],
+    counters: [
+      {
+        what: 'pages used of mounts of hugetlbfs',
+        counter: (view) => overMounts(view, 'max', ({ used }) => used),
+        truth: (facts) =>
+          hugetlbReservesOf(facts).mounts.reduce((sum, { max, used }) => sum + (max >= 0 ? used : 0), 0),
+      },
+    ],
+  },
+  {
+    ...counted,
+    name: 'subpool-reserved',
+    aliases: ['H31'],
+    formula: '0 <= rsv_hpages of a mount <= its minimum, and at least what it uses less than that',
+    source: 'hugepage_subpool_get_pages(), hugepage_subpool_put_pages()',
+    since: '4.3',
+    knownBroken: [QUOTA_LOST],
+    counters: [
+      {
+        what: 'pages reserved for mounts of hugetlbfs out of bounds',
+        counter: (view) => overMounts(view, 'min', ({ min, rsv }) => Math.max(0, -rsv) + Math.max(0, rsv - min)),
+        truth: () => 0,
+      },
+      {
+        what: 'pages that mounts of hugetlbfs lack',
+        counter: () => 0,
+        truth: (facts) =>
+          hugetlbReservesOf(facts).mounts.reduce(
+            (sum, { min, used, reserved }) => sum + Math.max(0, min - used - reserved),
+            0,
+          ),
+      },
+    ],
   },
 ];
 

@@ -1,6 +1,7 @@
 // What the value of an expression rests on: a few numbers of the state, read anew after each event of a long search, so that the
 // expression itself is evaluated only where one of them has changed.
 import { pteAt, ptePfn, ptePresent, pteSpecial } from '../../reducers/pte.js';
+import { hugetlbFileAt, hugetlbVmaAt } from '../../reducers/hugetlb-state.js';
 import type { KernelView, MmView, PageView } from '../../reducers/state.js';
 import { SECTION, folioHead } from '../../reducers/state.js';
 import { vmaLookup } from '../../reducers/vma.js';
@@ -95,6 +96,9 @@ const ofVma: PartOf = (args, pid) => {
     if (vma === null) return;
     for (const key of ['start', 'end', 'flags', 'pgoff', 'inode', 'anonVma'] as const) notes.note(vma[key]);
     notes.note(state.inodes[vma.inode]?.name ?? null);
+    const own = hugetlbVmaAt(state, mm?.id ?? -1, vma.start);
+    notes.note(own);
+    notes.note(own === null ? null : (state.hugetlb.maps[own.map]?.regions ?? null));
   };
 };
 
@@ -127,9 +131,13 @@ const PARTS: Readonly<Record<string, PartOf>> = {
   sb: (args, pid) => (state, notes) => {
     const [task, fd] = args.length === 1 ? [pid, args[0]] : args;
     const tgid = state.tasks[task ?? -1]?.tgid ?? -1;
-    const { sb = -1 } = state.shmem[state.files[tgid]?.[fd ?? -1]?.inode ?? -1] ?? {};
+    const inode = state.files[tgid]?.[fd ?? -1]?.inode ?? -1;
+    const { sb = -1 } = state.shmem[inode] ?? {};
+    const huge = hugetlbFileAt(state, inode)?.sb ?? -1;
     notes.note(sb);
+    notes.note(huge);
     noteNumbers(state.tmpfs[sb], notes);
+    noteNumbers(state.hugetlb.subpools[huge], notes);
   },
   folio:
     ([pfn = -1]) =>

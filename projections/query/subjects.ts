@@ -1,7 +1,9 @@
 // What expressions can speak of: page(pid, addr), vma(pid, addr), mm(pid), task(pid), inode(pid, fd), sb(pid, fd), folio(pfn), meminfo, ksm.
 import { pteAt } from '../../reducers/pte.js';
-import type { KernelView, MmView } from '../../reducers/state.js';
+import { HPAGE_RESV_OWNER, HPAGE_RESV_UNMAPPED, hugetlbFileAt, hugetlbVmaAt } from '../../reducers/hugetlb-state.js';
+import type { KernelView, MmView, VmaView } from '../../reducers/state.js';
 import {
+  HPAGE_PMD_NR,
   PG_FREE,
   PG_LRU,
   folioAt,
@@ -15,6 +17,7 @@ import { UFFD_EVENT, UFFD_WAITER } from '../../reducers/uffd-state.js';
 import { vmaLookup } from '../../reducers/vma.js';
 import { InputError } from '../../src/lib/errors.js';
 import { canonicalPage, canonicalVma, pageSoftDirty } from '../canonical.js';
+import { coveredPages } from '../facts/hugetlb.js';
 import type { QueryScope, QueryValue } from './evaluate.js';
 
 /** Something with fields. */
@@ -47,7 +50,7 @@ const PAGE_FIELDS = [
   'ksm_zero',
 ];
 
-const VMA_FIELDS = ['uffd', 'uffd_id'];
+const VMA_FIELDS = ['uffd', 'uffd_id', 'resv', 'resv_left'];
 
 /** Arguments of a subject: pid and address, or the address alone. */
 function pidAndAddr(scope: QueryScope, args: readonly number[], name: string, at: number): readonly [number, number] {
@@ -69,6 +72,22 @@ function addressSpace(state: KernelView, pid: number, at: number): MmView {
 /** Is task `tid` one of a queue of waiting faults? */
 const sleepsIn = (queue: readonly number[], tid: number): boolean =>
   queue.some((each, i) => i % UFFD_WAITER === 0 && each === tid);
+
+/** What a private mapping of huge pages was promised, as long as it has anything there: HPAGE_RESV_* and the pages that it has not had yet. */
+function reservationOf(
+  state: KernelView,
+  mm: MmView,
+  { start, end, pgoff }: VmaView,
+): { readonly resv?: string; readonly resv_left?: number } {
+  const own = hugetlbVmaAt(state, mm.id, start);
+  if (own === null) return {};
+  const owner = (own.flags & HPAGE_RESV_OWNER) !== 0;
+  const names = [...(owner ? ['owner'] : []), ...((own.flags & HPAGE_RESV_UNMAPPED) !== 0 ? ['unmapped'] : [])];
+  const [from, pages] = [pgoff / HPAGE_PMD_NR, (end - start) / HPAGE_PMD_NR / 4096];
+  const map = state.hugetlb.maps[own.map];
+  const left = map ? pages - coveredPages(map.regions, from, from + pages) : own.reserved;
+  return { resv: names.join(' '), ...(owner ? { resv_left: left } : {}) };
+}
 
 /** Finders by name. */
 export const SUBJECTS: Readonly<Record<string, Finder>> = {
@@ -94,7 +113,10 @@ export const SUBJECTS: Readonly<Record<string, Finder>> = {
     if (vma === null) return null;
     return {
       name: `vma(${pid}, 0x${addr.toString(16)})`,
-      fields: { ...canonicalVma(scope.state, vma) },
+      fields: {
+        ...canonicalVma(scope.state, vma),
+        ...reservationOf(scope.state, addressSpace(scope.state, pid, at), vma),
+      },
       absent: VMA_FIELDS,
     };
   },
@@ -191,8 +213,11 @@ export const SUBJECTS: Readonly<Record<string, Finder>> = {
     const tgid = scope.state.tasks[pid ?? -1]?.tgid ?? -1;
     const file = scope.state.files[tgid]?.[fd ?? -1];
     const sb = scope.state.tmpfs[scope.state.shmem[file?.inode ?? -1]?.sb ?? -1];
-    if (sb === undefined) throw new InputError({ column: at + 1 }, `descriptor ${fd ?? ''} of ${pid} is of no tmpfs`);
-    const { maxBlocks, usedBlocks } = sb;
+    const huge = scope.state.hugetlb.subpools[hugetlbFileAt(scope.state, file?.inode ?? -1)?.sb ?? -1];
+    if (sb === undefined && huge === undefined)
+      throw new InputError({ column: at + 1 }, `descriptor ${fd ?? ''} of ${pid} is of no tmpfs or hugetlbfs`);
+    // Of hugetlbfs in huge pages.
+    const [maxBlocks, usedBlocks] = sb ? [sb.maxBlocks, sb.usedBlocks] : [huge?.max ?? 0, huge?.used ?? 0];
     return {
       name: `sb(${pid}, ${fd})`,
       fields: { max_blocks: maxBlocks, used_blocks: usedBlocks, free_blocks: maxBlocks - usedBlocks },

@@ -440,7 +440,8 @@ function ordersOf(state: KernelView): unknown {
 /** All of it; null where there never was any. Regions of all maps stand in one list, [map, from, to]*. */
 function hugetlbOf(state: KernelView): unknown {
   if (!hugetlbUsed(state)) return null;
-  const { total, free, resv, surplus, max, overcommit, freeList, restore, maps, vmas, files } = state.hugetlb;
+  const { total, free, resv, surplus, max, overcommit, freeList, restore, maps, vmas, files, subpools, charged } =
+    state.hugetlb;
   const counters = [total, free, resv, surplus, max, overcommit, maps.length];
   const mapRows = pool.rows(WIDTH.resvMap);
   const regions = pool.rows(WIDTH.region);
@@ -454,7 +455,10 @@ function hugetlbOf(state: KernelView): unknown {
   for (const { mm, start, map, flags, reserved } of vmas) vmaRows.add(mm, start, map, flags, reserved);
   const rows = [mapRows.encode(), regions.encode(), vmaRows.encode()];
   const fileNumbers = files.flatMap(({ inode, sb, seals, mode }) => [inode, sb, seals, mode]);
-  return [listOf(counters), listOf(freeList), listOf(restore), ...rows, listOf(fileNumbers)];
+  const mounts = subpools.map(({ name, max: most, min, used, rsv }) => [name, most, min, used, rsv]);
+  const chargedNumbers = charged.flatMap(({ pfn, sb }) => [pfn, sb]);
+  const lists = [listOf(fileNumbers), mounts, listOf(chargedNumbers)];
+  return [listOf(counters), listOf(freeList), listOf(restore), ...rows, ...lists];
 }
 
 const settingsOf = (state: KernelView): unknown =>

@@ -196,6 +196,16 @@ export function storyOf(event: KernelEvent, focus: Focus, who: Who): string {
       return `frame ${event.pfn} went to CPU ${event.lruCpu}'s batch of new pages`;
     case 'MigrationPteRemoved':
       return `${who(event.mm)} got frame ${event.pfn} for its migration entry, ${rights(event.entry)}${event.exclusive === 1 ? ', exclusive' : ''} (remove_migration_pte)`;
+    case 'HugetlbPageMapped':
+      return event.anonVma === 0
+        ? `${who(event.mm)} got the huge page of the file, from frame ${event.pfn} on, ${rights(event.entry)}`
+        : `${who(event.mm)} touched the huge page first: one of the pool, from frame ${event.pfn} on${event.exclusive === 1 ? ', exclusive' : ''} (hugetlb_no_page)`;
+    case 'HugetlbCowMapped':
+      return `${who(event.mm)} got a copy of the huge page from frame ${event.oldPfn} on, of its own, from frame ${event.pfn} on (hugetlb_wp)`;
+    case 'HugetlbEntryCopied':
+      return `fork shared the huge page from frame ${event.pfn} on of ${who(event.mm)} with ${who(event.child)}: ${rights(event.entry)} for both${event.exclusive === 0 ? ', no longer exclusive' : ''}`;
+    case 'HugetlbEntryZapped':
+      return `${who(event.mm)} lost the huge page from frame ${event.pfn} on (__unmap_hugepage_range)`;
     case 'TaskCreated':
       return `task ${event.tid} came into being${event.parent === 0 ? '' : `, child of ${event.parent}`}`;
     case 'TaskMmSwitched':

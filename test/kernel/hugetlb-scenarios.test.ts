@@ -1,8 +1,22 @@
 // The scenarios of the hugetlb pool on the kernels that they were told of: every result, every counter.
+import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { accountingErrors } from '../../projections/accounting.js';
-import { SCENARIOS, SCENARIO_KERNELS, workloadOf } from '../support/hugetlb-scenarios.js';
+import { NUMBERED, SCENARIOS, SCENARIO_KERNELS, workloadOf } from '../support/hugetlb-scenarios.js';
 import { runWorkload } from '../support/workload.js';
+
+describe('the scenarios of the specification', () => {
+  it('are all there, and those that a kernel survives are asked of one', () => {
+    expect(Object.keys(NUMBERED)).toEqual(Array.from({ length: 28 }, (_, i) => `S${i + 1}`));
+    for (const name of Object.values(NUMBERED).flat()) {
+      const scenario = SCENARIOS.find((each) => each.name === name);
+      const asked = existsSync(`test/conformance/hugetlb-${name}.strace`);
+      expect([name, asked]).toEqual([name, scenario?.modelOnly !== true]);
+      if (asked && scenario !== undefined)
+        expect(readFileSync(`test/conformance/hugetlb-${name}.strace`, 'utf8')).toBe(workloadOf(scenario));
+    }
+  });
+});
 
 /** What goes wrong on every kernel, and what a kernel would do that minded it. */
 const IF_MENDED = [
@@ -55,6 +69,23 @@ check meminfo.HugePages_Free == 1 and meminfo.HugePages_Rsvd == 0
   },
 ] as const;
 
+describe('page tables that mappings would share', () => {
+  const text = (length: string): string => `sysfs("hugepages/hugepages-2048kB/nr_hugepages", "2")
+1 mmap(0x100040000000, ${length}, RW, SH|ANON|HUGE|MAP_NORESERVE|FIXED, -1, 0) = A
+1 store(A, 1) = 0
+1 fork() = 2
+2 load(A) = 1
+2 store(A+H, 2) = 0
+1 load(A+H) = 2
+`;
+  it('are refused by name', () => {
+    expect(() => runWorkload(text('0x40000000'))).toThrow(/huge_pmd_share/);
+  });
+  it('are not there where a mapping is smaller than one of them', () => {
+    expect(runWorkload(text('0x3fe00000')).failed).toEqual([]);
+  });
+});
+
 describe('what no kernel minds', () => {
   it.each(IF_MENDED)('$without', ({ without, named, text }) => {
     const mended = runWorkload(text, { with: [without] });
@@ -69,6 +100,10 @@ describe.each(SCENARIO_KERNELS)('the hugetlb pool on %s', (kernel) => {
   const column = SCENARIO_KERNELS.indexOf(kernel);
   const told = SCENARIOS.filter((each) => workloadOf(each, column).includes('check'));
   it.each(told)('$name', (scenario) => {
+    if (scenario.loops !== undefined && column === 0) {
+      expect(() => runWorkload(workloadOf(scenario), { kernel })).toThrow(scenario.loops);
+      return;
+    }
     const ran = runWorkload(workloadOf(scenario, column), { kernel });
     expect(ran.failed).toEqual([]);
     expect(accountingErrors(ran.run.view)).toEqual([]);

@@ -138,6 +138,22 @@ export const HUGETLB_BEHAVIOURS = {
     requires: ['hugetlb-restore-on-unmap'],
     aliases: ['restore-only-last-unmap', 'B17'],
   },
+  'hugetlb-mount-reserves-for-all': {
+    description:
+      'What a mount of hugetlbfs has reserved (min_size) is spent as such by every page of it; before (since 4.1), copies and pages of children took it from the mount, and left it reserved in the pool for ever.',
+    commit: '58db7c5fbe7d',
+    since: '6.14',
+    requires: [],
+    aliases: ['cow-may-use-subpool', 'resv-by-gbl-chg', 'B15'],
+  },
+  'hugetlb-subpool-put-if-reserved': {
+    description:
+      'What a mount of hugetlbfs was asked for in vain is given back to it as far as it had it reserved: a mapping refused by the pool leaves no reservation behind. A page refused costs the mount one of its quota for good.',
+    commit: 'a833a693a490',
+    since: '6.15',
+    requires: [],
+    aliases: ['subpool-put-only-if-reserved', 'B20', 'B21'],
+  },
   'hugetlb-steal-finds-moved': {
     description:
       'The owner finds the page that it takes away where others have it; all kernels look at the owner’s address, and where a mapping was moved they try for ever. No kernel does.',

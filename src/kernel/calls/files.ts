@@ -22,6 +22,7 @@ import { releaseUnreachable } from '../fput.js';
 import { hasEnd } from '../holders.js';
 import { isHugetlbfs } from '../hugetlb/file.js';
 import { hugetlbTruncate } from '../hugetlb/truncate.js';
+import { hugetlbfsOf, mountHugetlbfs, openInHugetlbfs, umountHugetlbfs } from '../hugetlb/mount.js';
 import type { Kernel, KernelThread } from '../kernel.js';
 import { memfdAddSeals, memfdCreate, memfdGetSeals } from '../memfd.js';
 import { EBADF, EINVAL, ESPIPE, currentTask } from '../kernel.js';
@@ -45,11 +46,20 @@ function* open(k: Kernel, call: Call, at: number): KernelThread<Got> {
   const mem = call.recorded ? 0 : openMem(k, call, name);
   if (mem !== 0) return mem < 0 ? fromKernel(mem) : { value: yield* installFd(k, call.tid, mem, flags) };
   const sb = call.recorded ? -1 : tmpfsOf(k, name);
+  const huge = call.recorded ? -1 : hugetlbfsOf(k.view, name);
+  if (huge >= 0) return yield* openHuge(k, call, openInHugetlbfs(k, name, huge, flags), flags);
   const inode = sb < 0 ? inodeNamed(k, name) : openInTmpfs(k, name, sb, flags);
   if (inode < 0) return fromKernel(inode);
   // `handle_truncate()`. What a recording opens so is told by the sizes that it sees.
   if (!call.recorded && (flags & O_TRUNC) !== 0 && (k.view.inodes[inode]?.size ?? 0) >= 0)
     truncateInode(k, inode, 0, currentTask(k, call.tid).cpu, false);
+  return { value: yield* installFd(k, call.tid, inode, flags) };
+}
+
+/** A file of hugetlbfs, or the errno that opening it gave. */
+function* openHuge(k: Kernel, call: Call, inode: number, flags: number): KernelThread<Got> {
+  if (inode < 0) return fromKernel(inode);
+  if ((flags & O_TRUNC) !== 0) hugetlbTruncate(k, inode, 0);
   return { value: yield* installFd(k, call.tid, inode, flags) };
 }
 
@@ -110,14 +120,22 @@ export const FILE_CALLS: Readonly<Record<string, Handler>> = {
       : memfdCreate(k, name, cIntArg(call, 1, 0));
     return inode < 0 ? fromKernel(inode) : { value: yield* installFd(k, call.tid, inode, 2) };
   },
-  // Mounts: of tmpfs alone.
+  // Mounts: of tmpfs and hugetlbfs alone.
   *mount(k, call) {
     if (call.recorded) return null;
+    const options = call.args[4] === undefined || call.args[4] === null ? '' : textArg(call, 4);
+    if (textArg(call, 2) === 'hugetlbfs' && cIntArg(call, 3, 0) === 0)
+      return fromKernel(mountHugetlbfs(k, textArg(call, 1), options));
     if (textArg(call, 2) !== 'tmpfs') throw new NotModelledError(`mount of ${textArg(call, 2)}`);
     if (cIntArg(call, 3, 0) !== 0) throw new NotModelledError('mount with flags');
-    return fromKernel(
-      mountTmpfs(k, textArg(call, 1), call.args[4] === undefined || call.args[4] === null ? '' : textArg(call, 4)),
-    );
+    return fromKernel(mountTmpfs(k, textArg(call, 1), options));
+  },
+  *umount2(k, call) {
+    if (call.recorded) return null;
+    const name = textArg(call, 0);
+    if (cIntArg(call, 1, 0) !== 0) throw new NotModelledError('umount2 with flags');
+    if (k.view.tmpfs.some((each) => each.name === name)) throw new NotModelledError('umount2 of a tmpfs');
+    return fromKernel(umountHugetlbfs(k, name));
   },
   *close(k, call) {
     const result = closeFd(k, call);

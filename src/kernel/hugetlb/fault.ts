@@ -23,10 +23,12 @@ import type { Fault, FaultResult } from '../memory/fault.js';
 import { presentFlag } from '../memory/anonymous.js';
 import { pmdAlloc } from '../memory/tables.js';
 import { anonVmaPrepare } from '../rmap.js';
-import { HUGE_PAGE_SIZE, allocSurplus, consumeReservation, dequeue, putHugePage } from './pool.js';
+import { HUGE_PAGE_SIZE, acctMemory, allocSurplus, consumeReservation, dequeue, putHugePage } from './pool.js';
 import type { HugetlbPlace } from './reservations.js';
 import { commitReservation, hugeIndex, isOwner, isShared, isVmaResvSet, needsReservation } from './reservations.js';
+import { refuseSharedTables } from './share.js';
 import { unmapRefPrivate } from './steal.js';
+import { setSubpool, subpoolGet, subpoolOf, subpoolPut } from './subpool.js';
 
 /** No page is to be had. */
 export const NO_PAGE = -1;
@@ -46,6 +48,7 @@ export function* hugetlbFault(k: Kernel, fault: Fault): KernelThread<FaultResult
   const vma = vmaOf(k, fault);
   if (k.interleaved) yield { op: 'acquire', lock: `hugetlb_fault_mutex(${vma.inode},${indexOf(vma, fault)})` };
   const vpn = blockOf(fault);
+  refuseSharedTables(k, mm, vma, vpn * PAGE_SIZE);
   pmdAlloc(k, mm, vpn);
   const leaf = leafAt(mmAt(k.view, mm), vpn);
   if (leaf === 0) return noPage(k, fault);
@@ -107,8 +110,8 @@ function noPage(k: Kernel, fault: Fault): FaultResult {
 }
 
 /**
- * `alloc_hugetlb_folio()`: a page for huge page `index` of the mapping, with one reference: from what it reserved, else from what nobody did, else beyond the pool. An owner that copies
- * (`cowFromOwner`) leaves its reservations alone: they are for pages that it has not had yet. -1 if there is none.
+ * `alloc_hugetlb_folio()`: a page for huge page `index` of the mapping, with one reference: from what it or its mount reserved, else from what nobody did, else beyond
+ * the pool. An owner that copies (`cowFromOwner`) leaves its reservations alone: they are for pages that it has not had yet. -1 if there is none, or no room in the mount.
  */
 export function allocHugetlbFolio(
   k: Kernel,
@@ -117,14 +120,32 @@ export function allocHugetlbFolio(
   index: number,
   cowFromOwner: boolean,
 ): number {
-  const reserved = !cowFromOwner && !needsReservation(k, mm, vma, index);
+  const own = !cowFromOwner && !needsReservation(k, mm, vma, index);
+  const sb = subpoolOf(k, vma.inode);
+  const wanted = own ? 0 : subpoolGet(k, sb, 1);
+  if (wanted < 0) return NO_PAGE;
+  const reserved =
+    wanted === 0 && (own || k.behaviours['hugetlb-mount-reserves-for-all'] || maySpend(vma, cowFromOwner));
   let pfn = dequeue(k, reserved);
   if (pfn < 0) pfn = allocSurplus(k);
-  if (pfn < 0) return NO_PAGE;
+  if (pfn < 0) {
+    if (!own && sb >= 0) putInVain(k, sb, wanted);
+    return NO_PAGE;
+  }
   if (reserved) consumeReservation(k, pfn);
+  setSubpool(k, pfn, sb);
   if (!cowFromOwner) commitReservation(k, mm, vma, index);
   return pfn;
 }
+
+/** What mount `sb` was asked for, and the pool refused, is given back: not, since 6.15, where the mount had nothing reserved. */
+function putInVain(k: Kernel, sb: number, wanted: number): void {
+  if (!k.behaviours['hugetlb-subpool-put-if-reserved']) subpoolPut(k, sb, 1);
+  else if (wanted === 0) acctMemory(k, -subpoolPut(k, sb, 1));
+}
+
+/** `vma_has_reserves()` for a page that the mount, but not the mapping, has reserved: shared mappings were asked for it only. */
+const maySpend = (vma: HugetlbPlace, cowFromOwner: boolean): boolean => !cowFromOwner && isShared(vma);
 
 /** May the page stay where it is? To 2.6.35 if nobody else held it, to 3.11 if nobody else mapped it, though it were a file's. */
 function mayReuse(k: Kernel, pfn: number): boolean {

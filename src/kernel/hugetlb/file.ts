@@ -1,13 +1,14 @@
 // Files of hugetlbfs: what stands behind every mapping of it. fs/hugetlbfs/inode.c.
 import type { InodeView, KernelView, OpenFile } from '../../../reducers/state.js';
 import { InodeKind } from '../../../reducers/state.js';
-import { inodeResvMap } from '../../../reducers/hugetlb-state.js';
+import { hugetlbFileAt, inodeResvMap } from '../../../reducers/hugetlb-state.js';
 import { VM_WRITE } from '../../../reducers/vma.js';
 import type { Kernel } from '../kernel.js';
 import { EINVAL, PAGE_SIZE } from '../kernel.js';
 import { HUGE_PAGE_SIZE, isHugeAligned } from './pool.js';
 import type { HugetlbMapping } from './reservations.js';
 import { allocResvMap, reservePages, unreservePages, vmaWasClosed } from './reservations.js';
+import { NO_SUBPOOL } from './subpool.js';
 import { removeCached } from './truncate.js';
 
 /** `vm_file` of what no descriptor leads to. */
@@ -60,14 +61,19 @@ export function hugetlbMmap(k: Kernel, mm: number, { start, length, flags, file,
 }
 
 /** Does a descriptor or a mapping of anybody lead to the file? */
-function isReachable({ files, mms }: KernelView, inode: number): boolean {
+export function isReachable({ files, mms }: KernelView, inode: number): boolean {
   const opened = Object.values(files).some((table) => Object.values(table).some((file) => file.inode === inode));
   return opened || mms.some((mm) => mm?.vmas.some((vma) => vma.inode === inode));
 }
 
-/** `hugetlbfs_evict_inode()`, if a descriptor or mapping that just went was the last that led to the file: its pages and reservations go. */
+/** `iput()` of a descriptor or mapping that just went: with the last that led to a file without a name it is evicted. */
 export function evictUnreachable(k: Kernel, inode: number): void {
-  if (!isHugetlbfs(k.view, inode) || isReachable(k.view, inode)) return;
+  const named = (hugetlbFileAt(k.view, inode)?.sb ?? NO_SUBPOOL) >= 0;
+  if (isHugetlbfs(k.view, inode) && !named && !isReachable(k.view, inode)) evict(k, inode);
+}
+
+/** `hugetlbfs_evict_inode()`: its pages and reservations go. */
+export function evict(k: Kernel, inode: number): void {
   const map = inodeResvMap(k.view, inode);
   if (map === null) return;
   const { id } = map;

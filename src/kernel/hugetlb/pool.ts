@@ -13,6 +13,7 @@ import {
 import { NotModelledError } from '../../lib/errors.js';
 import type { Kernel } from '../kernel.js';
 import { ENOMEM } from '../kernel.js';
+import { subpoolOfPage, subpoolPut } from './subpool.js';
 
 /** Bytes of a page of the pool, and pages of 4 KiB in it. */
 export const HUGE_PAGE_SIZE = 2 * 1024 * 1024;
@@ -78,7 +79,10 @@ export function consumeReservation(k: Kernel, pfn: number): void {
 
 /** `free_huge_folio()`: nobody has the page any more. A surplus is paid off first, with whatever page comes. */
 export function freeHugePage(k: Kernel, pfn: number): void {
-  k.emit({ type: 'HugetlbPageFreed', pfn, resv: k.view.hugetlb.restore.includes(pfn) ? 1 : 0 });
+  const sb = subpoolOfPage(k, pfn);
+  // A mount that comes below its minimum with it has the reservation back.
+  const restores = k.view.hugetlb.restore.includes(pfn) || subpoolPut(k, sb, 1) === 0;
+  k.emit({ type: 'HugetlbPageFreed', pfn, resv: restores ? 1 : 0 });
   if (k.view.hugetlb.surplus > 0) k.emit({ type: 'HugetlbPageRemoved', pfn, total: -1, free: 0, surplus: -1 });
   else enqueue(k, pfn);
 }

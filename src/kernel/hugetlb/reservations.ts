@@ -7,7 +7,9 @@ import { HPAGE_RESV_OWNER, HPAGE_RESV_UNMAPPED, hugetlbVmaAt, inodeResvMap } fro
 import type { VmaView } from '../../../reducers/state.js';
 import { VM_MAYSHARE, VM_NORESERVE } from '../../../reducers/vma.js';
 import type { Kernel } from '../kernel.js';
+import { ENOMEM } from '../kernel.js';
 import { HUGE_PAGE_PAGES, HUGE_PAGE_SIZE, acctMemory } from './pool.js';
+import { subpoolForget, subpoolGet, subpoolOf, subpoolPut } from './subpool.js';
 
 /** What kernel code must know of a mapping to find its reservations: it may be one that is just going. */
 export type HugetlbMapping = Pick<VmaView, 'start' | 'end' | 'flags' | 'pgoff' | 'inode'>;
@@ -129,7 +131,7 @@ export function reservePages(
   if ((flags & VM_NORESERVE) !== 0) return null;
   if (!isShared({ flags })) {
     if (!k.behaviours['hugetlb-private-reserve']) return null;
-    const error = acctMemory(k, to - from);
+    const error = reserveFor(k, inode, to - from);
     if (error !== 0) return error;
     const inMap = k.behaviours['hugetlb-private-resv-map'];
     const [map, reserved] = inMap ? [allocResvMap(k, 0), 0] : [0, to - from];
@@ -140,11 +142,34 @@ export function reservePages(
   const missing = to - from - regionCount(map.regions, from, to);
   if (missing === 0) return null;
   const { id, regions } = map;
-  const error = acctMemory(k, missing);
+  const error = reserveFor(k, inode, missing);
   if (error !== 0) return error;
   setRegions(k, id, regionAdd(regions, from, to));
   return null;
 }
+
+/**
+ * `hugetlb_reserve_pages()`: `pages` for file `inode`, those that its mount has reserved and the rest of the pool. Returns 0 or -ENOMEM, with nothing changed; but before
+ * 6.15 the mount then had reserved also what the pool had refused.
+ */
+function reserveFor(k: Kernel, inode: number, pages: number): number {
+  const sb = subpoolOf(k, inode);
+  const wanted = subpoolGet(k, sb, pages);
+  if (wanted < 0) return -ENOMEM;
+  const error = acctMemory(k, wanted);
+  if (error === 0) return 0;
+  if (!k.behaviours['hugetlb-subpool-put-if-reserved']) subpoolPut(k, sb, pages);
+  else {
+    if (wanted < pages) acctMemory(k, -subpoolPut(k, sb, pages - wanted));
+    subpoolForget(k, sb, wanted);
+  }
+  return error;
+}
+
+/** `hugetlb_acct_memory(-hugepage_subpool_put_pages())`: `pages` reserved for file `inode` are not needed any more. */
+const unreserveFor = (k: Kernel, inode: number, pages: number): void => {
+  if (pages !== 0) acctMemory(k, -subpoolPut(k, subpoolOf(k, inode), pages));
+};
 
 /** `hugetlb_unreserve_pages()`: entries of the file's map for huge pages [from, to) go, and with them the reservations of pages that were not there: `freed` were. */
 export function unreservePages(k: Kernel, inode: number, from: number, to: number, freed: number): void {
@@ -153,7 +178,7 @@ export function unreservePages(k: Kernel, inode: number, from: number, to: numbe
   const { id, regions } = map;
   const gone = regionCount(regions, from, to);
   if (gone > 0) setRegions(k, id, regionDel(regions, from, to));
-  acctMemory(k, freed - gone);
+  unreserveFor(k, inode, gone - freed);
 }
 
 /** `hugetlb_dup_vma_private()`: the child's mapping has nothing of what the parent's has there; nor does it know what its parent lost, unless it is told. */
@@ -181,7 +206,7 @@ export function vmaWasClosed(k: Kernel, mm: number, vma: HugetlbMapping): void {
   const from = hugeIndex(vma, vma.start);
   const unused = map === null ? reserved : pages - regionCount(map.regions, from, from + pages);
   k.emit({ type: 'HugetlbVmaSet', mm, start, map: 0, flags: 0, reserved: 0 });
-  acctMemory(k, -unused);
+  unreserveFor(k, vma.inode, unused);
   if (map === null) return;
   if (k.view.hugetlb.maps[id]?.refs === 1) k.emit({ type: 'ResvMapFreed', map: id });
   else k.emit({ type: 'ResvMapReferenced', map: id, refs: -1 });

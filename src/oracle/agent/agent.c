@@ -9,6 +9,7 @@
  *   start [1]                a first task, number 1; tasks of the workload before are killed, files removed; 1: KSM begins anew
  *   file @NAME SIZE SEED CACHED   makes a file of SIZE bytes; page i holds the byte that SEED and i give (see file_byte)
  *   mount @NAME SIZE         a tmpfs of SIZE bytes, gone with the workload
+ *   mount_huge @NAME SIZE MIN   a hugetlbfs with these bounds in bytes, -1 for none; umount @NAME
  *   end                      kills the tasks
  *   lost_hugepages N         more than a workload says: reservations that Linux lost keep them
  *   nr_hugepages N           nr_overcommit_hugepages N: files of the pool of huge pages
@@ -268,6 +269,33 @@ static int mount_tmpfs(const char *name, uint64_t size)
 	if (!own_mounts || mkdir(path, 0700) < 0 || mount("tmpfs", path, "tmpfs", 0, options) < 0)
 		return -errno;
 	return 0;
+}
+
+/* A hugetlbfs; 0 or a negative errno. */
+static int mount_hugetlbfs(const char *name, long size, long min)
+{
+	char path[2 * PATH_BYTES], options[96];
+	int n;
+
+	snprintf(path, sizeof(path), "%s/%s", directory, name);
+	n = snprintf(options, sizeof(options), "pagesize=2M");
+	if (size >= 0)
+		n += snprintf(options + n, sizeof(options) - n, ",size=%ld", size);
+	if (min >= 0)
+		n += snprintf(options + n, sizeof(options) - n, ",min_size=%ld", min);
+	if (!own_mounts)
+		return -EPERM;
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	return mount("none", path, "hugetlbfs", 0, options) < 0 ? -errno : 0;
+}
+
+static int umount_at(const char *name)
+{
+	char path[2 * PATH_BYTES];
+
+	snprintf(path, sizeof(path), "%s/%s", directory, name);
+	return umount2(path, 0) < 0 ? -errno : 0;
 }
 
 /* ---- operations ---- */
@@ -626,6 +654,16 @@ static int command_line(char *line)
 			printf("R 0 0 0 0 0 0\n");
 			observe(fd_limit);
 		}
+	} else if (!strncmp(line, "mount_huge ", 11) || !strncmp(line, "umount ", 7)) {
+		struct command command = {0};
+		int up = line[0] == 'm', n = read_arguments(line + (up ? 11 : 7), &command);
+		const char *at_name = (char *)command.bytes;
+		long error = n < (up ? 3 : 1) ? -EINVAL
+			     : up	      ? mount_hugetlbfs(at_name, (long)command.a[1], (long)command.a[2])
+					      : umount_at(at_name);
+
+		printf("R 0 %lx 0 0 0 0\n", -error);
+		observe(fd_limit);
 	} else if (sscanf(line, "ksm_%31s %d", name, &number) == 2) {
 		machine(line[4] == 's' ? "ksm_scan" : "ksm_use_zero_pages", number);
 	} else if (sscanf(line, "drop_caches %d", &number) == 1) {

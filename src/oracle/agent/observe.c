@@ -619,7 +619,10 @@ static void print_blocks(int i, int fd, const struct stat *s)
 	struct statfs f;
 
 	snprintf(path, sizeof(path), "/proc/%d/fd/%d", tasks[i].pid, fd);
-	if (!S_ISREG(s->st_mode) || statfs(path, &f) != 0 || f.f_type != TMPFS_MAGIC)
+	if (!S_ISREG(s->st_mode) || statfs(path, &f) != 0 || (f.f_type != TMPFS_MAGIC && f.f_type != HUGETLBFS_MAGIC))
+		printf(" - -\n");
+	/* A hugetlbfs tells what is free of its size, if it has one. */
+	else if (f.f_type == HUGETLBFS_MAGIC && (long)f.f_blocks <= 0)
 		printf(" - -\n");
 	else if (f.f_blocks == 0)
 		printf(" %ld -\n", (long)s->st_blocks);

@@ -2,6 +2,7 @@
 import type { Operation, Value } from '../../workload/operation.js';
 import { isFd, isNameRef, isStruct, isText } from '../../workload/operation.js';
 import { KSM_SCANS } from '../../kernel/calls/ksm.js';
+import { hugetlbfsBounds } from '../../kernel/hugetlb/mount.js';
 import { POOL_SETTINGS } from '../../kernel/hugetlb/pool.js';
 import { tmpfsBytes } from '../../kernel/tmpfs.js';
 import { ARENA_END, ARENA_START } from './generate/places.js';
@@ -172,6 +173,8 @@ export class Translator {
     switch (name) {
       case 'mount':
         return this.#mount(operation);
+      case 'umount2':
+        return this.#umount(operation);
       case 'migrate':
         return this.#migrate(operation);
       case 'move_pages':
@@ -272,13 +275,30 @@ export class Translator {
   }
 
   /** A tmpfs in the scratch directory, of the size that the options say. */
-  #mount({ args: [, target = null, , , data = null] }: Operation): Command {
+  #mount({ args: [, target = null, type = null, , data = null] }: Operation): Command {
     const name = target !== null && isText(target) ? target.text : '';
-    const size = tmpfsBytes(data !== null && isText(data) ? data.text : '');
+    const options = data !== null && isText(data) ? data.text : '';
+    if (type !== null && isText(type) && type.text === 'hugetlbfs') return this.#mountHuge(name, options);
+    const size = tmpfsBytes(options);
     if (name === '' || name.includes('/') || size === null)
       return impossible('mount of other than a tmpfs with a size, at a plain name');
     this.#mounts.add(name);
     return { kind: 'command', line: `mount ${hexText(name)} ${size}` };
+  }
+
+  #mountHuge(name: string, options: string): Command {
+    const bounds = hugetlbfsBounds(options);
+    if (name === '' || name.includes('/') || bounds === null || bounds.percent.length > 0)
+      return impossible('mount of a hugetlbfs with a share of the pool, or at other than a plain name');
+    this.#mounts.add(name);
+    return { kind: 'command', line: `mount_huge ${hexText(name)} ${bounds.size} ${bounds.min}` };
+  }
+
+  /** Of what the workload mounted. */
+  #umount({ args: [target = null] }: Operation): Command {
+    const name = target !== null && isText(target) ? target.text : '';
+    if (!this.#mounts.has(name)) return impossible('umount2 of what the workload did not mount');
+    return { kind: 'command', line: `umount ${hexText(name)}` };
   }
 
   /** Where the real side has the file `path`. */

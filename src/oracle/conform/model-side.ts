@@ -6,6 +6,7 @@ import { Facts } from '../../../projections/facts/facts.js';
 import { factHandlers } from '../../../projections/facts/handlers.js';
 import type { MmEntries } from '../../../projections/facts/mappings.js';
 import { hugetlbReservesOf } from '../../../projections/hugetlb-reserves.js';
+import { hugetlbFileAt } from '../../../reducers/hugetlb-state.js';
 import { smapsOf } from '../../../projections/smaps.js';
 import { sameByte, uniformByte } from '../../../reducers/content.js';
 import {
@@ -51,6 +52,8 @@ import { flagCodes } from './vm-flags.js';
 const END_VPN = 2 ** 35;
 const PAGE = 4096;
 const PAGE_KB = 4;
+/** Sectors of a page of the hugetlb pool. */
+const HUGE_PAGE_SECTORS = 4096;
 const SECTOR_PAGES = 8;
 
 /** No page of the model is huge. */
@@ -220,6 +223,11 @@ export class ModelSide {
       if (info !== undefined) fields['blocks'] = info.blocks * SECTOR_PAGES;
       const sb = state.tmpfs[info?.sb ?? -1];
       if (sb !== undefined) fields['sb_free'] = sb.maxBlocks - sb.usedBlocks;
+      const huge = state.hugetlb.subpools[hugetlbFileAt(state, inode.id)?.sb ?? -1];
+      if (huge !== undefined && huge.max > 0) {
+        fields['blocks'] = inode.pages.filter((leaf) => (leaf?.[0] ?? 0) > 0).length * HUGE_PAGE_SECTORS;
+        fields['sb_free'] = huge.max - huge.used;
+      }
       if (inode.kind === InodeKind.uffd) Object.assign(fields, uffdFields(state, inode.id));
       subjects.set(key, fields);
     }

@@ -26,7 +26,7 @@ export const CALLS: ReadonlyMap<string, Call> = new Map<string, Call>([
   ...named('syscall', 'mbind set_mempolicy set_mempolicy_home_node move_pages migrate_pages'),
   ...named('syscall', 'io_uring_setup io_uring_enter io_uring_register'),
   ...named('syscall', 'rseq set_tid_address set_robust_list'),
-  ...named('syscall', 'lseek mount poll ptrace', true),
+  ...named('syscall', 'lseek mount umount2 poll ptrace', true),
 
   // What a task does in a hand-written workload.
   ...named(

@@ -17,6 +17,13 @@ sysfs("hugepages/hugepages-2048kB/nr_hugepages", "2")
 1 mmap(0x100200000000, 0x400000, RW, SH|ANON|HUGE|FIXED, -1, 0) = A
 1 store(A, 1)`;
 
+const MOUNTED_POOL = `
+sysfs("hugepages/hugepages-2048kB/nr_hugepages", "4")
+1 mount("none", "h", "hugetlbfs", 0, "size=8M,min_size=4M") = 0
+1 openat(AT_FDCWD, "h/f", O_RDWR|O_CREAT, 384) = 3
+1 mmap(0x100200000000, 0x600000, RW, SH|FIXED, 3, 0) = A
+1 store(A, 1)`;
+
 export const HUGETLB: readonly WrongEvent<EventType>[] = [
   wrong(
     'hugetlb-pool-split',
@@ -59,6 +66,19 @@ export const HUGETLB: readonly WrongEvent<EventType>[] = [
     POOL,
     'HugetlbPoolCounted',
     but<'HugetlbPoolCounted'>(({ resv }) => ({ resv: resv + 1 })),
+  ),
+  wrong(
+    'subpool-used',
+    MOUNTED_POOL,
+    'HugetlbSubpoolCounted',
+    but<'HugetlbSubpoolCounted'>(({ used }) => ({ used: used + 1 })),
+    { cause: 'ResvRegionsSet' },
+  ),
+  wrong(
+    'subpool-reserved',
+    MOUNTED_POOL,
+    'HugetlbSubpoolCounted',
+    but<'HugetlbSubpoolCounted'>(({ rsv }) => ({ rsv: rsv - 9 })),
   ),
   wrong('resv-map-refs', POOL, 'ResvMapReferenced', nothing, { cause: 'HugetlbVmaSet', nth: -1 }),
   wrong('reservation-promise-kept', POOL, 'PmdReused', ({ mm, vpn }) => [
