@@ -194,6 +194,8 @@ describe('generated workloads', () => {
     // These tell what only recordings and execve have, mlockall and brk, which would reach the real process itself, or tasks that race.
     const elsewhere = [
       ...['TaskMmSwitched', 'ExecMmPrepared', 'ArgPagesAccounted', 'SpecialPfnMapped'],
+      // Mounts with bounds may take reservations of the machine along: workloads of the corpus have them.
+      ...['HugetlbfsMounted', 'HugetlbfsUnmounted', 'HugetlbSubpoolCounted', 'HugetlbSubpoolSet'],
       ...['BrkSet', 'DefFlagsSet', 'WriteProtectSeqRaised'],
       // Without the configuration there is none.
       'SoftDirtyChanged',
