@@ -155,24 +155,14 @@ export const hugetlbCounterInvariants: readonly CounterInvariant[] = [
     ...counted,
     name: 'subpool-reserved',
     aliases: ['H31'],
-    formula: '0 <= rsv_hpages of a mount <= its minimum, and at least what it uses less than that',
+    formula: '0 <= rsv_hpages of a mount of hugetlbfs <= its minimum',
     source: 'hugepage_subpool_get_pages(), hugepage_subpool_put_pages()',
     since: '4.3',
-    knownBroken: [QUOTA_LOST],
     counters: [
       {
         what: 'pages reserved for mounts of hugetlbfs out of bounds',
         counter: (view) => overMounts(view, 'min', ({ min, rsv }) => Math.max(0, -rsv) + Math.max(0, rsv - min)),
         truth: () => 0,
-      },
-      {
-        what: 'pages that mounts of hugetlbfs lack',
-        counter: () => 0,
-        truth: (facts) =>
-          hugetlbReservesOf(facts).mounts.reduce(
-            (sum, { min, used, reserved }) => sum + Math.max(0, min - used - reserved),
-            0,
-          ),
       },
     ],
   },

@@ -28,6 +28,12 @@ interface Bug {
   readonly decides: string;
 }
 
+/** Once the mount has more reserved than the pool, each page of it that comes or goes shows that. */
+const UNDERFLOWS = [
+  ...['13 resv-equals-regions', '15 resv-equals-regions', '16 resv-not-negative', '16 resv-equals-regions'],
+  ...['17 resv-equals-regions', '21 resv-not-negative'],
+];
+
 const BUGS: readonly Bug[] = [
   {
     file: 'cow-vmsplice-child',
@@ -382,6 +388,28 @@ const BUGS: readonly Bug[] = [
     from: '2.6.27,-hugetlb-private-resv-map',
     to: '2.6.27',
     decides: 'hugetlb-private-resv-map',
+  },
+  {
+    file: 'hugetlb-subpool-cow-leak',
+    kernel: '6.13',
+    broken: ['15 resv-equals-regions'],
+    without: 'hugetlb-mount-reserves-for-all',
+    brokenWithout: ['15 resv-equals-regions'],
+    invariant: 'resv-equals-regions',
+    from: '6.13',
+    to: '6.18',
+    decides: 'hugetlb-mount-reserves-for-all',
+  },
+  {
+    file: 'hugetlb-subpool-mmap-underflow',
+    kernel: '6.14',
+    broken: UNDERFLOWS,
+    without: 'hugetlb-subpool-put-if-reserved',
+    brokenWithout: UNDERFLOWS,
+    invariant: 'resv-not-negative',
+    from: '6.14',
+    to: '6.18',
+    decides: 'hugetlb-subpool-put-if-reserved',
   },
   {
     file: 'hugetlb-future-write-ignored',

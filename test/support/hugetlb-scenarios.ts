@@ -593,6 +593,25 @@ A map X 3 file | ENOMEM 4 0 0   | - | -
 A map X 2 file | ok 4 2 0       | - | -`,
   },
   {
+    name: 'refused-mapping-takes-the-minimum',
+    rule: 'hugetlb_reserve_pages(): a mapping that the pool refuses gives back what the mount had reserved while it still counts as used, so that goes to the pool; when the mount is gone the pool has fewer reservations than none.',
+    pool: 3,
+    modelOnly: true,
+    steps: `
+A mount 16 2  | ok 3 2 0        | - | -
+A open        | ok              | - | -
+A map X 1 file shared | ok 3 2 0 | - | -
+A w X 0       | ok 2 1 0        | - | -
+A map Y 4 file | ENOMEM 2 0 0   | - | -
+A map Z 2     | ok 2 2 0        | - | -
+A map Y 1 file | ENOMEM 2 2 0   | - | -
+A munmap Z 0-1 | ok 2 0 0       | - | -
+A munmap X 0  | ok 2 0 0        | - | -
+A truncate 0  | ok 3 1 0        | - | -
+A close       | ok 3 1 0        | - | -
+A umount      | ok 3 -1 0       | - | -`,
+  },
+  {
     name: 'minimum-of-a-mount-is-lost',
     rule: 'unlock_or_release_subpool(): a mount that counts a page as used that is not keeps what it reserved after it is gone, until the machine starts anew.',
     pool: 3,
