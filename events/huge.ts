@@ -154,6 +154,8 @@ export const HUGE_ENTRY_EVENTS = [
   'PmdSplitFrozen',
   'PmdMigrationSet',
   'PmdMigrationRemoved',
+  'FilePmdMapped',
+  'FilePmdCleared',
 ] as const;
 
 /** Opcodes and kinds of fields. */

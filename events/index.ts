@@ -23,6 +23,8 @@ import type { KsmEvent } from './ksm.js';
 import { KSM_SHAPES } from './ksm.js';
 import type { HugeEvent } from './huge.js';
 import { HUGE_SHAPES } from './huge.js';
+import type { FileHugeEvent } from './file-huge.js';
+import { FILE_HUGE_SHAPES } from './file-huge.js';
 import type { HugetlbEvent } from './hugetlb.js';
 import { HUGETLB_SHAPES } from './hugetlb.js';
 import type { LargeFolioEvent } from './large-folio.js';
@@ -49,6 +51,7 @@ export type * from './large-migrate.js';
 export type * from './disk.js';
 export type * from './ksm.js';
 export type * from './huge.js';
+export type * from './file-huge.js';
 export type * from './hugetlb.js';
 export type * from './large-folio.js';
 export type * from './collapse.js';
@@ -73,6 +76,7 @@ export type KernelEvent =
   | KsmEvent
   | CollapseEvent
   | HugeEvent
+  | FileHugeEvent
   | HugetlbEvent
   | LargeFolioEvent
   | SplitEvent
@@ -102,6 +106,7 @@ export const CATALOGUE: ShapesOf<KernelEvent> = {
   ...DISK_SHAPES,
   ...KSM_SHAPES,
   ...HUGE_SHAPES,
+  ...FILE_HUGE_SHAPES,
   ...HUGETLB_SHAPES,
   ...LARGE_FOLIO_SHAPES,
   ...COLLAPSE_SHAPES,

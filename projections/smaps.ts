@@ -30,6 +30,7 @@ export interface Smaps {
   readonly KSM: number;
   readonly LazyFree: number;
   readonly AnonHugePages: number;
+  readonly ShmemPmdMapped: number;
   readonly Shared_Hugetlb: number;
   readonly Private_Hugetlb: number;
   readonly Swap: number;
@@ -70,6 +71,7 @@ export function smapsOf(facts: Facts, space: MmEntries, vma: VmaFacts): Smaps {
     ksm: 0,
     lazyFree: 0,
     huge: 0,
+    shmemHuge: 0,
     hugetlbShared: 0,
     hugetlbPrivate: 0,
   };
@@ -95,6 +97,7 @@ export function smapsOf(facts: Facts, space: MmEntries, vma: VmaFacts): Smaps {
     if (migrating || mappers > 1) pages[dirty ? 'sharedDirty' : 'sharedClean']++;
     else pages[dirty ? 'privateDirty' : 'privateClean']++;
     pss += Math.floor((4096 * PSS_SCALE) / Math.max(mappers, 1));
+    if (frames.kind[pfn] === FrameKind.shmem && isHugePte(entry)) pages.shmemHuge++;
     if (frames.kind[pfn] !== FrameKind.anon) return;
     pages.anonymous++;
     if ((flags & FRAME_KSM) !== 0) pages.ksm++;
@@ -117,6 +120,7 @@ export function smapsOf(facts: Facts, space: MmEntries, vma: VmaFacts): Smaps {
     KSM: ksm * PAGE_KB,
     LazyFree: lazyFree * PAGE_KB,
     AnonHugePages: huge * PAGE_KB,
+    ShmemPmdMapped: pages.shmemHuge * PAGE_KB,
     Shared_Hugetlb: hugetlbShared * PAGE_KB,
     Private_Hugetlb: hugetlbPrivate * PAGE_KB,
     Swap: swap * PAGE_KB,

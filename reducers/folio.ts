@@ -3,6 +3,7 @@ import type { FolioEvent } from '../events/index.js';
 import { copiedContent, writtenContent } from './content.js';
 import { cutDisk, writeBack } from './disk.js';
 import type { Reducers } from './index.js';
+import { noLargeFolio } from './large-count.js';
 import type { KernelState, OpenFile, Page } from './state.js';
 import {
   MLOCK_FLAGS,
@@ -81,18 +82,7 @@ export function takeLargeFolio(state: KernelState, head: number, order: number):
     page.order = order;
   }
   pageOf(state, head)!.ref = 1;
-  state.largeFolios[head] = {
-    order,
-    entireMapcount: 0,
-    largeMapcount: 0,
-    mm0: 0,
-    count0: 0,
-    mm1: 0,
-    count1: 0,
-    mappedShared: 0,
-    pincount: 0,
-    partiallyMapped: 0,
-  };
+  state.largeFolios[head] = noLargeFolio(order);
 }
 
 function takePage(state: KernelState, pfn: number): Page {
@@ -292,7 +282,7 @@ export const folioReducers: Reducers<FolioEvent['type']> = {
         if (target) setCacheSlot(target, runs[i]! + j, -1);
         const page = pageOf(state, runs[i + 1]! + j);
         if (!page) continue;
-        page.ref += ref;
+        (page.order === 0 ? page : folioOf(state, runs[i + 1]! + j)!).ref += ref;
         if ((page.flags & PG_ANON) === 0) page.mapping = 0;
       }
     }

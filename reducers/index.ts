@@ -10,6 +10,7 @@ import { diskReducers } from './disk.js';
 import { ksmReducers } from './ksm.js';
 import { collapseReducers } from './collapse.js';
 import { hugeReducers } from './huge.js';
+import { fileHugeReducers } from './file-huge.js';
 import { hugetlbReducers } from './hugetlb.js';
 import { largeSwapReducers } from './large-swap.js';
 import { largeFolioReducers } from './large-folio.js';
@@ -38,6 +39,7 @@ const reducers: Reducers<EventType> = {
   ...ksmReducers,
   ...collapseReducers,
   ...hugeReducers,
+  ...fileHugeReducers,
   ...hugetlbReducers,
   ...largeFolioReducers,
   ...splitReducers,

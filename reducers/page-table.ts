@@ -112,7 +112,8 @@ export const pageTableReducers: Reducers<PageTableEvent['type']> = {
         setPte(target, vpn + j, mkPte(pfn + j, flags));
         const page = pageOf(state, pfn + j);
         if (!page) continue;
-        page.ref += ref;
+        if (page.order === 0) page.ref += ref;
+        else folioOf(state, pfn + j)!.ref += ref;
         page.mapcount += mapcount;
       }
     }

@@ -4,6 +4,7 @@ import type { EventType, FieldKind, KernelEvent } from '../events/index.js';
 import { SHAPES } from '../events/index.js';
 import { InputError, UserError } from '../src/lib/errors.js';
 import type { KernelView } from '../reducers/state.js';
+import { HPAGE_PMD_NR } from '../reducers/state.js';
 
 /** How far the events of one chunk may reach beyond the ids in use. */
 const NEW_IDS_MAX = 1 << 20;
@@ -124,6 +125,11 @@ const WIDENING: Partial<Record<EventType, readonly Check[]>> = {
   PageCacheRemoved: [runsBelow('runs', 3, 0, () => FILE_INDEX_MAX)],
   PageCacheReclaimed: [runsBelow('runs', 3, 0, () => FILE_INDEX_MAX)],
   ShmemFolioAdded: [runsBelow('runs', 3, 0, () => FILE_INDEX_MAX)],
+  LargeFolioCached: [runsBelow('runs', 3, 0, () => FILE_INDEX_MAX)],
+  FileCollapsed: [
+    ({ index }) => isId(index) && (index as number) + HPAGE_PMD_NR < FILE_INDEX_MAX,
+    runsBelow('runs', 3, 0, () => FILE_INDEX_MAX),
+  ],
   ShmemPageSwapped: [slot, runsBelow('runs', 3, 0, () => FILE_INDEX_MAX)],
   ShmemPageSwappedIn: [slot, runsBelow('runs', 3, 0, () => FILE_INDEX_MAX)],
   ShmemSwapFreed: [slot, runs('runs', 2, 1), runsBelow('runs', 2, 0, () => FILE_INDEX_MAX)],

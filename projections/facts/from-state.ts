@@ -1,5 +1,5 @@
 // Reading Facts from a state.
-import { forEachPte, ptePfn } from '../../reducers/pte.js';
+import { forEachPte, ptePfn, pteSpecial } from '../../reducers/pte.js';
 import type { InodeView, KernelView, MmView, ShmemInodeView } from '../../reducers/state.js';
 import {
   FREE_SLOT,
@@ -114,10 +114,10 @@ function readMm(facts: Facts, mm: MmView): void {
   facts.gathers.set(mm.id, gather);
 }
 
-const isHugetlbFrame = ({ frames }: Facts, pfn: number): boolean =>
-  frames.has(pfn) && frames.kind[pfn] === FrameKind.hugetlb;
+/** Does no table lie in store where a huge entry maps the frame? Only anonymous memory has one. */
+const isBare = ({ frames }: Facts, pfn: number): boolean => frames.has(pfn) && frames.kind[pfn] !== FrameKind.anon;
 
-/** Tables count even where they are empty; there is none where a hugetlb entry stands. */
+/** Tables count even where they are empty; there is none where a hugetlb entry stands, or that of a file. */
 function readTables(facts: Facts, space: MmEntries, mm: MmView): void {
   mm.pgd.forEach((pud, g) => {
     if (pud) space.puds.add(g);
@@ -129,7 +129,8 @@ function readTables(facts: Facts, space: MmEntries, mm: MmView): void {
         const below = pmd[m];
         if (!below) continue;
         facts.mappings.addTables(space, base + m * 512, 1);
-        if (typeof below === 'number' && isHugetlbFrame(facts, ptePfn(below))) space.bare.add(base / 512 + m);
+        if (typeof below === 'number' && !pteSpecial(below) && isBare(facts, ptePfn(below)))
+          space.bare.add(base / 512 + m);
       }
     });
   });

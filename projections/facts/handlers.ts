@@ -4,6 +4,7 @@ import { HPAGE_PMD_NR, HPAGE_PMD_ORDER, InodeKind, PG_DIRTY, PG_SWAPBACKED } fro
 import type { Projection } from '../projection.js';
 import type { Facts } from './facts.js';
 import { heldPages } from './facts.js';
+import { fileHugeHandlers } from './file-huge-handlers.js';
 import { hugetlbHandlers } from './hugetlb-handlers.js';
 import { markerHandlers, writeFlags } from './marker-handlers.js';
 import { vmaHandlers } from './vma-handlers.js';
@@ -18,6 +19,7 @@ function forEachFrame(runs: readonly number[], stride: number, from: number, vis
 /** How each event changes the facts. */
 export const factHandlers: Projection<Facts>['on'] = {
   ...vmaHandlers,
+  ...fileHugeHandlers,
   ...hugetlbHandlers,
   ...markerHandlers,
   MmCreated(facts, { mm }) {

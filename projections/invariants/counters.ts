@@ -39,6 +39,7 @@ const MAPPING_EVENTS: readonly EventType[] = [
   'KsmPageReplaced',
   'FilePageUnmapped',
   'MmCounterChanged',
+  'FilePtesUnmapped',
   'AnonPagesMapped',
   'PagesReused',
   'CowPagesMapped',

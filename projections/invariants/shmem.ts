@@ -13,7 +13,14 @@ const rule = { since: 'all', aliases: [], needs: [], knownBroken: [] } as const;
 export const SHMEM_EVENTS: readonly EventType[] = [
   ...(['ShmemInodeInitialised', 'ShmemAccounted', 'ShmemInodeEvicted', 'InodeResized'] as const),
   ...(['ShmemPageSwapped', 'ShmemPageSwappedIn', 'ShmemSwapFreed', 'ShmemFolioAdded'] as const),
-  ...(['PageCacheAdded', 'PageCacheRemoved', 'PageCacheReclaimed', 'PageCacheHolesNoted'] as const),
+  ...([
+    'LargeFolioCached',
+    'FileCollapsed',
+    'PageCacheAdded',
+    'PageCacheRemoved',
+    'PageCacheReclaimed',
+    'PageCacheHolesNoted',
+  ] as const),
 ];
 
 /** A counter of a file, 0 for one that has none. */
@@ -78,7 +85,8 @@ export const shmemEntryInvariants: readonly EntryInvariant[] = [
     about: 'entry',
     name: 'no-entry-beyond-eof',
     aliases: ['eof-ptes'],
-    formula: 'no entry maps a page of a file in memory beyond the end of the file',
+    formula:
+      'no entry maps a page of a file in memory beyond the end of the file, unless it is of a large folio that begins before',
     source: 'shmem_fault(): SIGBUS; the second unmap_mapping_range() of shmem_setattr()',
     severity: 1,
     at: 'operation',
@@ -90,7 +98,9 @@ export const shmemEntryInvariants: readonly EntryInvariant[] = [
       if (facts.frames.kind[pfn] === FrameKind.anon) return null;
       const { size } = inode;
       const index = linearPageIndex(vma, vpn * 4096);
-      if (size < 0 || index * 4096 < size) return null;
+      // A large folio is mapped as a whole, whatever of it lies behind the end.
+      const first = index - (page.order === 0 ? 0 : pfn % 2 ** page.order);
+      if (size < 0 || first * 4096 < size) return null;
       return { expected: `pages below ${Math.ceil(size / 4096)}`, found: `page ${index}` };
     },
   },

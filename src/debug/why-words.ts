@@ -114,6 +114,18 @@ export function storyOf(event: KernelEvent, focus: Focus, who: Who): string {
       return `${who(event.mm)} collapsed 2 MiB: the bytes went to fresh huge page ${event.pfn}, ${rights(event.entry)}${event.exclusive === 1 ? ', exclusive' : ''} (collapse_huge_page)`;
     case 'PmdCollapsedInPlace':
       return `${who(event.mm)} collapsed 2 MiB in place: a huge entry, ${rights(event.entry)}, leads to huge page ${event.pfn} now`;
+    case 'LargeFolioCached':
+      return `the page came into the page cache with ${plural((event.runs[2] ?? 1) - 1, 'other')}, as one folio`;
+    case 'FilePmdMapped':
+      return `${who(event.mm)} got huge page ${event.pfn} of the page cache by a huge entry, ${rights(event.entry)}`;
+    case 'FilePmdCleared':
+      return changedEntries('the huge entry, which has no table in store, went as a whole', event, focus, who);
+    case 'FilePtesUnmapped':
+      return changedEntries('the entry of the page of a file was taken away', event, focus, who);
+    case 'FileFolioSplit':
+      return `the folio of ${plural(2 ** event.order, 'page')} in the page cache was split`;
+    case 'FileCollapsed':
+      return `collapse put fresh huge page ${event.pfn} into the page cache, with the bytes of the pages there (collapse_file)`;
     case 'FoliosPutBack':
       return `collapse put the page back: it waits in CPU ${event.cpu}'s batch of new pages, which holds a reference`;
     case 'FolioReleased':

@@ -1,6 +1,6 @@
 // The shrinker of large folios: deferred_split_scan() of mm/huge_memory.c. Folios of which a part was given up wait in a queue, and so do huge pages, of which
 // few pages may be used; they are split when memory runs short, or when somebody has the slab caches dropped.
-import { HPAGE_PMD_NR, HPAGE_PMD_ORDER, PG_HUGETLB, PG_MLOCKED, pageAt } from '../../reducers/state.js';
+import { HPAGE_PMD_NR, HPAGE_PMD_ORDER, PG_HUGETLB, PG_ANON, PG_MLOCKED, pageAt } from '../../reducers/state.js';
 import { splitFolio } from './folio-split.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { setQueued } from './large-folio.js';
@@ -25,6 +25,8 @@ function thpUnderused(k: Kernel, head: number): boolean {
 export function* deferredSplitScan(k: Kernel, cpu: number): KernelThread {
   for (const head of Object.keys(k.view.largeFolios).map(Number)) {
     const { order, partiallyMapped } = k.view.largeFolios[head] ?? { order: 0, partiallyMapped: 2 };
+    // Those of files wait in no queue.
+    if (order === 0 || (pageAt(k.view, head).flags & PG_ANON) === 0) continue;
     // Pages of the pool never enter the queue: nobody but the pool splits them.
     if ((pageAt(k.view, head).flags & PG_HUGETLB) !== 0) continue;
     if (partiallyMapped === 1) {

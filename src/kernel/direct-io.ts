@@ -11,7 +11,7 @@ import { FOLL_GET, FOLL_PIN, FOLL_WRITE, getUserPagesFast, pagesIn } from './get
 import { createHolder, heldAt, heldCount, removeHolder } from './holders.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { EFAULT, EFBIG, EINVAL, PAGE_SIZE, TASK_SIZE, currentTask } from './kernel.js';
-import { markDirty } from './memory/file.js';
+import { markDirty } from './filemap.js';
 import { appendRun } from './page-alloc.js';
 import type { Transfer } from './read-write.js';
 import {

@@ -8,7 +8,7 @@ import { currentTask } from './kernel.js';
 import { ksmExit } from './ksm.js';
 import { flushGather, freePgtables, updateHiwaterRss, zapPageRange } from './memory/zap.js';
 import { unlinkAnonVmas } from './rmap.js';
-import { shmemPut } from './shmem.js';
+import { shmemPut } from './shmem-truncate.js';
 import { abandonUserfault } from './userfault.js';
 import { abandonEvents } from './uffd-events.js';
 

@@ -7,6 +7,7 @@ import {
   PG_NOT_UPTODATE,
   PG_RECLAIM,
   cachedPfn,
+  folioAt,
   folioHead,
   nextFreePfn,
   pageAt,
@@ -15,8 +16,10 @@ import { VM_EXEC, VM_HUGEPAGE, VM_RAND_READ, VM_SEQ_READ, vmaPages } from '../..
 import { NotModelledError } from '../lib/errors.js';
 import type { Kernel } from './kernel.js';
 import { PAGE_SIZE } from './kernel.js';
-import { appendRun, nextFreePfns } from './page-alloc.js';
-import { lruBatchAdded } from './swap.js';
+import type { Mappings } from './large-folio.js';
+import { countLarge, folioMappingsChanged } from './large-folio.js';
+import { allocLargeFolio, appendRun, nextFreePfns, putPage } from './page-alloc.js';
+import { drainLruAdd, lruBatchAdded } from './swap.js';
 
 /** Pages of a file: beyond them a fault gets SIGBUS. Unknown sizes bound nothing. */
 export const filePages = (inode: InodeView): number =>
@@ -37,7 +40,7 @@ export const isTakenAsCached = (inode: InodeView, index: number): boolean =>
 function isMappable(k: Kernel, inode: InodeView, index: number): boolean {
   const pfn = cachedPfn(inode, index);
   if (pfn < 0) return isTakenAsCached(inode, index);
-  return (pageAt(k.view, pfn).flags & (PG_NOT_UPTODATE | PG_RECLAIM)) === 0;
+  return (folioAt(k.view, pfn).flags & (PG_NOT_UPTODATE | PG_RECLAIM)) === 0;
 }
 
 /** `folio_clear_reclaim()`, `folio_clear_readahead()`: one bit. */
@@ -92,6 +95,20 @@ export class PagesToMap {
     this.#indices.push(index);
   }
 
+  /** The frame of page `index` if it is one of a large folio's that may be mapped; else -1. */
+  largeFolioAt(k: Kernel, index: number): number {
+    const inode = k.view.inodes[this.#inode.id] as InodeView;
+    const pfn = cachedPfn(inode, index);
+    if (pfn < 0 || pageAt(k.view, pfn).order === 0) return -1;
+    return index < filePages(inode) && isMappable(k, inode, index) ? pfn : -1;
+  }
+
+  /** Takes page `index` for `vpn`, which is cached: a large folio goes on behind the end of the file. */
+  add(vpn: number, index: number): void {
+    this.#vpns.push(vpn);
+    this.#indices.push(index);
+  }
+
   /** Maps them; returns their frames. */
   commit(k: Kernel, mm: number, flags: number): number[] {
     if (this.#vpns.length === 0) return [];
@@ -113,21 +130,24 @@ export class PagesToMap {
       rssFile: shmem ? 0 : n,
       rssShmem: shmem ? n : 0,
     });
+    let large: Mappings | null = null;
+    for (const pfn of pfns) large = countLarge(large, pfn, pageAt(k.view, pfn).order, 1);
+    if (large !== null) folioMappingsChanged(k, mm, large);
     return pfns;
   }
 }
 
 /** Appends to runs of [vpn, pfn, n]. */
-export function appendPteRun(runs: number[], vpn: number, pfn: number): void {
+export function appendPteRun(runs: number[], vpn: number, pfn: number, pages = 1): void {
   const last = runs.length - 3;
   if (last >= 0) {
     const n = runs[last + 2] as number;
     if ((runs[last] as number) + n === vpn && (runs[last + 1] as number) + n === pfn) {
-      runs[last + 2] = n + 1;
+      runs[last + 2] = n + pages;
       return;
     }
   }
-  runs.push(vpn, pfn, 1);
+  runs.push(vpn, pfn, pages);
 }
 
 /** Pages of a file that the model keeps account of: 1 TiB. A page cache that is sparse beyond all use would fill our memory. */
@@ -182,6 +202,18 @@ export function addToCache(k: Kernel, id: number, index: number, cpu: number): v
   zeroBeyondData(k, id, index);
 }
 
+/** `shmem_add_to_page_cache()` and `folio_add_lru()` of a fresh folio of `order` around page `index`, which takes those along that wait in `cpu`'s batch. */
+export function addLargeToCache(k: Kernel, id: number, index: number, order: number, cpu: number): void {
+  const pages = 2 ** order;
+  const first = index - (index % pages);
+  mustBeNear(first + pages - 1);
+  const pfn = allocLargeFolio(k, order);
+  const swapbacked = (k.view.inodes[id] as InodeView).kind === InodeKind.shmem ? 1 : 0;
+  k.emit({ type: 'LargeFolioCached', inode: id, runs: [first, pfn, pages], swapbacked, ref: pages, lru: 1 });
+  putPage(k, pfn);
+  drainLruAdd(k, cpu);
+}
+
 /** `__filemap_get_folio(FGP_CREAT)`: the frame of page `index`, the one that is cached or a new one. Beyond the end too. */
 export function grabPage(k: Kernel, id: number, index: number, cpu: number): number {
   const inode = k.view.inodes[id] as InodeView;
@@ -193,7 +225,8 @@ export function grabPage(k: Kernel, id: number, index: number, cpu: number): num
 }
 
 /** `folio_mark_uptodate()` of a page that fallocate(2) made: its first use fills it with zeros. */
-export function markUptodate(k: Kernel, pfn: number): void {
+export function markUptodate(k: Kernel, page: number): void {
+  const pfn = folioHead(k.view, page);
   if ((pageAt(k.view, pfn).flags & PG_NOT_UPTODATE) !== 0) k.emit({ type: 'FolioUptodateSet', pfn, uptodate: 1 });
 }
 
@@ -258,7 +291,8 @@ export function filemapFault(k: Kernel, vma: VmaView, index: number, cpu: number
 }
 
 /**
- * `truncate_inode_pages_range()`, `filemap_remove_folio()`: pages [first, last) leave the cache, but for those that are not `wanted`. Were there any?
+ * `truncate_inode_pages_range()`, `filemap_remove_folio()`: pages [first, last) leave the cache, but for those that are not `wanted`, and for large folios of which a part lies
+ * elsewhere. Were there any?
  */
 export function removeCachedPages(
   k: Kernel,
@@ -272,11 +306,16 @@ export function removeCachedPages(
   const runs: number[] = [];
   const freed: number[] = [];
   const limit = Math.min(last, now.pages.length * 512);
-  for (let index = first; index < limit; index++) {
+  for (let index = first; index < limit;) {
     const pfn = cachedPfn(now, index);
-    if (pfn < 0 || !wanted(pfn)) continue;
-    runs.push(index, pfn, 1);
-    if (pageAt(k.view, pfn).ref === 1) appendRun(freed, pfn);
+    const pages = pfn < 0 ? 1 : 2 ** pageAt(k.view, pfn).order;
+    const whole = pages === 1 || (pfn % pages === 0 && index + pages <= limit);
+    if (pfn >= 0 && whole && wanted(pfn)) {
+      if (pages === 1) runs.push(index, pfn, 1);
+      else appendPteRun(runs, index, pfn, pages);
+      if (pageAt(k.view, pfn).ref === pages) appendRun(freed, pfn);
+    }
+    index += pages - (pfn < 0 ? 0 : pfn % pages);
   }
   if (runs.length > 0) k.emit({ type: 'PageCacheRemoved', inode, runs, ref: -1, freed });
   return runs.length > 0;

@@ -1,5 +1,5 @@
 // Splitting a large folio to pages of its own: split_folio(), __folio_split() of mm/huge_memory.c, and the half of try_to_migrate_one() and
-// remove_migration_pte() that large folios need. Anonymous memory only.
+// remove_migration_pte() that large folios need. Anonymous memory; what is of files goes on in file-split.ts.
 //
 // All entries become migration entries, which keep what is to be restored; then the references must be those of who splits and of nobody
 // else; then the pages part, and the entries lead to them again. Whoever has the folio pinned is noticed first by the count of references,
@@ -41,10 +41,12 @@ import {
   pageAt,
 } from '../../reducers/state.js';
 import { VM_LOCKED, vmaPages } from '../../reducers/vma.js';
+import { splitFileFolio } from './file-split.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { EAGAIN, PAGE_SIZE } from './kernel.js';
 import { folioMappingsChanged, mappedInParts, maybePinned } from './large-folio.js';
-import { markDirty, vmPageProt } from './memory/file.js';
+import { markDirty } from './filemap.js';
+import { vmPageProt } from './memory/page-prot.js';
 import { blockStart, splitHugePmd } from './memory/huge.js';
 import { mlockVmaPages, munlockVmaPages } from './memory/mlocked.js';
 import { append4, updateHiwaterRss } from './memory/zap.js';
@@ -90,7 +92,8 @@ export function stretches(k: Kernel, head: number, pages: number): Stretch[] {
  */
 export function* splitFolio(k: Kernel, pfn: number, cpu: number, isolated = false): KernelThread<number> {
   const head = folioHead(k.view, pfn);
-  const { order } = pageAt(k.view, head);
+  const { order, flags } = pageAt(k.view, head);
+  if ((flags & PG_ANON) === 0) return splitFileFolio(k, head, -1, cpu);
   const cached = cacheReferences(k, head);
   if (k.interleaved) yield { op: 'acquire', lock: `folio(${head})` };
   if (!canSplitFolio(k, head, isolated ? 1 : 0)) return -EAGAIN;

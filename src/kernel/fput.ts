@@ -4,7 +4,8 @@ import { NotModelledError } from '../lib/errors.js';
 import { hasEnd, holderOf, removeHolder } from './holders.js';
 import { evictUnreachable } from './hugetlb/file.js';
 import type { Kernel } from './kernel.js';
-import { shmemInfo, shmemPut } from './shmem.js';
+import { shmemInfo } from './shmem.js';
+import { shmemPut } from './shmem-truncate.js';
 import { userfaultfdRelease } from './userfaultfd.js';
 
 /**

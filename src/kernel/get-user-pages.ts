@@ -34,7 +34,7 @@ import type { Kernel, KernelThread } from './kernel.js';
 import { EFAULT, GUP_PIN_COUNTING_BIAS, PAGE_SIZE, TASK_SIZE, currentTask } from './kernel.js';
 import type { Access } from './memory/fault.js';
 import { handleMmFault, isFaultError } from './memory/fault.js';
-import { markDirty } from './memory/file.js';
+import { markDirty } from './filemap.js';
 import { pteNeedsSoftDirtyWp } from './soft-dirty.js';
 import { touchPmd } from './memory/huge.js';
 import { userfaultfdPteWp } from './userfault.js';

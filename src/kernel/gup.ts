@@ -18,7 +18,7 @@ import type { Kernel, KernelThread } from './kernel.js';
 import { EFAULT, EHWPOISON, EINVAL, ENOMEM, PAGE_SIZE, currentTask } from './kernel.js';
 import type { Access } from './memory/fault.js';
 import { handleMmFault, isFaultError } from './memory/fault.js';
-import { markDirty } from './memory/file.js';
+import { markDirty } from './filemap.js';
 import { touchPmd } from './memory/huge.js';
 import { lruAddDrainIfMlock } from './swap.js';
 

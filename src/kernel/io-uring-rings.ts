@@ -11,7 +11,7 @@ import { badArgument, cIntArg } from './call.js';
 import { createHolder, heldAt, heldCount, keepAllocated, removeHolder } from './holders.js';
 import type { Kernel } from './kernel.js';
 import { EEXIST, EFAULT, EINVAL, ENOENT, ENOMEM, PAGE_SIZE } from './kernel.js';
-import { vmPageProt } from './memory/file.js';
+import { vmPageProt } from './memory/page-prot.js';
 import { pteAlloc } from './memory/tables.js';
 import { allocPage } from './page-alloc.js';
 

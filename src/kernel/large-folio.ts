@@ -4,7 +4,7 @@
 // whether a write fault may keep a page: the folio must be mapped by one address space, and nobody else may hold it.
 import { PTE_DIRTY, PTE_SOFT_DIRTY, PTE_WRITE, pteAt, pteFlags, ptePfn, tableEnd } from '../../reducers/pte.js';
 import type { LargeFolio } from '../../reducers/state.js';
-import { PG_SWAPCACHE, folioHead, folioStart, mmAt, pageAt, pageMapcount } from '../../reducers/state.js';
+import { PG_ANON, PG_SWAPCACHE, folioHead, folioStart, mmAt, pageAt, pageMapcount } from '../../reducers/state.js';
 import type { Kernel } from './kernel.js';
 import { GUP_PIN_COUNTING_BIAS } from './kernel.js';
 
@@ -52,11 +52,12 @@ function removed(folio: LargeFolio, mm: number, n: number): void {
 
 /**
  * `__folio_remove_rmap()`: some pages of the folio are mapped, others are not, and no huge entry maps it: it waits to be split
- * (`deferred_split_folio()`, which leaves folios in the swap cache to reclaim).
+ * (`deferred_split_folio()`, which leaves folios in the swap cache to reclaim, and those of files to truncation).
  */
 function partiallyMapped(k: Kernel, head: number, { order, entireMapcount, largeMapcount }: LargeFolio): boolean {
   if (entireMapcount > 0 || largeMapcount === 0) return false;
-  if ((pageAt(k.view, head).flags & PG_SWAPCACHE) !== 0) return false;
+  const { flags } = pageAt(k.view, head);
+  if ((flags & PG_SWAPCACHE) !== 0 || (flags & PG_ANON) === 0) return false;
   for (let i = 0; i < 2 ** order; i++) if (pageAt(k.view, head + i).mapcount === 0) return true;
   return false;
 }
@@ -130,14 +131,13 @@ export function everyPageMappedOnce(k: Kernel, pfn: number): boolean {
 }
 
 /** `folio_has_pincount()`: pins are counted apart from other references, and each is one. */
-export const hasPincount = (k: Kernel, pfn: number): boolean => pageAt(k.view, pfn).order > 1;
+export const hasPincount = (k: Kernel, pfn: number): boolean => pageAt(k.view, pfn).order > 0;
 
 /** `folio_maybe_dma_pinned()` of the folio that `pfn` belongs to. */
 export function maybePinned(k: Kernel, pfn: number): boolean {
   const { order, ref } = pageAt(k.view, pfn);
   if (order === 0) return ref >= GUP_PIN_COUNTING_BIAS;
   const head = folioHead(k.view, pfn);
-  if (order === 1) return pageAt(k.view, head).ref >= GUP_PIN_COUNTING_BIAS;
   return (k.view.largeFolios[head]?.pincount ?? 0) > 0;
 }
 

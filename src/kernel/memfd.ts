@@ -1,7 +1,7 @@
 // memfd_create(2) and seals: mm/memfd.c.
 import { hugetlbFileAt } from '../../reducers/hugetlb-state.js';
 import type { InodeView, OpenFile } from '../../reducers/state.js';
-import { HPAGE_PMD_NR, InodeKind, largeFolioAt, pageAt } from '../../reducers/state.js';
+import { HPAGE_PMD_NR, InodeKind, folioAt, folioHead, largeFolioAt, pageAt } from '../../reducers/state.js';
 import { VM_MAYWRITE, VM_SHARED, VM_WRITE } from '../../reducers/vma.js';
 import { NotModelledError } from '../lib/errors.js';
 import { isWritable } from './files.js';
@@ -59,8 +59,12 @@ const mappedWritable = (k: Kernel, inode: number): boolean =>
 function hasExtraRefs(k: Kernel, id: number): boolean {
   const inode = k.view.inodes[id] as InodeView;
   if (inode.kind === InodeKind.hugetlbfs) return inode.pages.some((leaf) => hasExtraHugeRefs(k, (leaf?.[0] ?? 0) - 1));
-  const held = (slot: number): boolean =>
-    slot > 0 && pageAt(k.view, slot - 1).ref !== pageAt(k.view, slot - 1).mapcount + 1;
+  const held = (slot: number): boolean => {
+    if (slot <= 0) return false;
+    const { ref, mapcount, order } = folioAt(k.view, slot - 1);
+    const mappings = order === 0 ? mapcount : (k.view.largeFolios[folioHead(k.view, slot - 1)]?.largeMapcount ?? 0);
+    return ref !== mappings + 2 ** order;
+  };
   return inode.pages.some((leaf) => leaf?.some(held));
 }
 

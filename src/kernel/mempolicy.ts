@@ -1,6 +1,6 @@
 // Memory policies: mm/mempolicy.c, on a machine of one node. Policies of mappings are not modelled; what mbind(2) moves is.
 import { leafAt, ptePfn, ptePresent, pteSpecial, pteTable, pteIndex, nextTable, tableEnd } from '../../reducers/pte.js';
-import { folioHead, mmAt, pageAt } from '../../reducers/state.js';
+import { PG_ANON, folioHead, mmAt, pageAt } from '../../reducers/state.js';
 import { VM_IO, VM_PFNMAP, vmasIn } from '../../reducers/vma.js';
 import { NotModelledError } from '../lib/errors.js';
 import type { Kernel, KernelThread } from './kernel.js';
@@ -104,5 +104,7 @@ function queueFoliosPteRange(k: Kernel, mm: number, from: number, to: number, al
 /** `migrate_folio_add()`. */
 function queueFolio(k: Kernel, pfn: number, all: boolean, isolated: number[]): void {
   if (!all && maybeMappedShared(k, pfn)) return;
+  const { order, flags } = pageAt(k.view, pfn);
+  if (order !== 0 && (flags & PG_ANON) === 0) throw new NotModelledError('migration of large folios of files');
   if (folioIsolateLru(k, pfn)) isolated.push(pfn);
 }

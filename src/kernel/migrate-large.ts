@@ -10,7 +10,7 @@ import type { Stretch } from './folio-split.js';
 import { migrationKind, removeMigrationPtes, stretches, tryToMigrate } from './folio-split.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { folioMappingsChanged, maybePinned } from './large-folio.js';
-import { vmPageProt } from './memory/file.js';
+import { vmPageProt } from './memory/page-prot.js';
 import { blockStart } from './memory/huge.js';
 import { mlockVmaPages, munlockVmaPages } from './memory/mlocked.js';
 import { cacheReferences, slotOf } from './swapfile.js';

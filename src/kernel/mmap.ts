@@ -45,7 +45,8 @@ import { mmPopulate } from './gup.js';
 import { NO_FILE, createInode } from './files.js';
 import { memfdCheckSealsMmap } from './memfd.js';
 import { F_SEAL } from './seals.js';
-import { createShmemInode } from './shmem.js';
+import { createShmemInode, shmemInfo } from './shmem.js';
+import { mayHaveLargeFolios } from './shmem-huge.js';
 import { evictUnreachable, hugetlbMmap, isHugetlbfs } from './hugetlb/file.js';
 import { HUGE_PAGE_SIZE, hugeAlign } from './hugetlb/pool.js';
 import { markNewVma, newVmaFlag } from './soft-dirty.js';
@@ -213,6 +214,8 @@ function* mmapRegion(k: Kernel, tid: number, call: MmapCall, afterwards: Afterwa
   const align = hugetlb ? HUGE_PAGE_SIZE : PAGE_SIZE;
   let addr = fixed ? call.addr : yield* getUnmappedArea(k, mm, roundHintToMin(call.addr), length, 'mmap', align);
   if (addr < 0) return addr;
+  if (!fixed && addr !== call.addr && !call.recorded && isAlignedForHugePages(k, flags, file, length))
+    throw new NotModelledError('the place of a mapping of a file in memory that may have large folios');
   if (fixed) {
     if (length > TASK_SIZE || addr > TASK_SIZE - length) return -ENOMEM;
     if (addr % align !== 0) return -EINVAL;
@@ -324,6 +327,12 @@ export function lockLimitError(k: Kernel, mm: number, flags: number, bytes: numb
 export function spaceLimitError(k: Kernel, mm: number, bytes: number): number {
   if (k.machine.addressSpaceLimit < 0) return 0;
   return mmAt(k.view, mm).totalVm * PAGE_SIZE + bytes > k.machine.addressSpaceLimit ? ENOMEM : 0;
+}
+
+/** `shmem_get_unmapped_area()`: does it look for a place that is aligned for large folios? */
+function isAlignedForHugePages(k: Kernel, flags: number, file: OpenFile | null, length: number): boolean {
+  if (length === PAGE_SIZE || (file === null && (flags & MAP_TYPE) === MAP_PRIVATE)) return false;
+  return (file === null || shmemInfo(k, file.inode) !== undefined) && mayHaveLargeFolios(k, file?.inode ?? 0);
 }
 
 /** `shmem_zero_setup()`: the object behind shared anonymous memory. It pays for each page with VM_NORESERVE, otherwise for all of its size at once. */

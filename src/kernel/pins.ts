@@ -20,7 +20,7 @@ import type { Held } from './holders.js';
 import { createHolder, heldAt, heldCount, removeHolder } from './holders.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { EFAULT, EINVAL, TASK_SIZE, currentTask } from './kernel.js';
-import { markDirty } from './memory/file.js';
+import { markDirty } from './filemap.js';
 
 /**
  * `pin_user_pages()`, `get_user_pages()` and their fast forms, for all of [addr, addr + length) or not at all, as drivers have it.

@@ -11,7 +11,7 @@ import type { Held } from './holders.js';
 import { createHolder, heldAt, removeHolder } from './holders.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { EBADF, EFAULT, EINVAL, EIO, ENOENT, PAGE_SIZE, TASK_SIZE, currentMm, currentTask } from './kernel.js';
-import { markDirty } from './memory/file.js';
+import { markDirty } from './filemap.js';
 import { vmaLookup } from '../../reducers/vma.js';
 import { pteAt, ptePfn, ptePresent, pteSpecial, pteWrite } from '../../reducers/pte.js';
 import { expandStack } from './vma.js';

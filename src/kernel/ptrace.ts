@@ -7,7 +7,7 @@ import { cIntArg, fromKernel, intArg } from './call.js';
 import { createHolder, keepAllocated, removeHolder } from './holders.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { EFAULT, EIO, EPERM, ESRCH, currentTask } from './kernel.js';
-import { markDirty } from './memory/file.js';
+import { markDirty } from './filemap.js';
 import { allocPage } from './page-alloc.js';
 import { accessRemoteVm } from './proc-mem.js';
 import { copyToUser, emitCopy } from './uaccess.js';

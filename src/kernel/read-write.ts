@@ -253,7 +253,7 @@ function shmemWriteBegin(k: Kernel, id: number, index: number, end: number, cpu:
   const seals = shmemInfo(k, id)?.seals ?? 0;
   if ((seals & (F_SEAL.WRITE | F_SEAL.FUTURE_WRITE)) !== 0) return -EPERM;
   if ((seals & F_SEAL.GROW) !== 0 && end > (k.view.inodes[id] as InodeView).size) return -EPERM;
-  const found = shmemGetFolio(k, id, index, 'write', cpu);
+  const found = shmemGetFolio(k, id, index, 'write', cpu, { writeEnd: end });
   return typeof found === 'number' ? found : found.pfn;
 }
 

@@ -3,7 +3,17 @@
 // Blocks are accounted of files that a workload makes (`k.view.shmem`). Of a recording it is not known what others did to a file: its pages come and go
 // as it says, and nothing is counted.
 import type { InodeView, ShmemInodeView, VmaView } from '../../reducers/state.js';
-import { InodeKind, PG_NOT_UPTODATE, RECLAIMED, cachedPfn, pageAt, swapSlot } from '../../reducers/state.js';
+import {
+  InodeKind,
+  PG_ANON,
+  PG_NOT_UPTODATE,
+  RECLAIMED,
+  cachedPfn,
+  folioAt,
+  folioHead,
+  pageAt,
+  swapSlot,
+} from '../../reducers/state.js';
 import {
   VM_UFFD_MINOR,
   VM_UFFD_MISSING,
@@ -11,12 +21,13 @@ import {
   userfaultfdMinor,
   userfaultfdMissing,
 } from '../../reducers/vma.js';
+import { NotModelledError } from '../lib/errors.js';
 import type { FoundPage } from './filemap.js';
-import { addToCache, filePages, markDirty, markUptodate, removeCachedPages } from './filemap.js';
-import { hasEnd } from './holders.js';
+import { addLargeToCache, addToCache, filePages, markUptodate } from './filemap.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { EEXIST, EINVAL, ENOENT, ENOSPC, ENXIO, PAGE_SIZE } from './kernel.js';
 import type { Fault, FaultResult } from './memory/fault.js';
+import { shmemAllowableOrders, shmemSuitableOrder } from './shmem-huge.js';
 import { lruAddDrainIfMlock } from './swap.js';
 import { folioAllocSwap, folioFreeSwap, readSwapCache, slotAt, slotOf } from './swapfile.js';
 import { handleUserfault } from './userfault.js';
@@ -127,14 +138,21 @@ function noteDropped(k: Kernel, id: number): void {
 /**
  * `shmem_get_folio_gfp()`: page `index` of file `id`, for `sgp`. A hole is 0 for `read` and -ENOENT for `noalloc`, else it gets a page; so is, for
  * `read`, a page that fallocate made and nobody filled. @returns the page, 0 for none, or a negative errno: -EINVAL beyond the end, -ENOSPC where
- * there is no room.
+ * there is no room. How large a new folio may be the fault's `vma` says, or where a write or fallocate ends, byte `writeEnd`.
  */
-export function shmemGetFolio(k: Kernel, id: number, index: number, sgp: Sgp, cpu: number): FoundPage | number {
+export function shmemGetFolio(
+  k: Kernel,
+  id: number,
+  index: number,
+  sgp: Sgp,
+  cpu: number,
+  { vma = null, writeEnd = 0 }: { readonly vma?: VmaView | null; readonly writeEnd?: number } = {},
+): FoundPage | number {
   const inode = k.view.inodes[id] as InodeView;
   if (BOUNDED.has(sgp) && index >= filePages(inode)) return -EINVAL;
   const pfn = cachedPfn(inode, index);
   if (pfn >= 0) {
-    const filled = (pageAt(k.view, pfn).flags & PG_NOT_UPTODATE) === 0;
+    const filled = (folioAt(k.view, pfn).flags & PG_NOT_UPTODATE) === 0;
     if (!filled && sgp === 'read') return 0;
     // Whoever writes fills the rest itself; a second fallocate must not lose what the first one promised.
     if (!filled && sgp !== 'write') markUptodate(k, pfn);
@@ -142,11 +160,13 @@ export function shmemGetFolio(k: Kernel, id: number, index: number, sgp: Sgp, cp
   }
   if (swapSlot(inode, index) >= 0) return shmemSwapinFolio(k, id, index, cpu);
   if (sgp === 'read') return 0;
-  return sgp === 'noalloc' ? -ENOENT : shmemAllocAndAddFolio(k, id, index, sgp, cpu);
+  return sgp === 'noalloc'
+    ? -ENOENT
+    : shmemAllocAndAddFolio(k, id, index, sgp, cpu, shmemAllowableOrders(k, inode, vma, index, writeEnd), vma);
 }
 
 /** `shmem_swapin_folio()`: page `index`, which is swapped out, is the file's again and dirty, and its slot is free. Says whether it had to be read. */
-function shmemSwapinFolio(k: Kernel, id: number, index: number, cpu: number): FoundPage {
+export function shmemSwapinFolio(k: Kernel, id: number, index: number, cpu: number): FoundPage {
   const slot = swapSlot(k.view.inodes[id] as InodeView, index);
   const { pfn, read } = readSwapCache(k, slot, cpu);
   k.emit({ type: 'ShmemPageSwappedIn', inode: id, runs: [index, pfn, 1], slot, ref: 0, count: -1 });
@@ -182,7 +202,7 @@ export function shmemSwapinRange(k: Kernel, id: number, first: number, last: num
 }
 
 /** `shmem_free_swap()` of pages [first, end): what is swapped out of them is gone. How many pages were. */
-function shmemFreeSwap(k: Kernel, id: number, first: number, end: number): number {
+export function shmemFreeSwap(k: Kernel, id: number, first: number, end: number): number {
   if ((shmemInfo(k, id)?.swapped ?? 0) === 0) return 0;
   const { pages } = k.view.inodes[id] as InodeView;
   let freed = 0;
@@ -198,17 +218,45 @@ function shmemFreeSwap(k: Kernel, id: number, first: number, end: number): numbe
 }
 
 /**
- * `shmem_alloc_and_add_folio()`: a new page, accounted. fallocate leaves it unfilled. -ENOSPC where the tmpfs is full, once what reclaim dropped of the file
- * is counted; the page that Linux then takes back was nobody's.
+ * `shmem_alloc_and_add_folio()`: a new folio, accounted, as large as `orders` and its place let it be. fallocate leaves it unfilled. A page of its own where the tmpfs has no room for more; -ENOSPC
+ * where it is full, once what reclaim dropped of the file is counted. The folio that Linux then takes back was nobody's.
+ * @throws NotModelledError where a tmpfs is full in which a large folio reaches beyond its file's end: Linux splits that.
  */
-function shmemAllocAndAddFolio(k: Kernel, id: number, index: number, sgp: Sgp, cpu: number): FoundPage | number {
-  if (!shmemHasRoom(k, id, 1)) shmemRecalcInode(k, id, 0, 0);
-  if (!shmemHasRoom(k, id, 1)) return -ENOSPC;
-  addToCache(k, id, index, cpu);
-  shmemRecalcInode(k, id, 1, 0, 1);
+function shmemAllocAndAddFolio(
+  k: Kernel,
+  id: number,
+  index: number,
+  sgp: Sgp,
+  cpu: number,
+  orders: number,
+  vma: VmaView | null,
+): FoundPage | number {
+  const largest = orders === 0 ? 0 : shmemSuitableOrder(k, id, vma, index, orders);
+  const room = (order: number): boolean => {
+    if (shmemHasRoom(k, id, 2 ** order)) return true;
+    if (someReachesBeyondEnd(k, shmemInfo(k, id)?.sb ?? -1))
+      throw new NotModelledError('a full tmpfs with large folios behind the end of files, which are split');
+    shmemRecalcInode(k, id, 0, 0);
+    return shmemHasRoom(k, id, 2 ** order);
+  };
+  const order = largest > 0 && room(largest) ? largest : 0;
+  if (order === 0 && !room(0)) return -ENOSPC;
+  if (order === 0) addToCache(k, id, index, cpu);
+  else addLargeToCache(k, id, index, order, cpu);
+  shmemRecalcInode(k, id, 2 ** order, 0, 2 ** order);
   const pfn = cachedPfn(k.view.inodes[id] as InodeView, index);
-  if (sgp === 'falloc') k.emit({ type: 'FolioUptodateSet', pfn, uptodate: 0 });
+  if (sgp === 'falloc') k.emit({ type: 'FolioUptodateSet', pfn: folioHead(k.view, pfn), uptodate: 0 });
   return { pfn, major: false };
+}
+
+/** Has a file of tmpfs `sb` a large folio that goes on behind its end? */
+function someReachesBeyondEnd(k: Kernel, sb: number): boolean {
+  if (sb < 0) return false;
+  return Object.keys(k.view.largeFolios).some((pfn) => {
+    const { mapping, index, order, flags } = pageAt(k.view, Number(pfn));
+    const inode = (flags & PG_ANON) === 0 ? k.view.inodes[mapping] : null;
+    return inode && shmemInfo(k, inode.id)?.sb === sb && index + 2 ** order > filePages(inode);
+  });
 }
 
 /**
@@ -221,7 +269,7 @@ export function shmemSeekHoleData(k: Kernel, id: number, offset: number, data: b
   const known = inode.pages.length * 512;
   for (let index = Math.floor(offset / PAGE_SIZE); index * PAGE_SIZE < inode.size; index++) {
     const pfn = cachedPfn(inode, index);
-    const filled = pfn >= 0 && (pageAt(k.view, pfn).flags & PG_NOT_UPTODATE) === 0;
+    const filled = pfn >= 0 && (folioAt(k.view, pfn).flags & PG_NOT_UPTODATE) === 0;
     if ((filled || swapSlot(inode, index) >= 0) === data) return Math.max(offset, index * PAGE_SIZE);
     if (index >= known) break;
   }
@@ -245,60 +293,6 @@ export function* shmemFault(
     if (exists && userfaultfdMinor(vma)) return yield* handleUserfault(k, fault, VM_UFFD_MINOR);
     if (!exists && userfaultfdMissing(vma)) return yield* handleUserfault(k, fault, VM_UFFD_MISSING);
   }
-  const found = shmemGetFolio(k, vma.inode, index, 'cache', fault.cpu);
+  const found = shmemGetFolio(k, vma.inode, index, 'cache', fault.cpu, { vma });
   return typeof found === 'number' ? 'sigbus' : found;
-}
-
-/** `folio_zero_segment()`. */
-const zeroSegment = (k: Kernel, pfn: number, offset: number, length: number): void =>
-  k.emit({ type: 'PageWritten', pfn, offset, length, byte: 0 });
-
-/**
- * `shmem_undo_range()`: bytes [from, to) of file `id` are gone: its whole pages leave the cache, of the pages at both ends the part becomes zeros, and
- * they dirty. With `unfalloc` a fallocate that failed takes back the pages that it made: those that nobody filled.
- */
-export function shmemUndoRange(k: Kernel, id: number, from: number, to: number, cpu: number, unfalloc = false): void {
-  const first = Math.ceil(from / PAGE_SIZE);
-  const end = Math.floor(to / PAGE_SIZE);
-  const added = (pfn: number): boolean => (pageAt(k.view, pfn).flags & PG_NOT_UPTODATE) !== 0;
-  // folio_batch_release() of what was found.
-  if (removeCachedPages(k, id, first, end, unfalloc ? added : undefined)) lruAddDrainIfMlock(k, cpu);
-  const freed = unfalloc ? 0 : shmemFreeSwap(k, id, first, end);
-  if (!unfalloc) {
-    const sameFolio = zeroPartial(k, id, Math.floor(from / PAGE_SIZE), from, to, cpu);
-    if (!sameFolio && to < Infinity) zeroPartial(k, id, Math.floor((to - 1) / PAGE_SIZE), from, to, cpu);
-  }
-  shmemRecalcInode(k, id, 0, -freed);
-}
-
-/** `shmem_get_partial_folio()`, `truncate_inode_partial_folio()` on page `index`. Does [from, to) end in it? */
-function zeroPartial(k: Kernel, id: number, index: number, from: number, to: number, cpu: number): boolean {
-  const [start, stop] = [index * PAGE_SIZE, (index + 1) * PAGE_SIZE];
-  const inode = k.view.inodes[id] as InodeView;
-  // A page that fallocate made is no hole here; one that is swapped out is brought back if any of it is inside the file.
-  const swapped = swapSlot(inode, index) >= 0 && index < filePages(inode);
-  const pfn = swapped ? shmemSwapinFolio(k, id, index, cpu).pfn : cachedPfn(inode, index);
-  if (pfn >= 0) {
-    markDirty(k, pfn);
-    const offset = Math.max(from, start) - start;
-    zeroSegment(k, pfn, offset, Math.min(to, stop) - start - offset);
-  }
-  return to <= stop;
-}
-
-/** `iput()` of file `inode`, which a descriptor or a mapping led to: with the last of them it is evicted, if blocks of it are accounted, and no name leads there. */
-export function shmemPut(k: Kernel, inode: number, cpu: number): void {
-  const info = shmemInfo(k, inode);
-  if (info === undefined || info.sb >= 0 || hasEnd(k, inode, () => true)) return;
-  if (k.view.mms.some((mm) => mm?.vmas.some((vma) => vma.inode === inode))) return;
-  shmemEvictInode(k, inode, cpu);
-}
-
-/** `shmem_evict_inode()`: all pages go, and what was accounted. */
-function shmemEvictInode(k: Kernel, id: number, cpu: number): void {
-  const { size } = k.view.inodes[id] as InodeView;
-  const { noreserve } = shmemInfo(k, id) as ShmemInodeView;
-  if (size !== 0) k.emit({ type: 'InodeResized', inode: id, size: 0, data: 0 });
-  shmemUndoRange(k, id, 0, Infinity, cpu);
-  k.emit({ type: 'ShmemInodeEvicted', inode: id, committed: noreserve === 1 ? 0 : -Math.ceil(size / PAGE_SIZE) });
 }

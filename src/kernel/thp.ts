@@ -13,8 +13,9 @@ export const HPAGE_PMD_PAGES = HPAGE_PMD_SIZE / PAGE_SIZE;
 const FOLDER = 'transparent_hugepage/';
 const WORDS: readonly string[] = ['always', 'madvise', 'never'];
 const SIZE_WORDS: readonly string[] = [...WORDS, 'inherit'];
-/** Huge pages of files in memory are not modelled: what gives none. */
-export const SHMEM_WORDS: readonly string[] = ['never', 'deny'];
+/** Which files in memory get large folios. */
+const SHMEM_WORDS: readonly string[] = ['always', 'within_size', 'advise', 'never', 'deny', 'force'];
+const SHMEM_SIZE_WORDS: readonly string[] = ['always', 'inherit', 'within_size', 'advise', 'never'];
 export const SHMEM_ENABLED = `${FOLDER}shmem_enabled`;
 const FLAGS: readonly string[] = ['0', '1'];
 /** Entries of one kind among 512. */
@@ -27,6 +28,10 @@ const ANON_ORDERS: readonly number[] = Array.from(
   (_, i) => MIN_ANON_ORDER + i,
 );
 const sizeFile = (order: number): string => `${FOLDER}hugepages-${2 ** order * 4}kB/enabled`;
+/** Orders that large folios of files have. */
+export const FILE_ORDERS: readonly number[] = Array.from({ length: HPAGE_PMD_ORDER }, (_, i) => i + 1);
+/** The setting of shared anonymous memory for folios of `order`. */
+export const shmemSizeFile = (order: number): string => `${FOLDER}hugepages-${2 ** order * 4}kB/shmem_enabled`;
 
 interface Setting {
   /** What it says where nobody wrote to it: that of the machine the model was measured on. */
@@ -43,6 +48,12 @@ export const SETTINGS: Readonly<Record<string, Setting>> = {
   [`${FOLDER}khugepaged/max_ptes_none`]: { first: '511', values: COUNTS },
   [`${FOLDER}khugepaged/max_ptes_swap`]: { first: '64', values: COUNTS },
   [`${FOLDER}khugepaged/max_ptes_shared`]: { first: '256', values: COUNTS },
+  ...Object.fromEntries(
+    FILE_ORDERS.map((order) => [
+      shmemSizeFile(order),
+      { first: order === HPAGE_PMD_ORDER ? 'inherit' : 'never', values: SHMEM_SIZE_WORDS },
+    ]),
+  ),
   ...Object.fromEntries(
     ANON_ORDERS.map((order) => [
       sizeFile(order),

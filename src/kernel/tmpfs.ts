@@ -3,10 +3,14 @@ import { NotModelledError } from '../lib/errors.js';
 import { F_SEAL } from './seals.js';
 import type { Kernel } from './kernel.js';
 import { EEXIST, EINVAL, ENOENT, PAGE_SIZE } from './kernel.js';
+import { tmpfsHugeOption } from './shmem-huge.js';
 import { createShmemInode } from './shmem.js';
 
 const O_CREAT = 0o100;
 const O_EXCL = 0o200;
+
+/** What huge= may say: which files get large folios. */
+export const HUGE_WORDS: readonly string[] = ['never', 'always', 'within_size', 'advise'];
 
 const UNITS: Readonly<Record<string, number>> = { '': 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 };
 
@@ -17,22 +21,26 @@ export function tmpfsBytes(data: string): number | null {
 }
 
 /**
- * mount(2) of a tmpfs at `name` with options `data`: `size=N[kmg]`, which it must have, `huge=never`, `mode=N`. @returns 0 or -EINVAL.
+ * mount(2) of a tmpfs at `name` with options `data`: `size=N[kmg]`, which it must have, `huge=` never, always, within_size or advise, `mode=N`. @returns 0 or -EINVAL.
  * @throws NotModelledError for other options, and without a size: half of the machine's memory then has room.
  */
 export function mountTmpfs(k: Kernel, name: string, data: string): number {
+  let huge = 'never';
   for (const option of data.split(',').filter((each) => each !== '')) {
     const [key = '', value = ''] = option.split('=');
     if (key === 'size' && value.endsWith('%')) throw new NotModelledError('tmpfs with a share of all memory');
     if (key === 'size') {
       if (tmpfsBytes(option) === null) return -EINVAL;
-    } else if (key === 'huge' && value !== 'never') throw new NotModelledError(`tmpfs with huge=${value}`);
-    else if (key !== 'huge' && key !== 'mode') throw new NotModelledError(`tmpfs with ${option}`);
+    } else if (key === 'huge') {
+      if (!HUGE_WORDS.includes(value)) return -EINVAL;
+      huge = value;
+    } else if (key !== 'mode') throw new NotModelledError(`tmpfs with ${option}`);
   }
   const bytes = tmpfsBytes(data);
   if (bytes === null) throw new NotModelledError('tmpfs without a size');
   if (k.view.tmpfs.some((each) => each.name === name)) throw new NotModelledError('two mounts at one place');
   k.emit({ type: 'TmpfsMounted', sb: k.view.tmpfs.length, name, maxBlocks: Math.ceil(bytes / PAGE_SIZE) });
+  if (huge !== 'never') k.emit({ type: 'SettingWritten', name: tmpfsHugeOption(name), value: huge });
   return 0;
 }
 

@@ -1,8 +1,8 @@
 // Sizes of files: ftruncate, fallocate, and what they do to pages. mm/truncate.c, mm/shmem.c, and fs/ext4/inode.c as far as memory sees it.
-import { forEachPte, ptePfn, ptePresent, pteSpecial } from '../../reducers/pte.js';
+import { forEachPte, isHugePte, ptePfn, ptePresent, pteSpecial } from '../../reducers/pte.js';
 import { wasWritten } from '../../reducers/disk.js';
 import type { InodeView, OpenFile } from '../../reducers/state.js';
-import { InodeKind, PG_ANON, PG_DIRTY, cachedPfn, mmAt, pageAt } from '../../reducers/state.js';
+import { HPAGE_PMD_NR, InodeKind, PG_ANON, PG_DIRTY, cachedPfn, folioAt, mmAt, pageAt } from '../../reducers/state.js';
 import { vmaPages } from '../../reducers/vma.js';
 import { NotModelledError } from '../lib/errors.js';
 import type { Call } from './call.js';
@@ -14,7 +14,9 @@ import type { Kernel } from './kernel.js';
 import { EBADF, EFBIG, EINVAL, ENOSPC, EOPNOTSUPP, EPERM, PAGE_SIZE, currentTask } from './kernel.js';
 import { flushGather, updateHiwaterRss, zapPageRange } from './memory/zap.js';
 import { F_SEAL } from './seals.js';
-import { shmemGetFolio, shmemInfo, shmemUndoRange } from './shmem.js';
+import { mayHaveLargeFolios } from './shmem-huge.js';
+import { shmemGetFolio, shmemInfo } from './shmem.js';
+import { shmemUndoRange } from './shmem-truncate.js';
 import { lruAddDrainIfMlock } from './swap.js';
 
 /** ftruncate(2): `do_sys_ftruncate()`. A descriptor that may not write is EINVAL here, unlike elsewhere. */
@@ -116,15 +118,20 @@ function shmemFallocate(k: Kernel, id: number, mode: number, offset: number, end
   const max = k.view.tmpfs[shmemInfo(k, id)?.sb ?? -1]?.maxBlocks ?? 0;
   if (max > 0 && wanted > max) return -ENOSPC;
   if (wanted > k.machine.totalPages) throw new NotModelledError('fallocate of more than there is memory');
-  for (let index = start; index * PAGE_SIZE < end; index++) {
-    const found = shmemGetFolio(k, id, index, 'falloc', cpu);
+  const keeps = (mode & FALLOC_FL.KEEP_SIZE) !== 0;
+  if (keeps && end > size && mayHaveLargeFolios(k, id))
+    throw new NotModelledError('FALLOC_FL_KEEP_SIZE behind the end of a file that may have large folios');
+  for (let index = start; index * PAGE_SIZE < end;) {
+    const found = shmemGetFolio(k, id, index, 'falloc', cpu, { writeEnd: end });
     if (typeof found === 'number') {
       if (index > start) shmemUndoRange(k, id, start * PAGE_SIZE, index * PAGE_SIZE, cpu, true);
       return found;
     }
     markDirty(k, found.pfn);
+    const head = folioAt(k.view, found.pfn);
+    index = head.index + 2 ** head.order;
   }
-  if ((mode & FALLOC_FL.KEEP_SIZE) === 0) growTo(k, id, end);
+  if (!keeps) growTo(k, id, end);
   return 0;
 }
 
@@ -231,18 +238,22 @@ export function unmapMappingRange(
       updateHiwaterRss(k, id);
       if (evenCows) zapPageRange(k, id, vma.flags, start, end, cpu, 'keep');
       else
-        for (const addr of cachedMappings(k, id, start, end))
-          zapPageRange(k, id, vma.flags, addr, addr + PAGE_SIZE, cpu, 'keep');
+        for (const [from, to] of cachedMappings(k, id, start, end))
+          zapPageRange(k, id, vma.flags, from, to, cpu, 'keep');
     }
     flushGather(k, id);
   }
 }
 
-function cachedMappings(k: Kernel, mm: number, start: number, end: number): number[] {
-  const found: number[] = [];
+/** Ranges of bytes in [start, end) that map pages of the cache: a page each, or what lies there of a huge entry. */
+function cachedMappings(k: Kernel, mm: number, start: number, end: number): (readonly [number, number])[] {
+  const found: (readonly [number, number])[] = [];
   forEachPte(mmAt(k.view, mm), start / PAGE_SIZE, end / PAGE_SIZE, (vpn, entry) => {
-    if (ptePresent(entry) && !pteSpecial(entry) && (pageAt(k.view, ptePfn(entry)).flags & PG_ANON) === 0)
-      found.push(vpn * PAGE_SIZE);
+    if (!ptePresent(entry) || pteSpecial(entry) || (pageAt(k.view, ptePfn(entry)).flags & PG_ANON) !== 0) return;
+    const pages = isHugePte(entry) ? HPAGE_PMD_NR - (vpn % HPAGE_PMD_NR) : 1;
+    const last = found.at(-1);
+    if (last === undefined || last[1] <= vpn * PAGE_SIZE)
+      found.push([vpn * PAGE_SIZE, Math.min(end, (vpn + pages) * PAGE_SIZE)]);
   });
   return found;
 }

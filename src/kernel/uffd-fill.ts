@@ -9,7 +9,7 @@ import { NotModelledError } from '../lib/errors.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { EAGAIN, EEXIST, EFAULT, EINVAL, ENOENT, ENOMEM, PAGE_SIZE, currentTask } from './kernel.js';
 import { ZERO_PTE, presentFlag } from './memory/anonymous.js';
-import { markDirty } from './memory/file.js';
+import { markDirty } from './filemap.js';
 import { pteAlloc } from './memory/tables.js';
 import { allocPage, putPage } from './page-alloc.js';
 import { anonVmaPrepare } from './rmap.js';

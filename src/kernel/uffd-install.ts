@@ -4,10 +4,10 @@ import { PTE_PRESENT, PTE_PROTNONE, PTE_UFFD_WP, PTE_WRITE, isPteMarker, mkPte, 
 import type { InodeView, VmaView } from '../../reducers/state.js';
 import { InodeKind, MM_FILEPAGES, PG_ANON, mmAt, pageAt } from '../../reducers/state.js';
 import { VM_ACCESS, VM_SHARED, VM_WRITE, linearPageIndex, vmaIsAnonymous } from '../../reducers/vma.js';
-import { filePages } from './filemap.js';
+import { NotModelledError } from '../lib/errors.js';
+import { filePages, markDirty } from './filemap.js';
 import type { Kernel } from './kernel.js';
 import { EEXIST, EFAULT, PAGE_SIZE } from './kernel.js';
-import { markDirty } from './memory/file.js';
 import { folioAddedLruVma, locksPages, mlockVmaPages } from './memory/mlocked.js';
 import { dirtyFlags } from './soft-dirty.js';
 import { lruBatchAdded } from './swap.js';
@@ -63,6 +63,7 @@ function rightsOf(k: Kernel, { flags }: VmaView, inCache: boolean, protect: bool
 export function mfillAtomicInstallPte(k: Kernel, install: Install): number {
   const { mm, vpn, vma, pfn, protect } = install;
   const page = pageAt(k.view, pfn);
+  if (page.order !== 0) throw new NotModelledError('UFFDIO_CONTINUE on large folios of files');
   const inCache = page.mapping !== 0 && (page.flags & PG_ANON) === 0;
   const posted = k.behaviours['uffd-install-asks-vma'];
   const { writable, dirty, protects } = posted ? rightsAsPosted(vma, protect) : rightsOf(k, vma, inCache, protect);

@@ -26,7 +26,7 @@ import { EINVAL, ENOMEM, EPERM, PAGE_SIZE, pageDown } from './kernel.js';
 import { splitHugePmdAt } from './memory/huge.js';
 import { flushGather, freePgtables, updateHiwaterRss, zapPageRange } from './memory/zap.js';
 import { anonVmaClone, anonVmaPrepare, unlinkAnonVmas } from './rmap.js';
-import { shmemPut } from './shmem.js';
+import { shmemPut } from './shmem-truncate.js';
 import type { UnmapNotices } from './uffd-events.js';
 import { userfaultfdUnmapPrep } from './uffd-events.js';
 

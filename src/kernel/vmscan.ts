@@ -40,7 +40,7 @@ import { canSplitFolio, splitFolio } from './folio-split.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { GUP_PIN_COUNTING_BIAS, PAGE_SIZE } from './kernel.js';
 import { folioMappingsChanged, folioPteBatch, maybeMappedShared, maybePinned } from './large-folio.js';
-import { markDirty } from './memory/file.js';
+import { markDirty } from './filemap.js';
 import { splitHugePmd } from './memory/huge.js';
 import { append4, updateHiwaterRss } from './memory/zap.js';
 import { rmapWalk } from './rmap-walk.js';
@@ -166,6 +166,7 @@ const onLru = (k: Kernel, pfn: number): boolean => (pageAt(k.view, pfn).flags & 
 function* reclaimPages(k: Kernel, places: readonly Place[], cpu: number): KernelThread {
   for (const place of places) {
     const { flags, order } = pageAt(k.view, place.pfn);
+    if ((flags & PG_ANON) === 0 && order !== 0) throw new NotModelledError('reclaim of large folios of files');
     if ((flags & PG_ANON) === 0) shrinkCached(k, place);
     else if (order !== 0) yield* shrinkLargeFolio(k, place, cpu);
     else if ((flags & PG_SWAPBACKED) !== 0) shrinkFolio(k, place);

@@ -153,25 +153,76 @@ check sb(3).free_blocks == 2
   it.each([
     ['no size', 'mode=700', 'tmpfs without a size'],
     ['a share of memory', 'size=50%', 'tmpfs with a share of all memory'],
-    ['huge pages', 'size=8k,huge=always', 'tmpfs with huge=always'],
     ['other options', 'size=8k,nr_inodes=3', 'tmpfs with nr_inodes=3'],
   ])('with %s is named', (_what, options, error) => {
     expect(() => runWorkload(`1 mount("tmpfs", "t", "tmpfs", 0, "${options}")\n`)).toThrow(error);
   });
   it('refuses a size that is none, and other file systems are named', () => {
     ranWell('1 mount("tmpfs", "t", "tmpfs", 0, "size=x") = -1 EINVAL\n');
+    ranWell('1 mount("tmpfs", "t", "tmpfs", 0, "size=8k,huge=mostly") = -1 EINVAL\n');
     expect(() => runWorkload('1 mount("/dev/a", "t", "ext4", 0, "")\n')).toThrow('mount of ext4');
     expect(() => runWorkload(`${FILE}1 openat(AT_FDCWD, "t/d/f", O_RDWR)\n`)).toThrow('folders in tmpfs');
     expect(() => runWorkload(`${FILE}1 mount("tmpfs", "t", "tmpfs", 0, "size=8k")\n`)).toThrow('two mounts');
   });
 });
 
-describe('shmem_enabled', () => {
-  it('is never or deny; what makes huge pages is named', () => {
-    ranWell('sysfs("transparent_hugepage/shmem_enabled", "deny")\n');
-    for (const value of ['always', 'within_size', 'advise', 'force'])
-      expect(() => runWorkload(`sysfs("transparent_hugepage/shmem_enabled", "${value}")\n`)).toThrow(
-        `files in memory in huge pages (shmem_enabled ${value})`,
-      );
+describe('large folios of files in memory', () => {
+  const MEMFD = `1 memfd_create("m", 0) = F
+1 ftruncate(F, 2*H) = 0
+1 mmap(0x100000000000, 2*H, RW, SH|FIXED, F, 0) = A
+`;
+  const enabled = (value: string): string => `sysfs("transparent_hugepage/shmem_enabled", "${value}")\n`;
+  it.each([
+    ['always', 512],
+    ['force', 512],
+    ['within_size', 512],
+    ['advise', 1],
+    ['never', 1],
+    ['deny', 1],
+  ])('come with shmem_enabled %s', (value, pages) => {
+    ranWell(`${enabled(value)}${MEMFD}1 load(A) = 0\ncheck inode(F).nrpages == ${pages}\n`);
+  });
+  it('come with advice, and not against it', () => {
+    ranWell(`${enabled('advise')}${MEMFD}1 madvise(A, H, MADV_HUGEPAGE) = 0
+1 load(A) = 0
+1 load(A+H) = 0
+check page(1, A).level == "pmd" and page(1, A+H).order == 0
+`);
+    ranWell(`${enabled('always')}${MEMFD}1 madvise(A, H, MADV_NOHUGEPAGE) = 0
+1 load(A) = 0
+check page(1, A).order == 0
+1 pread64(F, A, 1, H) = 1
+1 load(A+H) = 0
+check page(1, A+H).level == "pmd"
+`);
+  });
+  it('are refused where force would decide their sizes', () => {
+    const small = 'sysfs("transparent_hugepage/hugepages-64kB/shmem_enabled", "inherit")\n';
+    expect(() => runWorkload(small + enabled('force'))).toThrow('which the kernel refuses');
+    expect(() => runWorkload(enabled('force') + small)).toThrow('which the kernel refuses');
+  });
+  it('stand nowhere but where they are aligned in file and address space', () => {
+    const ran = ranWell(`${enabled('always')}1 memfd_create("m", 0) = F
+1 ftruncate(F, 2*H) = 0
+1 mmap(0x100000001000, 2*H, RW, SH|FIXED, F, 0) = A
+1 store(A, 7)
+check page(1, A).order == 0
+`);
+    expect(ran.count('FilePmdMapped')).toBe(0);
+  });
+  it('are zeroed around what a write brings, and left unfilled by fallocate', () => {
+    const ran = ranWell(`${enabled('always')}${MEMFD}1 fallocate(F, 0, 0, H) = 0
+1 load(A+5*P) = 0
+check page(1, A).level == "pmd" and inode(F).blocks == 4096
+`);
+    expect(ran.count('FolioUptodateSet')).toBe(2);
+  });
+  it.each([
+    ['reclaim', '1 madvise(A, H, MADV_PAGEOUT)', 'reclaim of large folios of files'],
+    ['migration', '1 migrate(A, P)', 'migration of large folios of files'],
+    ['a place', '1 mmap(NULL, H, RW, SH|ANON, -1, 0)', 'the place of a mapping of a file in memory'],
+    ['pages behind the end', '1 fallocate(F, 1, 2*H, H)', 'behind the end of a file that may have large folios'],
+  ])('name %s, which is not modelled', (_what, line, error) => {
+    expect(() => runWorkload(`${enabled('always')}${MEMFD}1 load(A) = 0\n${line}\n`)).toThrow(error);
   });
 });

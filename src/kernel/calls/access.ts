@@ -8,7 +8,8 @@ import type { Access, AccessResult } from '../memory/fault.js';
 import { userFault } from '../memory/fault.js';
 import { drainLruAdd, lruAddDrainAll, lruAddDrainCpu } from '../swap.js';
 import { SWAP_AREA, SWAP_AREAS } from '../swapfile.js';
-import { SETTINGS, SHMEM_ENABLED } from '../thp.js';
+import { SETTINGS } from '../thp.js';
+import { checkShmemSetting } from '../shmem-huge.js';
 import { loadUser, storeUser, touch } from '../uaccess.js';
 
 const ACCESS: Readonly<Record<string, Access>> = { R: 'read', W: 'write', X: 'exec', U: 'unshare' };
@@ -26,9 +27,6 @@ const loadedText = (byte: number): Got => (byte >= 0 ? { value: byte } : { word:
 
 /** CPUs that Linux supports on x86 (NR_CPUS_RANGE_END). */
 const CPUS_MAX = 8192;
-
-/** What else Linux takes for shmem_enabled: all of it makes huge pages. */
-const SHMEM_UNKNOWN: ReadonlySet<string> = new Set(['always', 'within_size', 'advise', 'force']);
 
 /** Handlers by name. */
 export const ACCESS_CALLS: Readonly<Record<string, Handler>> = {
@@ -65,9 +63,8 @@ export const ACCESS_CALLS: Readonly<Record<string, Handler>> = {
     }
     const setting = SETTINGS[name];
     if (setting === undefined) throw new NotModelledError(`the setting /sys/kernel/mm/${name}`);
-    if (name === SHMEM_ENABLED && SHMEM_UNKNOWN.has(value))
-      throw new NotModelledError(`files in memory in huge pages (shmem_enabled ${value})`);
     if (!setting.values.includes(value)) throw badArgument(call, 1, `one of ${setting.values.join(', ')}`);
+    checkShmemSetting(k, name, value);
     k.emit({ type: 'SettingWritten', name, value });
     return null;
   },

@@ -159,6 +159,7 @@ function* copyPteRange(
       anonPages++;
     } else {
       append5(file, vpn, pfn, childFlags, parentFlags, 1);
+      large = countLarge(large, pfn, pageAt(k.view, pfn).order, 1);
       filePages++;
     }
   }

@@ -7,17 +7,18 @@ import {
   PTRS_PER_PTE,
   isUffdWpPteMarker,
   mkPte,
+  pmdNone,
   pteAt,
-  pteTable,
+  tableEnd,
 } from '../../../reducers/pte.js';
-import type { InodeView, VmaView } from '../../../reducers/state.js';
-import { InodeKind, mmAt } from '../../../reducers/state.js';
+import type { VmaView } from '../../../reducers/state.js';
+import { InodeKind, folioHead, mmAt, pageAt } from '../../../reducers/state.js';
 import {
   VM_SHARED,
   VM_UFFD_MINOR,
   VM_UFFD_WP,
-  VM_WRITE,
   linearPageIndex,
+  userfaultfdArmed,
   vmaLookup,
   vmaPages,
 } from '../../../reducers/vma.js';
@@ -25,22 +26,17 @@ import type { FoundPage } from '../filemap.js';
 import { PagesToMap, filemapFault, markDirty } from '../filemap.js';
 import type { Kernel, KernelThread } from '../kernel.js';
 import { PAGE_SIZE } from '../kernel.js';
+import { folioMappingsChanged } from '../large-folio.js';
 import { allocPage, putPage } from '../page-alloc.js';
 import { anonVmaPrepare } from '../rmap.js';
 import { shmemFault } from '../shmem.js';
-import { dirtyFlags, vmaSoftDirtyEnabled } from '../soft-dirty.js';
-import { mapFreshPage, presentFlag } from './anonymous.js';
+import { dirtyFlags } from '../soft-dirty.js';
+import { mapFreshPage } from './anonymous.js';
 import type { Fault, FaultResult } from './fault.js';
+import { doSetPmd, fileRss } from './file-huge.js';
 import { pteAlloc } from './tables.js';
 import { mlockVmaPages } from './mlocked.js';
-
-export { markDirty } from '../filemap.js';
-
-/** The file behind a VMA that has one. */
-export const inodeOf = (k: Kernel, vma: VmaView): InodeView => k.view.inodes[vma.inode] as InodeView;
-
-/** File systems that want to know of the first write to a clean shared page (`->page_mkwrite`). */
-const hasPageMkwrite = (inode: InodeView): boolean => inode.kind === InodeKind.file;
+import { inodeOf, vmPageProt } from './page-prot.js';
 
 /** `__do_fault()`: the page of the file at `addr`, brought in if need be; or what became of the fault. */
 function* vmFault(k: Kernel, vma: VmaView, fault: Fault): KernelThread<FoundPage | FaultResult> {
@@ -95,24 +91,8 @@ function* doReadFault(k: Kernel, fault: Fault): KernelThread<FaultResult> {
   // Reading dropped the lock, the fault begins anew (VM_FAULT_RETRY): what came in is there to be mapped.
   if (found.major && fault.mayRetry !== false && shouldFaultAround(k, vma)) doFaultAround(k, fault, vma, -1);
   if (pteAt(mmAt(k.view, fault.mm), fault.vpn) === seen)
-    mapFilePage(k, fault, vma, found.pfn, protectedAs(seen, vmPageProt(k, vma)));
+    mapFilePage(k, fault, vma, found.pfn, protectedAs(seen, vmPageProt(k, vma)), false);
   return found.major ? 'major' : 'done';
-}
-
-/**
- * `vma_wants_writenotify()` of a shared mapping with VM_* `flags` that may be written to: must first writes fault? For file systems they must, (since
- * 3.18) where they are tracked by soft-dirty, and (since 6.2) where a userfaultfd watches for writes.
- */
-export function vmaWantsWritenotify(k: Kernel, flags: number, inode: InodeView | undefined): boolean {
-  if (inode !== undefined && hasPageMkwrite(inode)) return true;
-  if ((flags & VM_UFFD_WP) !== 0 && k.behaviours['uffd-wp-implies-writenotify']) return true;
-  return k.behaviours['softdirty-enables-writenotify'] && vmaSoftDirtyEnabled(k, flags);
-}
-
-/** `vm_page_prot`, what a mapping of `vma` gets unasked: writable at once in shared mappings nobody needs to be told about. */
-export function vmPageProt(k: Kernel, vma: VmaView): number {
-  if ((vma.flags & (VM_SHARED | VM_WRITE)) !== (VM_SHARED | VM_WRITE)) return presentFlag(vma);
-  return vmaWantsWritenotify(k, vma.flags, inodeOf(k, vma)) ? PTE_PRESENT : PTE_PRESENT | PTE_WRITE;
 }
 
 /**
@@ -133,17 +113,40 @@ function doFaultAround(k: Kernel, fault: Fault, vma: VmaView, told: number): voi
   if (told >= 0 && told < last && size < 0)
     k.emit({ type: 'InodeResized', inode: id, size: (told + 1) * PAGE_SIZE, data: -1 });
   const pages = new PagesToMap(inodeOf(k, vma));
-  for (let i = from; i < to; i++) {
-    const vpn = base + i;
-    if (pteAt(mm, vpn) === 0) pages.consider(k, vpn, linearPageIndex(vma, vpn * PAGE_SIZE));
+  for (let vpn = base + from; vpn < base + to;) {
+    const index = linearPageIndex(vma, vpn * PAGE_SIZE);
+    const large = pages.largeFolioAt(k, index);
+    if (large < 0) {
+      if (pteAt(mm, vpn) === 0) pages.consider(k, vpn, index);
+      vpn++;
+      continue;
+    }
+    if (pages.count === 0 && doSetPmd(k, fault, vma, large, false)) return;
+    const [first, end] = rangeOfFolio(k, vma, vpn, large, base + to);
+    for (let at = first; at < end; at++) if (pteAt(mm, at) === 0) pages.add(at, linearPageIndex(vma, at * PAGE_SIZE));
+    vpn = end;
   }
   if (pages.count === 0) return;
   // The step that would install the page table is left out for a folio that reaches the file's end.
-  const noTable = pteTable(mm, fault.vpn) === null;
+  const noTable = pmdNone(mm, fault.vpn);
   if (noTable && pages.beginsWithLastPage && k.behaviours['fault-around-spares-eof']) return;
   pteAlloc(k, fault.mm, fault.vpn);
-  mlockVmaPages(k, vma, pages.commit(k, fault.mm, vmPageProt(k, vma)), fault.cpu);
+  mlockMapped(k, vma, pages.commit(k, fault.mm, vmPageProt(k, vma)), fault.cpu);
 }
+
+/**
+ * `filemap_map_folio_range()`: which pages from `vpn` on, where page `pfn` of a large folio belongs, are mapped with it: all of the folio, if it lies in the VMA and below one table; else
+ * what of it follows before `last`.
+ */
+function rangeOfFolio(k: Kernel, vma: VmaView, vpn: number, pfn: number, last: number): readonly [number, number] {
+  const pages = 2 ** pageAt(k.view, pfn).order;
+  const first = vpn - (pfn % pages);
+  return liesIn(vma, first, pages) ? [first, first + pages] : [vpn, Math.min(last, first + pages)];
+}
+
+/** Do `pages` pages from `vpn` on lie in the VMA, and below one table? */
+const liesIn = (vma: VmaView, vpn: number, pages: number): boolean =>
+  vpn * PAGE_SIZE >= vma.start && (vpn + pages) * PAGE_SIZE <= vma.end && vpn + pages <= tableEnd(vpn);
 
 /** `do_cow_fault()`: the program gets a copy at once; the cache's page is never mapped. */
 function* doCowFault(k: Kernel, fault: Fault): KernelThread<FaultResult> {
@@ -172,24 +175,48 @@ function* doSharedFault(k: Kernel, fault: Fault): KernelThread<FaultResult> {
   if (typeof found === 'string') return found;
   if (k.interleaved) yield { op: 'acquire', lock: `ptl(${fault.mm},${fault.vpn})` };
   if (pteAt(mmAt(k.view, fault.mm), fault.vpn) === seen)
-    mapFilePage(k, fault, vma, found.pfn, protectedAs(seen, PTE_PRESENT | PTE_WRITE | dirtyFlags(k)));
+    mapFilePage(k, fault, vma, found.pfn, protectedAs(seen, PTE_PRESENT | PTE_WRITE | dirtyFlags(k)), true);
   markDirty(k, found.pfn);
   return found.major ? 'major' : 'done';
 }
 
-/** `finish_fault()` for one page of the cache. */
-function mapFilePage(k: Kernel, fault: Fault, vma: VmaView, pfn: number, flags: number): void {
+/**
+ * `finish_fault()` for a page of the cache: the whole folio by a huge entry if that may be, else by entries of its pages if they all have room; else the one page.
+ */
+function mapFilePage(k: Kernel, fault: Fault, vma: VmaView, pfn: number, flags: number, write: boolean): void {
+  if (doSetPmd(k, fault, vma, pfn, write)) return;
   pteAlloc(k, fault.mm, fault.vpn);
-  const shmem = inodeOf(k, vma).kind === InodeKind.shmem ? 1 : 0;
-  k.emit({
-    type: 'FilePagesMapped',
-    mm: fault.mm,
-    runs: [fault.vpn, pfn, 1],
-    flags,
-    ref: 1,
-    mapcount: 1,
-    rssFile: 1 - shmem,
-    rssShmem: shmem,
-  });
-  mlockVmaPages(k, vma, [pfn], fault.cpu);
+  const { order } = pageAt(k.view, pfn);
+  const first = fault.vpn - (pfn % 2 ** order);
+  const whole = order > 0 && !userfaultfdArmed(vma) && liesIn(vma, first, 2 ** order);
+  const none =
+    whole &&
+    Array.from({ length: 2 ** order }, (_, i) => first + i).every((vpn) => pteAt(mmAt(k.view, fault.mm), vpn) === 0);
+  const n = none ? 2 ** order : 1;
+  const run = none ? [first, folioHead(k.view, pfn), n] : [fault.vpn, pfn, 1];
+  const counted = { ref: 1, mapcount: 1, ...fileRss(k, pfn, n) };
+  k.emit({ type: 'FilePagesMapped', mm: fault.mm, runs: run, flags, ...counted });
+  if (order > 0) folioMappingsChanged(k, fault.mm, [[folioHead(k.view, pfn), n]]);
+  mlockMapped(
+    k,
+    vma,
+    Array.from({ length: n }, (_, i) => run[1]! + i),
+    fault.cpu,
+  );
+}
+
+/** `__folio_add_file_rmap()`: a large folio is locked where all of it was mapped at once. */
+function mlockMapped(k: Kernel, vma: VmaView, pfns: readonly number[], cpu: number): void {
+  const locked: number[] = [];
+  for (let i = 0; i < pfns.length;) {
+    const { order } = pageAt(k.view, pfns[i] as number);
+    const pages = 2 ** order;
+    const head = folioHead(k.view, pfns[i] as number);
+    let n = 1;
+    while (n < pages && pfns[i + n] === (pfns[i] as number) + n && folioHead(k.view, pfns[i + n] as number) === head)
+      n++;
+    if (n === pages) locked.push(head);
+    i += n;
+  }
+  mlockVmaPages(k, vma, locked, cpu);
 }

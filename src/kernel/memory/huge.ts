@@ -35,6 +35,7 @@ import {
 import {
   VM_ACCESS,
   VM_LOCKED,
+  VM_SHARED,
   VM_UFFD_MISSING,
   VM_UFFD_WP,
   VM_WRITE,
@@ -53,6 +54,7 @@ import { hugePageFits, hugePageWanted, usesHugeZeroPage } from '../thp.js';
 import { handleUserfault, userfaultfdWpAsync } from '../userfault.js';
 import { userfaultfdPteWp } from '../userfault.js';
 import type { Fault, FaultResult } from './fault.js';
+import { isFilePmd, splitFilePmd, zapFilePmd } from './file-huge.js';
 import { folioAddedLruVma, locksPages, mlockVmaPages, munlockVmaPages } from './mlocked.js';
 import { pmdAlloc } from './tables.js';
 
@@ -129,7 +131,13 @@ export function* handleHugeFault(k: Kernel, fault: Fault, wantsWrite: boolean): 
     if (!userfaultfdWpAsync(k, vma)) return yield* handleUserfault(k, fault, VM_UFFD_WP);
     return splitAndFallBack(k, fault.mm, fault.vpn);
   }
-  if (wantsWrite && !pteWrite(leaf)) return yield* doHugePmdWpPage(k, fault, leaf);
+  if (wantsWrite && !pteWrite(leaf)) {
+    if (!isFilePmd(k, leaf)) return yield* doHugePmdWpPage(k, fault, leaf);
+    // `wp_huge_pmd()`: COW is done page by page.
+    if (fault.access === 'unshare')
+      throw new NotModelledError('reading pins for long of huge pages of files in private mappings');
+    return splitAndFallBack(k, fault.mm, fault.vpn);
+  }
   if (fault.access === 'write') touchPmd(k, fault.mm, fault.vpn);
   return 'done';
 }
@@ -226,11 +234,12 @@ function splitAndFallBack(k: Kernel, mm: number, vpn: number): 'fallback' {
 
 /**
  * `__split_huge_pmd()` without freezing: 512 entries in the place of the huge one around `vpn`, in the table that was in store for that.
- * Every page is as exclusive as the first was. A locked folio stays locked, for the entries count as another lock (6.18), if its lock was counted.
+ * Every page is as exclusive as the first was. That of a file just goes. A locked folio stays locked, for the entries count as another lock (6.18), if its lock was counted.
  */
 export function splitHugePmd(k: Kernel, mm: number, at: number): void {
   const vpn = blockStart(at);
   const leaf = leafAt(mmAt(k.view, mm), vpn);
+  if (isFilePmd(k, leaf)) return splitFilePmd(k, mm, vpn, cpuOf(k, mm));
   const forgets = pteSpecial(leaf) && !k.behaviours['zero-pmd-split-keeps-uffd-wp'];
   const entry = withFlags(leaf, 0, PTE_HUGE | (forgets ? PTE_UFFD_WP : 0));
   const unchanged = { ref: 0, mapcount: 0, entireMapcount: 0, exclusive: 0, dirty: 0 };
@@ -277,6 +286,7 @@ export function splitHugePmdAt(k: Kernel, mm: number, at: number): void {
 /** `zap_huge_pmd()`: the whole huge entry at `vpn` goes; its reference stays in the gather. */
 export function zapHugePmd(k: Kernel, mm: number, vmFlags: number, vpn: number, cpu: number): void {
   const leaf = leafAt(mmAt(k.view, mm), vpn);
+  if (isFilePmd(k, leaf)) return zapFilePmd(k, mm, vmFlags, vpn, cpu);
   const bytes = -TABLE_BYTES;
   if (pteSpecial(leaf)) {
     k.emit({ type: 'PmdZapped', mm, vpn, pfn: -1, entireMapcount: 0, rssAnon: 0, bytes });
@@ -298,6 +308,11 @@ export function copyHugePmd(
   vpn: number,
 ): boolean {
   const leaf = leafAt(mmAt(k.view, parent), vpn);
+  // What a fault brings back is not copied.
+  if (isFilePmd(k, leaf)) {
+    pmdAlloc(k, child, vpn);
+    return true;
+  }
   const pfn = pteSpecial(leaf) ? -1 : ptePfn(leaf);
   if (pfn >= 0 && k.view.hasPinned.includes(parent) && k.behaviours['fork-copies-pinned'] && maybePinned(k, pfn)) {
     const own = (pageAt(k.view, pfn).flags & PG_ANON_EXCLUSIVE) !== 0;
@@ -329,7 +344,9 @@ export function changeHugePmd(k: Kernel, mm: number, vpn: number, vmFlags: numbe
     !pteSpecial(leaf) &&
     (pageAt(k.view, folioHead(k.view, ptePfn(leaf))).flags & PG_ANON_EXCLUSIVE) !== 0;
   const watched = (vmFlags & VM_UFFD_WP) !== 0 && (leaf & PTE_UFFD_WP) !== 0;
-  const writable = accessible && (vmFlags & VM_WRITE) !== 0 && own && !watched ? PTE_WRITE : 0;
+  // Nobody needs to be told of writes to shared memory, the only file with huge entries.
+  const shared = isFilePmd(k, leaf) && (vmFlags & VM_SHARED) !== 0;
+  const writable = accessible && (vmFlags & VM_WRITE) !== 0 && (own || shared) && !watched ? PTE_WRITE : 0;
   const flags = kept | (accessible ? PTE_PRESENT : PTE_PROTNONE) | writable;
   if (flags !== pteFlags(leaf)) k.emit({ type: 'PmdProtected', mm, vpn, entry: mkPte(ptePfn(leaf), flags) });
 }

@@ -82,6 +82,7 @@ function movePiece(k: Kernel, move: Move): number {
   if (leafAt(mmAt(k.view, move.mm), move.from) !== 0) {
     if (pages === PMD_PAGES && moveHugePmd(k, move.mm, move.from, move.to, move.clearsWp)) return pages;
     splitHugePmd(k, move.mm, move.from);
+    if (pmdNone(mmAt(k.view, move.mm), move.from)) return pages;
   }
   const empty = missingTableBytes(mmAt(k.view, move.mm), move.to) > 0;
   if (pages === PMD_PAGES && empty && !move.clearsWp) takeOver(k, move, 0);

@@ -38,7 +38,8 @@ import { lruAddDrainCpu } from '../swap.js';
 import { cacheReferences, folioFreeSwap, freeSwapCache, inSwapCache } from '../swapfile.js';
 import { handleUserfault, userfaultfdPteWp, userfaultfdWpAsync } from '../userfault.js';
 import type { Access, Fault, FaultResult } from './fault.js';
-import { inodeOf, markDirty } from './file.js';
+import { markDirty } from '../filemap.js';
+import { inodeOf } from './page-prot.js';
 import { folioAddedLruVma, locksPages, munlockVmaPages } from './mlocked.js';
 import { wpRangeCopy, wpRangeReuse } from './wp-range.js';
 

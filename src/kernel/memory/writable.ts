@@ -4,7 +4,7 @@ import { InodeKind, PG_ANON, PG_ANON_EXCLUSIVE, pageAt } from '../../../reducers
 import { VM_SHARED, VM_SOFTDIRTY, VM_UFFD_WP, VM_WRITE } from '../../../reducers/vma.js';
 import type { Kernel } from '../kernel.js';
 import { pteNeedsSoftDirtyWp } from '../soft-dirty.js';
-import { vmaWantsWritenotify } from './file.js';
+import { vmaWantsWritenotify } from './page-prot.js';
 
 /**
  * `can_change_pte_writable()`: private pages that are exclusive, shared pages that are dirty already (or that nobody needs to hear of)

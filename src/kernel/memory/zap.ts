@@ -14,6 +14,7 @@ import {
   PTRS_PER_PTE,
   isSwapPte,
   leafAt,
+  pmdNone,
   pteAt,
   pteIndex,
   droppableTableBytes,
@@ -37,7 +38,7 @@ import type { Mappings } from '../large-folio.js';
 import { countLarge, folioMappingsChanged } from '../large-folio.js';
 import { appendRun } from '../page-alloc.js';
 import { freeSwapAndCache, freeSwapCache } from '../swapfile.js';
-import { markDirty } from './file.js';
+import { markDirty } from '../filemap.js';
 import { splitHugePmd, zapHugePmd } from './huge.js';
 import { munlockVmaPages } from './mlocked.js';
 
@@ -79,6 +80,10 @@ export function zapPageRange(
         continue;
       }
       splitHugePmd(k, mm, vpn);
+      if (pmdNone(mmAt(k.view, mm), vpn)) {
+        vpn = nextTable(mmAt(k.view, mm), stop, last);
+        continue;
+      }
     }
     for (let from = vpn; from < stop; from += k.batchMax)
       zapPteRange(k, mm, flags, from, Math.min(from + k.batchMax, stop), cpu, markers);

@@ -8,7 +8,7 @@
  *
  *   start [1]                a first task, number 1; tasks of the workload before are killed, files removed; 1: KSM begins anew
  *   file @NAME SIZE SEED CACHED   makes a file of SIZE bytes; page i holds the byte that SEED and i give (see file_byte)
- *   mount @NAME SIZE         a tmpfs of SIZE bytes, gone with the workload
+ *   mount @NAME SIZE HUGE    a tmpfs of SIZE bytes with huge= 0 never, 1 always, 2 within_size, 3 advise, gone with the workload
  *   mount_huge @NAME SIZE MIN   a hugetlbfs with these bounds in bytes, -1 for none; umount @NAME
  *   end                      kills the tasks
  *   lost_hugepages N         more than a workload says: reservations that Linux lost keep them
@@ -259,13 +259,16 @@ static int make_file(const char *name, uint64_t size, uint64_t seed, int cached)
 	return 0;
 }
 
-/* Mounts are the agent's own: they go with it, however it ends. */
-static int mount_tmpfs(const char *name, uint64_t size)
+/* Mounts are the agent's own: they go with it, however it ends. `huge` is the place of its word. */
+static int mount_tmpfs(const char *name, uint64_t size, uint64_t huge)
 {
+	static const char *const WORDS[] = {"never", "always", "within_size", "advise"};
 	char path[2 * PATH_BYTES], options[64];
 
 	snprintf(path, sizeof(path), "%s/%s", directory, name);
-	snprintf(options, sizeof(options), "size=%lu,huge=never", (unsigned long)size);
+	if (huge >= sizeof(WORDS) / sizeof(*WORDS))
+		return -EINVAL;
+	snprintf(options, sizeof(options), "size=%lu,huge=%s", (unsigned long)size, WORDS[huge]);
 	if (!own_mounts || mkdir(path, 0700) < 0 || mount("tmpfs", path, "tmpfs", 0, options) < 0)
 		return -errno;
 	return 0;
@@ -646,7 +649,7 @@ static int command_line(char *line)
 	} else if (!strncmp(line, "mount ", 6)) {
 		struct command command = {0};
 		int n = read_arguments(line + 6, &command);
-		int error = n < 2 ? -EINVAL : mount_tmpfs((char *)command.bytes, command.a[1]);
+		int error = n < 2 ? -EINVAL : mount_tmpfs((char *)command.bytes, command.a[1], command.a[2]);
 
 		if (error)
 			printf("! mount %s: %s\n", command.bytes, strerror(-error));

@@ -4,7 +4,7 @@ import { isFd, isNameRef, isStruct, isText } from '../../workload/operation.js';
 import { KSM_SCANS } from '../../kernel/calls/ksm.js';
 import { hugetlbfsBounds } from '../../kernel/hugetlb/mount.js';
 import { POOL_SETTINGS } from '../../kernel/hugetlb/pool.js';
-import { tmpfsBytes } from '../../kernel/tmpfs.js';
+import { HUGE_WORDS, tmpfsBytes } from '../../kernel/tmpfs.js';
 import { ARENA_END, ARENA_START } from './generate/places.js';
 
 const PAGE = 4096;
@@ -280,10 +280,11 @@ export class Translator {
     const options = data !== null && isText(data) ? data.text : '';
     if (type !== null && isText(type) && type.text === 'hugetlbfs') return this.#mountHuge(name, options);
     const size = tmpfsBytes(options);
-    if (name === '' || name.includes('/') || size === null)
+    const huge = HUGE_WORDS.indexOf(/(?:^|,)huge=(\w+)/.exec(options)?.[1] ?? 'never');
+    if (name === '' || name.includes('/') || size === null || huge < 0)
       return impossible('mount of other than a tmpfs with a size, at a plain name');
     this.#mounts.add(name);
-    return { kind: 'command', line: `mount ${hexText(name)} ${size}` };
+    return { kind: 'command', line: `mount ${hexText(name)} ${size} ${huge}` };
   }
 
   #mountHuge(name: string, options: string): Command {

@@ -328,6 +328,7 @@ function pageFields(
   if (flags.bit(KPF_ZERO_PAGE)) return { kind: 'zero', writable, uffd_wp, level: LEVELS[Number(deep[1] ?? '0')] };
   const anon = flags.bit(KPF_ANON);
   const seen = deepFields(deep, entry, flags);
+  const inMemory = anon || flags.bit(KPF_SWAPBACKED);
   return {
     kind: 'present',
     frame: NAMED,
@@ -346,10 +347,10 @@ function pageFields(
     unevictable: flags.bit(KPF_UNEVICTABLE),
     uffd_wp,
     soft_dirty: pagemap.bit(PM_SOFT_DIRTY),
-    refcount: anon ? seen.refcount : undefined,
+    // What else holds a page of a disk's file, and how large its folios are, is the file system's affair.
+    refcount: inMemory ? seen.refcount : undefined,
     content: seen.content,
-    // Large folios of files are the file system's affair.
-    ...(anon ? seen.folio : {}),
+    ...(inMemory ? seen.folio : {}),
   };
 }
 

@@ -56,9 +56,8 @@ const PAGE_KB = 4;
 const HUGE_PAGE_SECTORS = 4096;
 const SECTOR_PAGES = 8;
 
-/** No page of the model is huge. */
+/** Files of disks have no huge pages here. */
 const NOT_THERE = {
-  ShmemPmdMapped: 0,
   FilePmdMapped: 0,
 } as const;
 
@@ -298,6 +297,7 @@ export class ModelSide {
     if (kind === 'zero') return { kind, writable, uffd_wp, level: page.level };
     if (kind !== 'present') return { kind, writable, uffd_wp };
     const pfn = ptePfn(entry);
+    const inMemory = page.anon_exclusive !== undefined || state.shmem[pageAt(state, pfn).mapping] !== undefined;
     const content = contentDigest(pageAt(state, pfn).content, (inode, index) => this.#baseByte(inode, index));
     return {
       kind,
@@ -316,10 +316,10 @@ export class ModelSide {
       unevictable: (folioAt(state, pfn).flags & PG_UNEVICTABLE) !== 0,
       uffd_wp,
       soft_dirty: page.soft_dirty === true,
-      // What else holds a page of a file (buffers, a large folio's other pages) the model does not know.
-      refcount: page.anon_exclusive !== undefined ? page.refcount : undefined,
+      // What else holds a page of a disk's file (buffers) the model does not know.
+      refcount: inMemory ? page.refcount : undefined,
       content: content ?? undefined,
-      ...(page.backing === 'anon' ? folioFields(state, page, pfn) : {}),
+      ...(inMemory ? folioFields(state, page, pfn) : {}),
     };
   }
 
