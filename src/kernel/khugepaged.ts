@@ -1,4 +1,4 @@
-// Collapse: 512 entries of anonymous memory give way to one huge entry. mm/khugepaged.c, for MADV_COLLAPSE and for khugepaged.
+// Collapse: 512 entries of anonymous memory give way to one huge entry; of shared memory see collapse-file.ts. mm/khugepaged.c, for MADV_COLLAPSE and for khugepaged.
 //
 // Linux always copies: what the entries led to goes into a fresh huge page, which is this process's own, and whoever shares the old pages
 // keeps them. Locks: mmap_lock for write, the VMA's and the anon_vma's; the level-2 entry is cleared and flushed before a page is looked at,
@@ -10,13 +10,10 @@ import {
   PTE_PROTNONE,
   PTE_UFFD_WP,
   PTE_WRITE,
-  TABLE_BYTES,
   isKsmZeroPte,
   isSwapPte,
   isUffdWpPteMarker,
   isZeroPte,
-  leafAt,
-  missingTableBytes,
   mkPte,
   pteFlags,
   ptePfn,
@@ -29,10 +26,10 @@ import type { VmaView } from '../../reducers/state.js';
 import {
   HPAGE_PMD_NR,
   HPAGE_PMD_ORDER,
+  InodeKind,
   PG_ANON_EXCLUSIVE,
   PG_LRU,
   PG_SWAPBACKED,
-  cpuAt,
   folioAt,
   folioHead,
   mmAt,
@@ -49,82 +46,47 @@ import {
   vmaLookup,
 } from '../../reducers/vma.js';
 import { NotModelledError } from '../lib/errors.js';
+import type { Control, ScanResult } from './collapse-control.js';
+import { GOES_ON, collapseErrno, findPmd, hasNoOtherUser, limit, putBack } from './collapse-control.js';
+import { collapsePteMappedThp, scanFile } from './collapse-file.js';
 import type { Kernel, KernelThread } from './kernel.js';
-import { EAGAIN, EBUSY, EINVAL, PAGE_SIZE } from './kernel.js';
+import { EINVAL, PAGE_SIZE } from './kernel.js';
 import type { Mappings } from './large-folio.js';
 import { countLarge, folioMappingsChanged, maybeMappedShared } from './large-folio.js';
 import { collapseInPlace } from './memory/huge.js';
 import { folioAddedLruVma, locksPages, munlockVmaPages } from './memory/mlocked.js';
 import { doSwapPage } from './memory/swapin.js';
 import { append4, flushGather } from './memory/zap.js';
-import { allocLargeFolio, appendRun, putPage } from './page-alloc.js';
-import { PAGEVEC_SIZE, drainLruAdd, lruAddDrainAll, lruAddDrainCpu } from './swap.js';
-import { inSwapCache, mustBeRead, readSwapCache } from './swapfile.js';
-import { HPAGE_PMD_SIZE, hugePageFits, hugePageWanted, numberOf } from './thp.js';
-
-/** `enum scan_result`, without the prefix SCAN_. */
-type ScanResult =
-  | 'SUCCEED'
-  | 'PMD_MAPPED'
-  | 'PMD_NULL'
-  | 'PMD_NONE'
-  | 'FAIL'
-  | 'ADDRESS_RANGE'
-  | 'VMA_CHECK'
-  | 'EXCEED_NONE_PTE'
-  | 'EXCEED_SWAP_PTE'
-  | 'EXCEED_SHARED_PTE'
-  | 'PTE_NON_PRESENT'
-  | 'PTE_UFFD_WP'
-  | 'PAGE_RO'
-  | 'LACK_REFERENCED_PAGE'
-  | 'PAGE_LOCK'
-  | 'PAGE_LRU'
-  | 'PAGE_COUNT';
-
-/** After these `madvise_collapse()` goes on with the next block; after any other failure it ends. */
-const GOES_ON: ReadonlySet<ScanResult> = new Set<ScanResult>([
-  'PMD_NULL',
-  'PTE_NON_PRESENT',
-  'PTE_UFFD_WP',
-  'PAGE_RO',
-  'LACK_REFERENCED_PAGE',
-  'PAGE_COUNT',
-  'PAGE_LOCK',
-  'PAGE_LRU',
-]);
-
-/** `madvise_collapse_errno()`. */
-function collapseErrno(result: ScanResult): number {
-  if (result === 'EXCEED_NONE_PTE') return -EBUSY;
-  return result === 'PAGE_COUNT' || result === 'PAGE_LOCK' || result === 'PAGE_LRU' ? -EAGAIN : -EINVAL;
-}
-
-/** Who collapses: `struct collapse_control`. */
-interface Control {
-  readonly isKhugepaged: boolean;
-  readonly tid: number;
-  readonly cpu: number;
-}
-
-const NO_LIMIT = HPAGE_PMD_NR;
-/** How many entries of a kind khugepaged puts up with: its setting `max_ptes_<what>`. MADV_COLLAPSE minds none. */
-const limit = (k: Kernel, { isKhugepaged }: Control, what: 'none' | 'swap' | 'shared'): number =>
-  isKhugepaged ? numberOf(k, `khugepaged/max_ptes_${what}`) : NO_LIMIT;
+import { allocLargeFolio, putPage } from './page-alloc.js';
+import { shmemAllowableOrders } from './shmem-huge.js';
+import { lruAddDrainAll, lruAddDrainCpu } from './swap.js';
+import { mustBeRead, readSwapCache } from './swapfile.js';
+import { HPAGE_PMD_SIZE, hugePageFits, hugePageWanted } from './thp.js';
 
 const roundUp = (addr: number): number => Math.ceil(addr / HPAGE_PMD_SIZE) * HPAGE_PMD_SIZE;
 const roundDown = (addr: number): number => Math.floor(addr / HPAGE_PMD_SIZE) * HPAGE_PMD_SIZE;
 
 /**
  * `thp_vma_allowable_order()` as collapse asks it: may huge pages be in the VMA at all? khugepaged asks the settings too.
- * @throws NotModelledError for memory that is not anonymous, where all else would allow it.
+ * @throws NotModelledError for shared memory of a recording.
  */
 function allowable(k: Kernel, vma: VmaView, { isKhugepaged }: Control): boolean {
   if ((vma.flags & (VM_NOHUGEPAGE | VM_SPECIAL)) !== 0) return false;
   if (roundUp(vma.start) + HPAGE_PMD_SIZE > vma.end) return false;
-  if (isKhugepaged && !hugePageWanted(k, vma)) return false;
-  if (!vmaIsAnonymous(vma)) throw new NotModelledError('collapse of files and shared memory');
-  return vma.anonVma !== 0;
+  if (!vmaIsAnonymous(vma)) return fileAllowable(k, vma, isKhugepaged);
+  return (!isKhugepaged || hugePageWanted(k, vma)) && vma.anonVma !== 0;
+}
+
+/**
+ * The same of a file. That of a disk may not: this kernel has no huge pages of files that are only read (CONFIG_READ_ONLY_THP_FOR_FS).
+ * @throws NotModelledError for shared memory of a recording.
+ */
+function fileAllowable(k: Kernel, vma: VmaView, isKhugepaged: boolean): boolean {
+  const inode = k.view.inodes[vma.inode];
+  if (inode?.kind !== InodeKind.shmem || (vma.start / PAGE_SIZE - vma.pgoff) % HPAGE_PMD_NR !== 0) return false;
+  if (k.view.shmem[vma.inode] === undefined)
+    throw new NotModelledError('collapse of shared memory that others may have');
+  return (shmemAllowableOrders(k, inode, vma, vma.pgoff, 0, !isKhugepaged) & (1 << HPAGE_PMD_ORDER)) !== 0;
 }
 
 /**
@@ -145,7 +107,7 @@ export function* madviseCollapse(
   let done = 0;
   let failed: ScanResult = 'FAIL';
   for (let addr = first; addr < end; addr += HPAGE_PMD_SIZE) {
-    const result = yield* scanPmd(k, mm, addr, control);
+    const result = vmaIsAnonymous(vma) ? yield* scanPmd(k, mm, addr, control) : collapseFileBlock(k, mm, addr, control);
     if (result === 'SUCCEED' || result === 'PMD_MAPPED') done++;
     else {
       failed = result;
@@ -153,6 +115,15 @@ export function* madviseCollapse(
     }
   }
   return done * HPAGE_PMD_SIZE === end - first ? 0 : collapseErrno(failed);
+}
+
+/** `hpage_collapse_scan_file()` of the block at `addr`, and, once one huge page is there, `collapse_pte_mapped_thp()`. */
+function collapseFileBlock(k: Kernel, mm: number, addr: number, control: Control): ScanResult {
+  const vma = vmaLookup(mmAt(k.view, mm), addr) as VmaView;
+  const result = scanFile(k, vma.inode, linearPageIndex(vma, addr), control);
+  if (result !== 'PTE_MAPPED_HUGEPAGE') return result;
+  const now = vmaLookup(mmAt(k.view, mm), addr) as VmaView;
+  return collapsePteMappedThp(k, mm, addr, control, allowable(k, now, { ...control, isKhugepaged: false }));
 }
 
 /** Where khugepaged runs, and that it is no task of the workload. */
@@ -169,34 +140,17 @@ export function* khugepagedFullScan(k: Kernel): KernelThread {
     if (mm === null) continue;
     for (const { start } of mm.vmas) {
       const vma = vmaLookup(mmAt(k.view, mm.id), start) as VmaView;
-      if (!vmaIsAnonymous(vma) || !allowable(k, vma, KHUGEPAGED)) continue;
+      if (!allowable(k, vma, KHUGEPAGED)) continue;
       for (let addr = roundUp(vma.start); addr + HPAGE_PMD_SIZE <= vma.end; addr += HPAGE_PMD_SIZE)
-        yield* scanPmd(k, mm.id, addr, KHUGEPAGED);
+        if (vmaIsAnonymous(vma)) yield* scanPmd(k, mm.id, addr, KHUGEPAGED);
+        else collapseFileBlock(k, mm.id, addr, KHUGEPAGED);
     }
   }
   // The next scan begins so.
   lruAddDrainAll(k);
 }
 
-/** `find_pmd_or_thp_or_none()`. */
-function findPmd(k: Kernel, mm: number, addr: number): ScanResult {
-  const now = mmAt(k.view, mm);
-  const vpn = addr / PAGE_SIZE;
-  if (leafAt(now, vpn) !== 0) return 'PMD_MAPPED';
-  const missing = missingTableBytes(now, vpn);
-  if (missing === 0) return 'SUCCEED';
-  return missing === TABLE_BYTES ? 'PMD_NONE' : 'PMD_NULL';
-}
-
 const isNoneOrZero = (entry: number): boolean => entry === 0 || isZeroPte(entry);
-
-/** `is_refcount_suitable()`: nobody has the folio but entries and the swap cache. */
-function hasNoOtherUser(k: Kernel, pfn: number): boolean {
-  const folio = folioAt(k.view, pfn);
-  const mappings =
-    folio.order === 0 ? folio.mapcount : (k.view.largeFolios[folioHead(k.view, pfn)]?.largeMapcount ?? 0);
-  return folio.ref === mappings + (inSwapCache(folio) ? 2 ** folio.order : 0);
-}
 
 /** `hpage_collapse_scan_pmd()`: is the block at `addr` worth it? If so it is collapsed. mmap_lock held for read, the table's lock around the look. */
 function* scanPmd(k: Kernel, mm: number, addr: number, control: Control): KernelThread<ScanResult> {
@@ -348,23 +302,6 @@ function isolate(k: Kernel, mm: number, addr: number, control: Control): ScanRes
     taken.add(pfn);
   }
   return writable || k.behaviours['collapse-without-writable-pte'] ? 'SUCCEED' : giveBack('PAGE_RO');
-}
-
-/** `release_pte_folio()`, `folio_putback_lru()` of isolated folios: they wait in `cpu`'s batch of new pages; large ones, last of all, not at all. */
-function putBack(k: Kernel, heads: readonly number[], cpu: number): void {
-  const isLarge = (pfn: number): boolean => pageAt(k.view, pfn).order !== 0;
-  const small = heads.filter((pfn) => !isLarge(pfn));
-  for (let next = 0; next < small.length;) {
-    const runs: number[] = [];
-    const end = Math.min(small.length, next + PAGEVEC_SIZE - cpuAt(k.view, cpu).lruAdd.length);
-    while (next < end) appendRun(runs, small[next++] as number);
-    k.emit({ type: 'FoliosPutBack', cpu, runs, ref: 1 });
-    if (cpuAt(k.view, cpu).lruAdd.length >= PAGEVEC_SIZE) drainLruAdd(k, cpu);
-  }
-  for (const pfn of heads.filter(isLarge)) {
-    k.emit({ type: 'FoliosPutBack', cpu, runs: [pfn, 1], ref: 1 });
-    drainLruAdd(k, cpu);
-  }
 }
 
 /** `__collapse_huge_page_copy()` and what follows it: the bytes move, the old entries go, the huge one comes. */

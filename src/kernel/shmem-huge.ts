@@ -69,18 +69,23 @@ function globalOrders(k: Kernel, inode: InodeView, vma: VmaView | null, index: n
   return huge === 'within_size' ? withinSize(inode, orders, index, writeEnd) || advised : advised;
 }
 
-/** `shmem_allowable_huge_orders()`: of a fault in `vma`, or without one of a write or fallocate that ends at byte `writeEnd`. */
+/**
+ * `shmem_allowable_huge_orders()`: of a fault in `vma`, or without one of a write or fallocate that ends at byte `writeEnd`. `forced`: MADV_COLLAPSE asks, which minds
+ * only what is forbidden.
+ */
 export function shmemAllowableOrders(
   k: Kernel,
   inode: InodeView,
   vma: VmaView | null,
   index: number,
   writeEnd: number,
+  forced = false,
 ): number {
   if (infoOf(k, inode.id) === undefined) return 0;
   const flags = vma?.flags ?? 0;
   if ((flags & VM_NOHUGEPAGE) !== 0) return 0;
-  const global = globalOrders(k, inode, vma, index, writeEnd);
+  const denied = settingOf(k, SHMEM_ENABLED) === 'deny';
+  const global = forced && !denied ? PMD_BIT : globalOrders(k, inode, vma, index, writeEnd);
   if (vma === null || !isAnonShmem(k, vma)) return global;
   const all = settingOf(k, SHMEM_ENABLED);
   if (all === 'deny') return 0;

@@ -26,6 +26,14 @@ export const HUGE_BEHAVIOURS = {
     requires: [],
     aliases: [],
   },
+  'collapse-respects-uffd-missing': {
+    description:
+      'Collapse of shared memory fills no holes where a mapping of them is watched by a userfaultfd, which would not hear of them any more.',
+    commit: null,
+    since: '6.4',
+    requires: [],
+    aliases: [],
+  },
   'anon-large-folios': {
     description:
       'Page faults in anonymous memory may get folios of 4 to 256 pages, each size with a setting of its own; before, single pages or 2 MiB.',
