@@ -1,5 +1,6 @@
 // Rules on collapse, and on whose flag says that a huge page is one process's own: mm/khugepaged.c, include/linux/rmap.h.
 import { HPAGE_PMD_NR, PG_ANON_EXCLUSIVE } from '../../reducers/state.js';
+import { VM_UFFD_MISSING } from '../../reducers/vma.js';
 import type { Facts } from '../facts/facts.js';
 import { holdersText } from './frames.js';
 import type { EventInvariant, FrameInvariant } from './invariant.js';
@@ -50,6 +51,31 @@ export const collapseEventInvariants: readonly EventInvariant[] = [
           const mappers = facts.frames.mappers[page] ?? 0;
           if (mappers > 0) report({ kind: 'frame', pfn: page }, { expected: 'no mapping', found: mappers });
         }
+      },
+    },
+  },
+  {
+    ...rule,
+    about: 'event',
+    name: 'collapse-spares-watched-holes',
+    formula: 'collapse of a file fills no hole of which a userfaultfd waits to hear',
+    source: 'collapse_file(): userfaultfd_missing() of every VMA of the range',
+    severity: 1,
+    since: '6.4',
+    before: {
+      FileCollapsed({ inode, index, runs }, { facts }, report) {
+        let pages = 0;
+        for (let i = 2; i < runs.length; i += 3) pages += runs[i] as number;
+        if (pages >= HPAGE_PMD_NR) return;
+        for (const [mm, { list }] of facts.vmas.mms)
+          for (const { start, end, flags, pgoff, inode: file } of list) {
+            const reaches = pgoff < index + HPAGE_PMD_NR && pgoff + (end - start) / 4096 > index;
+            if (file === inode && reaches && (flags & VM_UFFD_MISSING) !== 0)
+              report(
+                { kind: 'vma', mm, start },
+                { expected: 'holes that stay', found: `${HPAGE_PMD_NR - pages} filled` },
+              );
+          }
       },
     },
   },

@@ -92,8 +92,9 @@ function collapseFile(k: Kernel, id: number, start: number, control: Control): S
     appendPteRun(runs, index, head, 2 ** order);
     if (ref === 2 ** order) appendRun(freed, head);
   }
-  const references = { ref: HPAGE_PMD_NR - 1, oldRef: -1, freed };
+  const references = { ref: HPAGE_PMD_NR, oldRef: -1, freed };
   k.emit({ type: 'FileCollapsed', inode: id, index: start, pfn: fresh, runs, swapbacked: 1, dirty: 1, ...references });
+  putPage(k, fresh);
   if (holes > 0) shmemRecalcInode(k, id, holes, 0, holes);
   drainLruAdd(k, control.cpu);
   retractPageTables(k, id, start);

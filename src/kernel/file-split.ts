@@ -27,6 +27,7 @@ import { fileRss, splitFilePmd } from './memory/file-huge.js';
 import { munlockVmaPages } from './memory/mlocked.js';
 import { append4, updateHiwaterRss } from './memory/zap.js';
 import { shmemRecalcInode } from './shmem.js';
+import { drainMlock } from './swap.js';
 
 /** Flags that the folios get from the one that they were. */
 const SHARED_FLAGS = PG_SWAPBACKED | PG_DIRTY | PG_LRU | PG_MLOCKED | PG_UNEVICTABLE | PG_NOT_UPTODATE;
@@ -95,6 +96,7 @@ export function unmapFileFolio(k: Kernel, head: number, cpu: number): void {
         if (leaf !== 0 && !pteSpecial(leaf) && ptePfn(leaf) === head) {
           updateHiwaterRss(k, mm);
           splitFilePmd(k, mm, vpn, cpu);
+          if ((vma.flags & VM_LOCKED) !== 0) drainMlock(k, cpu);
         } else if (leaf === 0) unmapEntries(k, { mm, flags: vma.flags, cpu }, vpn, head + at - index, n);
         at += n;
       }
@@ -126,7 +128,10 @@ function unmapEntries(
   const counted = { ref: -1, mapcount: -1, ...fileRss(k, pfn, -gone) };
   k.emit({ type: 'FilePtesUnmapped', mm, runs, ...counted, dirty: dirty && !wasDirty ? 1 : 0 });
   if (pageAt(k.view, head).order !== 0) folioMappingsChanged(k, mm, [[head, -gone]]);
-  if ((flags & VM_LOCKED) !== 0) munlockVmaPages(k, flags, [head], cpu);
+  if ((flags & VM_LOCKED) === 0) return;
+  // mlock_drain_local(): its batch has a reference.
+  munlockVmaPages(k, flags, [head], cpu);
+  drainMlock(k, cpu);
 }
 
 /**

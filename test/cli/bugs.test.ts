@@ -355,6 +355,17 @@ const BUGS: readonly Bug[] = [
     decides: 'zero-pmd-split-keeps-uffd-wp',
   },
   {
+    file: 'collapse-fills-uffd-hole',
+    kernel: '6.3',
+    broken: ['15 collapse-spares-watched-holes'],
+    without: 'collapse-respects-uffd-missing',
+    brokenWithout: ['15 collapse-spares-watched-holes'],
+    invariant: 'collapse-spares-watched-holes',
+    from: '6.3',
+    to: '6.18',
+    decides: 'collapse-respects-uffd-missing',
+  },
+  {
     file: 'uffd-move-swap-keeps-wp',
     mended: ['uffd-move-swap-clears-wp'],
     kernel: '6.18',

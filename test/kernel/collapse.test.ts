@@ -2,7 +2,6 @@
 import { describe, expect, it } from 'vitest';
 import { behavioursOf, withBehaviours } from '../../src/kernel/behaviours.js';
 import type { Behaviours } from '../../src/kernel/behaviours.js';
-import { NotModelledError } from '../../src/lib/errors.js';
 import { runOperations } from '../support/projected.js';
 import { parseWorkload } from '../support/workload.js';
 
@@ -28,10 +27,36 @@ describe('MADV_COLLAPSE', () => {
     expect(wrong(`${text} = -1 EINVAL\n1 store(A, 2)\n${COLLAPSE} = 0`, behavioursOf('6.17'))).toEqual([]);
     expect(wrong(`${text} = 0`)).toEqual([]);
   });
-  it('is refused by name where files or shared memory could have huge pages, and EINVAL where they could not', () => {
+  it('takes shared memory, but no file of a disk, and no block that is too small', () => {
     const shared = (bytes: number): string => `1 mmap(0x10000000000, ${bytes}, RW, MAP_SHARED|ANON|FIXED, -1, 0) = A\n`;
-    expect(() => wrong(`${shared(0x200000)}${COLLAPSE}`)).toThrow(NotModelledError);
+    expect(wrong(`${shared(0x200000)}1 store(A, 1)\n${COLLAPSE} = 0\ncheck page(1, A).level == "pmd"`)).toEqual([]);
     expect(wrong(`${shared(0x100000)}1 madvise(A, 0x100000, MADV_COLLAPSE) = -1 EINVAL`)).toEqual([]);
+    const file = `inode("/data", 0, 2097152, 1)
+1 openat(AT_FDCWD, "/data", O_RDONLY) = F
+1 mmap(0x10000000000, H, PROT_READ, PRIV|FIXED, F, 0) = A
+`;
+    expect(wrong(`${file}1 madvise(A, H, MADV_COLLAPSE) = -1 EINVAL`)).toEqual([]);
+  });
+  it('fills holes that a userfaultfd watches up to 6.3', () => {
+    const text = `1 memfd_create("m", 0) = F
+1 ftruncate(F, H) = 0
+1 mmap(0x10000000000, H, RW, SH|FIXED, F, 0) = A
+1 mmap(0x10000800000, H, RW, SH|FIXED, F, 0) = B
+1 store(B, 1)
+1 userfaultfd(O_CLOEXEC) = U
+1 ioctl(U, UFFDIO_API, {api=0xaa, features=0}) = 0
+1 ioctl(U, UFFDIO_REGISTER, {range={start=A, len=H}, mode=UFFDIO_REGISTER_MODE_MISSING}) = 0
+1 madvise(B, H, MADV_COLLAPSE)`;
+    expect(wrong(`${text} = -1 EBUSY`)).toEqual([]);
+    expect(wrong(`${text} = 0`, withBehaviours(NOW, [], ['collapse-respects-uffd-missing']))).toEqual([]);
+  });
+  it('is not asked for by khugepaged where it may not know of the address space', () => {
+    const text = `sysfs("transparent_hugepage/shmem_enabled", "advise")
+1 mmap(0x10000000000, H, RW, SH|ANON|FIXED, -1, 0) = A
+1 store(A, 1)
+1 madvise(A, H, MADV_HUGEPAGE) = 0
+khugepaged_scan()`;
+    expect(() => wrong(text)).toThrow('khugepaged in an address space that it may not have heard of');
   });
   it('gives the huge page back that it could not use', () => {
     const text = `${MAP}1 store(A, 1, 0x2000)\n1 madvise(A+P, P, MADV_GUARD_INSTALL)\n${COLLAPSE} = -1 EINVAL`;

@@ -213,32 +213,134 @@ function splits(): ThpCase[] {
   ];
 }
 
+/** Memory that a file behind it is shared with: a memfd of four blocks. */
+const SHARED = [
+  '1 memfd_create("m", 0) = F',
+  `1 ftruncate(F, ${4 * HUGE}) = 0`,
+  `1 mmap(0x${BASE.toString(16)}, ${4 * HUGE}, ${RW}, MAP_SHARED|MAP_FIXED, F, 0) = A`,
+];
+/** khugepaged hears of the address space only by anonymous memory with huge pages, wherever that is (advice for a file comes too late for it). */
+const HEARD = [
+  `1 mmap(0x${(ASIDE + 8 * HUGE).toString(16)}, ${HUGE}, ${RW}, MAP_PRIVATE|MAP_ANONYMOUS|MAP_FIXED, -1, 0) = N`,
+  advise(1, 'MADV_HUGEPAGE', 'N', HUGE),
+  store(1, '0x11', 1, 'N'),
+];
+
+/** The cases on shared memory, done by `by`. khugepaged leaves the huge entry to the next fault. */
+function sharedCollapses(by: Collapser): ThpCase[] {
+  const how = `${by.name}, shared memory`;
+  const made = (test: string, lines: readonly string[]): ThpCase => ({
+    test,
+    how,
+    text: [
+      ...[
+        set('shmem_enabled', 'advise'),
+        set('khugepaged/max_ptes_none', PAGES - 1),
+        set('khugepaged/max_ptes_swap', MAX_SWAP),
+      ],
+      ...[...SHARED, ...(by.minds ? HEARD : []), ...lines],
+    ].join('\n'),
+  });
+  const done = (blocks: number): readonly string[] => [
+    ...(by.minds ? [advise(1, 'MADV_HUGEPAGE', 'A', blocks * HUGE), 'khugepaged_scan()'] : by.collapse(1, blocks)),
+    ...Array.from({ length: blocks }, (_, i) => [`1 load(A+${i * HUGE})`, level(1, `A+${i * HUGE}`, 'pmd')]).flat(),
+  ];
+  const huge = [advise(1, 'MADV_HUGEPAGE', 'A', HUGE), store(1, '0x11', HUGE), level(1, 'A', 'pmd')];
+  return [
+    made('collapse_full', [store(1, '0x11', 4 * HUGE), ...done(4), holds(1, '0x11', 4 * HUGE)]),
+    made('collapse_single_pte_entry', [store(1, '0x11', PAGE), ...done(1), holds(1, '0x11', PAGE)]),
+    made('collapse_swapin_single_pte', [
+      ...[store(1, '0x11', HUGE), advise(1, 'MADV_PAGEOUT', 'A', PAGE), 'check page(1, A).kind == "none"'],
+      ...[...done(1), holds(1, '0x11', HUGE)],
+    ]),
+    made('collapse_max_ptes_swap', [
+      ...[store(1, '0x11', HUGE), advise(1, 'MADV_PAGEOUT', 'A', (MAX_SWAP + 1) * PAGE), ...by.collapse(1, 1)],
+      ...(by.minds
+        ? [holds(1, '0x11', HUGE), level(1, 'A', 'pte'), advise(1, 'MADV_PAGEOUT', 'A', MAX_SWAP * PAGE), ...done(1)]
+        : [level(1, 'A', 'pmd')]),
+      holds(1, '0x11', HUGE),
+    ]),
+    made('collapse_full_of_compound', [
+      ...[...huge, advise(1, 'MADV_NOHUGEPAGE', 'A', PAGE), advise(1, 'MADV_NOHUGEPAGE', 'A', HUGE)],
+      ...[`1 load(A)`, level(1, 'A', 'pte'), 'check page(1, A).order == 9', ...done(1), holds(1, '0x11', HUGE)],
+    ]),
+    ...(by === MADVISE
+      ? [
+          made('madvise_collapse_existing_thps', [
+            ...[store(1, '0x11', HUGE), ...done(1), advise(1, 'MADV_COLLAPSE', 'A', HUGE), level(1, 'A', 'pmd')],
+            holds(1, '0x11', HUGE),
+          ]),
+          made('madvise_retracted_page_tables', [
+            ...[
+              store(1, '0x11', HUGE),
+              ...done(1),
+              advise(1, 'MADV_DONTNEED', 'A', HUGE),
+              'check page(1, A).kind == "none"',
+            ],
+            ...[advise(1, 'MADV_COLLAPSE', 'A', HUGE), level(1, 'A', 'pmd'), holds(1, '0x11', HUGE)],
+          ]),
+        ]
+      : []),
+  ];
+}
+
+/** A file of a tmpfs in huge pages, split where truncation and holes end. */
+function fileSplits(): ThpCase[] {
+  const file = [
+    '1 mount("tmpfs", "t", "tmpfs", 0, "size=16m,huge=always") = 0',
+    '1 openat(AT_FDCWD, "t/f", O_RDWR|O_CREAT, 0600) = F',
+    `1 ftruncate(F, ${BLOCKS * HUGE}) = 0`,
+    `1 mmap(0x${BASE.toString(16)}, ${BLOCKS * HUGE}, ${RW}, MAP_SHARED|MAP_FIXED, F, 0) = A`,
+    ...[store(1, '0x11', BLOCKS * HUGE), ...each((i) => level(1, `A+${i * HUGE}`, 'pmd'))],
+  ];
+  return [
+    {
+      test: 'split_file_backed_thp',
+      how: 'MADV_COLD of one page',
+      text: [
+        ...[...file, ...each((i) => advise(1, 'MADV_COLD', `A+${i * HUGE}`, PAGE))],
+        ...[holds(1, '0x11', BLOCKS * HUGE), ...each((i) => `check page(1, A+${i * HUGE + PAGE}).order == 0`)],
+        `check inode(F).nrpages == ${BLOCKS * PAGES}`,
+      ].join('\n'),
+    },
+    {
+      test: 'split_file_backed_thp',
+      how: 'a hole of one page',
+      text: [
+        ...[...file, ...each((i) => `1 fallocate(F, 3, ${i * HUGE + 256 * PAGE}, ${PAGE}) = 0`)],
+        ...[holds(1, '0x11', 256 * PAGE), holds(1, '0', PAGE, `A+${256 * PAGE}`)],
+        ...each(
+          (i) => `check page(1, A+${i * HUGE}).order == ${i === 0 ? 8 : 0} or page(1, A+${i * HUGE}).kind == "none"`,
+        ),
+      ].join('\n'),
+    },
+  ];
+}
+
 /** Orders of the folios that faults give: single pages, and the size that the kernel's script runs the self-test with besides. */
 const ORDERS = [0, 2];
 
 /** Every case that can run here, in the order of the table. */
 export const thpMatrix = (): readonly ThpCase[] => [
   ...ORDERS.flatMap((order) => [KHUGEPAGED, MADVISE].flatMap((by) => collapses(by, order))),
+  ...[KHUGEPAGED, MADVISE].flatMap(sharedCollapses),
   ...splits(),
+  ...fileSplits(),
 ];
 
 /** The self-tests' cases that cannot run here, and why. */
 export const NOT_HERE: readonly (readonly [cases: string, reason: string])[] = [
   [
     'khugepaged.c on files: collapse_full, _single_pte_entry, _max_ptes_none, _single_pte_entry_compound, _full_of_compound, madvise_collapse_existing_thps, madvise_retracted_page_tables',
-    'this kernel has no huge pages of files that are only read (CONFIG_READ_ONLY_THP_FOR_FS is off), and the model no collapse of files',
+    'this kernel has no huge pages of files that are only read (CONFIG_READ_ONLY_THP_FOR_FS is off): MADV_COLLAPSE is EINVAL',
   ],
   [
-    'khugepaged.c on shared memory: collapse_full, _single_pte_entry, _full_of_compound, madvise_collapse_existing_thps, madvise_retracted_page_tables',
-    'huge pages of shared memory are not modelled (refused by name)',
-  ],
-  [
-    'split_huge_page_test.c: split_file_backed_thp',
-    'a tmpfs with huge=always: huge pages of shared memory are not modelled',
+    'khugepaged.c on shared memory: collapse_single_pte_entry_compound',
+    'MADV_DONTNEED of the other pages takes the huge entry away and nothing of the file: what is left is madvise_retracted_page_tables',
   ],
   [
     'split_huge_page_test.c: split_thp_in_pagecache_to_order, orders 8 to 0',
-    'large folios of files are not modelled; nothing but debugfs splits to an order above 0',
+    'a file system on a disk with large folios, which is not modelled; nothing but debugfs splits to an order above 0',
   ],
   [
     'split_huge_page_test.c by /sys/kernel/debug/split_huge_pages',

@@ -24,6 +24,16 @@ import type { Draft, Range, Task } from '../picture.js';
 import { fixedRange, openPipe, openRing, pipeRead, registerRange, spliceRange, unregister } from './gup.js';
 import { PAGE, TABLE } from '../places.js';
 import type { Mapped } from '../space.js';
+import {
+  collapseLarge,
+  fallocateLarge,
+  fileSettings,
+  mapLarge,
+  openLarge,
+  removeLarge,
+  transferLarge,
+  truncateLarge,
+} from './thp-files.js';
 import { shape } from './thp-shapes.js';
 
 /** One or two blocks of anonymous memory that asks for huge pages; now and then it ends or begins inside a block. */
@@ -247,7 +257,7 @@ function settings(draft: Draft): void {
 
 export const THP: Area = {
   name: 'thp',
-  prologue: [settings, openPipe, openRing],
+  prologue: [settings, fileSettings, openPipe, openRing, openLarge],
   emphasis: [1, 2, 4, 8],
   steps: {
     shape: [12, shape],
@@ -281,6 +291,12 @@ export const THP: Area = {
     collapsePages: [3, collapsePages],
     khugepaged: [3, khugepaged],
     dropCaches: [3, dropCaches],
+    mapLarge: [6, mapLarge],
+    truncateLarge: [3, truncateLarge],
+    fallocateLarge: [3, fallocateLarge],
+    removeLarge: [2, removeLarge],
+    transferLarge: [2, transferLarge],
+    collapseLarge: [2, collapseLarge],
     splice: [2, spliceBlock],
     pipeRead: [1, pipeRead],
     register: [3, registerBlock],
