@@ -70,28 +70,29 @@ export const maySetPmd = (vma: VmaView, addr: number): boolean =>
  * it away in the same way.
  */
 export function splitFilePmd(k: Kernel, mm: number, vpn: number, cpu: number): void {
-  const leaf = leafAt(mmAt(k.view, mm), vpn);
-  const pfn = ptePfn(leaf);
-  const dirty = (leaf & PTE_DIRTY) !== 0 && (pageAt(k.view, pfn).flags & PG_DIRTY) === 0 ? 1 : 0;
-  clearPmd(k, mm, vpn, { ref: -1, gather: 0, dirty });
+  const pfn = ptePfn(leafAt(mmAt(k.view, mm), vpn));
+  clearPmd(k, mm, vpn, { ref: -1, gather: 0 });
   const vma = vmaLookup(mmAt(k.view, mm), vpn * PAGE_SIZE);
   if (vma !== null && (vma.flags & VM_LOCKED) !== 0) munlockVmaPages(k, vma.flags, [pfn], cpu);
 }
 
-/** `zap_huge_pmd()` of the entry of a file: its reference stays in the gather. That it was written to is forgotten. */
+/** `zap_huge_pmd()` of the entry of a file: its reference stays in the gather. */
 export function zapFilePmd(k: Kernel, mm: number, vmFlags: number, vpn: number, cpu: number): void {
   const pfn = ptePfn(leafAt(mmAt(k.view, mm), vpn));
-  clearPmd(k, mm, vpn, { ref: 0, gather: 1, dirty: 0 });
+  clearPmd(k, mm, vpn, { ref: 0, gather: 1 });
   munlockVmaPages(k, vmFlags, [pfn], cpu);
 }
 
+/** The entry goes; what it knew of writes the folio knows. */
 function clearPmd(
   k: Kernel,
   mm: number,
   vpn: number,
-  { ref, gather, dirty }: { readonly ref: number; readonly gather: number; readonly dirty: number },
+  { ref, gather }: { readonly ref: number; readonly gather: number },
 ): void {
-  const pfn = ptePfn(leafAt(mmAt(k.view, mm), vpn));
+  const leaf = leafAt(mmAt(k.view, mm), vpn);
+  const pfn = ptePfn(leaf);
+  const dirty = (leaf & PTE_DIRTY) !== 0 && (pageAt(k.view, pfn).flags & PG_DIRTY) === 0 ? 1 : 0;
   const counted = { ref, entireMapcount: -1, ...fileRss(k, pfn, -HPAGE_PMD_NR) };
   k.emit({ type: 'FilePmdCleared', mm, vpn, pfn, ...counted, gather, dirty });
   folioMappingsChanged(k, mm, [[pfn, -1]]);

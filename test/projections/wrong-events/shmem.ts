@@ -24,6 +24,16 @@ const SEALED_FILE = `
 1 fcntl(3, F_ADD_SEALS, F_SEAL_WRITE)
 1 mmap(NULL, P, PROT_READ, SH, 3, 0) = A`;
 
+const COLLAPSED = `
+1 memfd_create("m", 0) = F
+1 ftruncate(F, H) = 0
+1 mmap(0x100000000000, H, RW, SH|FIXED, F, 0) = A
+1 mmap(0x100000800000, H, RW, SH|FIXED, F, 0) = B
+1 store(B, 1, H)
+1 userfaultfd() = U
+1 ioctl(U, UFFDIO_REGISTER, A, H, MISSING) = 0
+1 madvise(B, H, MADV_COLLAPSE) = 0`;
+
 export const SHMEM: readonly WrongEvent<EventType>[] = [
   wrong('removed-page-is-unmapped', MEMFD, 'PtesZapped', nothing, { cause: 'PageCacheRemoved' }),
   wrong(
@@ -59,5 +69,11 @@ export const SHMEM: readonly WrongEvent<EventType>[] = [
     SEALED_FILE,
     'VmaInserted',
     but<'VmaInserted'>(({ flags }) => ({ flags: flags | VM_MAYWRITE })),
+  ),
+  wrong(
+    'collapse-spares-watched-holes',
+    COLLAPSED,
+    'FileCollapsed',
+    but<'FileCollapsed'>(({ index, runs }) => ({ runs: [index, runs[1] as number, 1] })),
   ),
 ];
