@@ -214,7 +214,7 @@ function* mmapRegion(k: Kernel, tid: number, call: MmapCall, afterwards: Afterwa
   const align = hugetlb ? HUGE_PAGE_SIZE : PAGE_SIZE;
   let addr = fixed ? call.addr : yield* getUnmappedArea(k, mm, roundHintToMin(call.addr), length, 'mmap', align);
   if (addr < 0) return addr;
-  if (!fixed && addr !== call.addr && !call.recorded && isAlignedForHugePages(k, flags, file, length))
+  if (!fixed && !hugetlb && addr !== call.addr && !call.recorded && isAlignedForHugePages(k, flags, file, length))
     throw new NotModelledError('the place of a mapping of a file in memory that may have large folios');
   if (fixed) {
     if (length > TASK_SIZE || addr > TASK_SIZE - length) return -ENOMEM;

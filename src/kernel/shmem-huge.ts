@@ -135,5 +135,5 @@ export function mayHaveLargeFolios(k: Kernel, id: number): boolean {
 const hasLargeFolios = (k: Kernel, id: number): boolean =>
   Object.keys(k.view.largeFolios).some((pfn) => {
     const { mapping, flags } = pageAt(k.view, Number(pfn));
-    return mapping === id && (flags & PG_ANON) === 0;
+    return id > 0 && mapping === id && (flags & PG_ANON) === 0;
   });
