@@ -18,6 +18,7 @@ import {
   PG_SWAPBACKED,
   PG_SWAPCACHE,
   RECLAIMED,
+  folioOf,
   pageOf,
   setCacheSlot,
 } from './state.js';
@@ -193,7 +194,7 @@ export const swapReducers: Reducers<SwapEvent['type']> = {
         if (target) setCacheSlot(target, runs[i]! + j, RECLAIMED);
         const page = pageOf(state, runs[i + 1]! + j);
         if (!page) continue;
-        page.ref += ref;
+        (page.order === 0 ? page : folioOf(state, runs[i + 1]! + j)!).ref += ref;
         if ((page.flags & PG_ANON) === 0) page.mapping = 0;
       }
     countCached(state, inode, runs, -1);

@@ -145,7 +145,10 @@ export function* khugepagedFullScan(k: Kernel): KernelThread {
       for (let addr = roundUp(vma.start); addr + HPAGE_PMD_SIZE <= vma.end; addr += HPAGE_PMD_SIZE)
         if (vmaIsAnonymous(vma)) yield* scanPmd(k, mm.id, addr, KHUGEPAGED);
         else if (isKnown(k, mm.id)) collapseFileBlock(k, mm.id, addr, KHUGEPAGED);
-        else throw new NotModelledError('khugepaged in an address space that it may not have heard of');
+        else
+          throw new NotModelledError(
+            'huge pages of files: khugepaged in an address space that it may not have heard of',
+          );
     }
   }
   // The next scan begins so.

@@ -21,7 +21,7 @@ export const slotOf = (k: Kernel, pfn: number): number => k.view.swapCache[pfn] 
 export const SWAP_AREAS: readonly string[] = ['file', 'block'];
 /** The setting that says it; that of the machine the model was measured on where no line of a workload did. */
 export const SWAP_AREA = 'swapon';
-const isBlockDevice = (k: Kernel): boolean => k.view.settings[SWAP_AREA] === 'block';
+export const isBlockDevice = (k: Kernel): boolean => k.view.settings[SWAP_AREA] === 'block';
 
 /** References that the swap cache has to the folio at `pfn`: one for each page. */
 export function cacheReferences(k: Kernel, pfn: number): number {

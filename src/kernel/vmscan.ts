@@ -36,17 +36,18 @@ import {
 } from '../../reducers/state.js';
 import { vmaLookup } from '../../reducers/vma.js';
 import { NotModelledError } from '../lib/errors.js';
+import { splitFileFolio, unmapFileFolio } from './file-split.js';
 import { canSplitFolio, splitFolio } from './folio-split.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { GUP_PIN_COUNTING_BIAS, PAGE_SIZE } from './kernel.js';
 import { folioMappingsChanged, folioPteBatch, maybeMappedShared, maybePinned } from './large-folio.js';
-import { markDirty } from './filemap.js';
+import { markDirty, markUptodate } from './filemap.js';
 import { splitHugePmd } from './memory/huge.js';
 import { append4, updateHiwaterRss } from './memory/zap.js';
 import { rmapWalk } from './rmap-walk.js';
 import { shmemInfo, shmemWriteout } from './shmem.js';
 import { lruAddDrainCpu } from './swap.js';
-import { folioAllocSwap, inSwapCache, removeLarge, slotOf } from './swapfile.js';
+import { folioAllocSwap, inSwapCache, isBlockDevice, removeLarge, slotOf } from './swapfile.js';
 import { userfaultfdPteWp } from './userfault.js';
 
 /** An entry that maps a page to be reclaimed. */
@@ -166,8 +167,8 @@ const onLru = (k: Kernel, pfn: number): boolean => (pageAt(k.view, pfn).flags & 
 function* reclaimPages(k: Kernel, places: readonly Place[], cpu: number): KernelThread {
   for (const place of places) {
     const { flags, order } = pageAt(k.view, place.pfn);
-    if ((flags & PG_ANON) === 0 && order !== 0) throw new NotModelledError('reclaim of large folios of files');
-    if ((flags & PG_ANON) === 0) shrinkCached(k, place);
+    if ((flags & PG_ANON) === 0 && order !== 0) shrinkLargeCached(k, place.pfn, cpu);
+    else if ((flags & PG_ANON) === 0) shrinkCached(k, place);
     else if (order !== 0) yield* shrinkLargeFolio(k, place, cpu);
     else if ((flags & PG_SWAPBACKED) !== 0) shrinkFolio(k, place);
     else discardLazyfree(k, place);
@@ -218,6 +219,28 @@ function shrinkCached(k: Kernel, { mm, vpn, pfn }: Place): void {
   if (isDirty) k.emit({ type: 'FolioReclaimSet', pfn, reclaim: 1 });
   if (goes)
     k.emit({ type: 'PageCacheReclaimed', inode: inode.id, runs: [page.index, pfn, 1], ref: -1, freed: [pfn, 1] });
+}
+
+/**
+ * A large folio of a file in memory: nothing maps it any more. If it is clean and nobody else has it it is dropped whole, if it is dirty it is split (`shmem_writeout()`: a swap file has room
+ * for no more than a page at a time) and its pages are swapped out; what lay behind the end of the file is gone then.
+ * @throws NotModelledError where the swap area is a block device, which has room for it as a whole.
+ */
+function shrinkLargeCached(k: Kernel, head: number, cpu: number): void {
+  const { order, mapping: inode, index } = pageAt(k.view, head);
+  unmapFileFolio(k, head, cpu);
+  const { flags, ref } = pageAt(k.view, head);
+  const pages = 2 ** order;
+  if (ref !== pages) return;
+  if ((flags & PG_DIRTY) === 0) {
+    k.emit({ type: 'PageCacheReclaimed', inode, runs: [index, head, pages], ref: -1, freed: [head, 1] });
+    return;
+  }
+  if (isBlockDevice(k))
+    throw new NotModelledError('large folios of shared memory in a swap area that is a block device');
+  markUptodate(k, head);
+  if (splitFileFolio(k, head, -1, cpu) !== 0) return;
+  for (let i = 0; i < pages; i++) if (pageAt(k.view, head + i).mapping === inode) shmemWriteout(k, head + i);
 }
 
 /**

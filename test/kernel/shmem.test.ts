@@ -218,11 +218,12 @@ check page(1, A).level == "pmd" and inode(F).blocks == 4096
     expect(ran.count('FolioUptodateSet')).toBe(2);
   });
   it.each([
-    ['reclaim', '1 madvise(A, H, MADV_PAGEOUT)', 'reclaim of large folios of files'],
+    ['a swap area', '1 store(A, 1)\n1 madvise(A, H, MADV_PAGEOUT)', 'large folios of shared memory in a swap area'],
     ['migration', '1 migrate(A, P)', 'migration of large folios of files'],
     ['a place', '1 mmap(NULL, H, RW, SH|ANON, -1, 0)', 'the place of a mapping of a file in memory'],
     ['pages behind the end', '1 fallocate(F, 1, 2*H, H)', 'behind the end of a file that may have large folios'],
   ])('name %s, which is not modelled', (_what, line, error) => {
-    expect(() => runWorkload(`${enabled('always')}${MEMFD}1 load(A) = 0\n${line}\n`)).toThrow(error);
+    const area = 'swapon("block")\n';
+    expect(() => runWorkload(`${area}${enabled('always')}${MEMFD}1 load(A) = 0\n${line}\n`)).toThrow(error);
   });
 });
