@@ -159,7 +159,10 @@ export function* doMadvise(
   for (let at = start; at < end;) {
     const now = mmAt(k.view, mm);
     const vma = now.vmas[findVmaIndex(now, at)];
-    if (vma === undefined || vma.start >= end) return -ENOMEM;
+    if (vma === undefined || vma.start >= end) {
+      flushGather(k, mm);
+      return -ENOMEM;
+    }
     if (vma.start > at) hole = true;
     const from = Math.max(vma.start, at);
     const to = Math.min(vma.end, end);
