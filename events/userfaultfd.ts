@@ -92,7 +92,7 @@ export interface UffdEntryMoved {
   readonly index: number;
 }
 
-/** `inc_mm_counter()` beside any entry: `pages` more count as one of reducers/state.ts MM_*. No kernel does; behaviour uffd-install-counts-first. */
+/** `inc_mm_counter()` beside any entry: `pages` more count as one of reducers/state.ts MM_*. Kernels without uffd-install-asks-folio do, and the one of uffd-install-counts-first. */
 export interface MmCounterChanged {
   readonly type: 'MmCounterChanged';
   readonly mm: number;

@@ -2,12 +2,12 @@
 // that their file has. A series of 2021 (minor faults for shared memory) made it one; what it decided otherwise at first are behaviours.
 import { PTE_PRESENT, PTE_PROTNONE, PTE_UFFD_WP, PTE_WRITE, isPteMarker, mkPte, pteAt } from '../../reducers/pte.js';
 import type { InodeView, VmaView } from '../../reducers/state.js';
-import { InodeKind, MM_FILEPAGES, PG_ANON, mmAt, pageAt } from '../../reducers/state.js';
+import { InodeKind, MM_ANONPAGES, MM_FILEPAGES, PG_ANON, folioAt, folioHead, mmAt } from '../../reducers/state.js';
 import { VM_ACCESS, VM_SHARED, VM_WRITE, linearPageIndex, vmaIsAnonymous } from '../../reducers/vma.js';
-import { NotModelledError } from '../lib/errors.js';
 import { filePages, markDirty } from './filemap.js';
 import type { Kernel } from './kernel.js';
 import { EEXIST, EFAULT, PAGE_SIZE } from './kernel.js';
+import { folioMappingsChanged } from './large-folio.js';
 import { folioAddedLruVma, locksPages, mlockVmaPages } from './memory/mlocked.js';
 import { dirtyFlags } from './soft-dirty.js';
 import { lruBatchAdded } from './swap.js';
@@ -59,12 +59,18 @@ function rightsOf(k: Kernel, { flags }: VmaView, inCache: boolean, protect: bool
   };
 }
 
+/** `folio_mapping()`: does a file have the folio that page `pfn` belongs to? */
+function isCached(k: Kernel, pfn: number): boolean {
+  const { mapping, flags } = folioAt(k.view, pfn);
+  return mapping !== 0 && (flags & PG_ANON) === 0;
+}
+
 /** `mfill_atomic_install_pte()`, under the table's lock: 0, -EFAULT behind the end of the file, -EEXIST where something but a marker is. */
 export function mfillAtomicInstallPte(k: Kernel, install: Install): number {
   const { mm, vpn, vma, pfn, protect } = install;
-  const page = pageAt(k.view, pfn);
-  if (page.order !== 0) throw new NotModelledError('UFFDIO_CONTINUE on large folios of files');
-  const inCache = page.mapping !== 0 && (page.flags & PG_ANON) === 0;
+  // Until 6.0 the page itself was asked, and only the first one of a large folio knows.
+  const asked = k.behaviours['uffd-install-asks-folio'] || pfn === folioHead(k.view, pfn);
+  const inCache = asked && isCached(k, pfn);
   const posted = k.behaviours['uffd-install-asks-vma'];
   const { writable, dirty, protects } = posted ? rightsAsPosted(vma, protect) : rightsOf(k, vma, inCache, protect);
   if (posted && !writable && (vma.flags & VM_SHARED) !== 0) markDirty(k, pfn);
@@ -74,14 +80,15 @@ export function mfillAtomicInstallPte(k: Kernel, install: Install): number {
   const accessible = (vma.flags & VM_ACCESS) !== 0 ? PTE_PRESENT : PTE_PROTNONE;
   const rights = protects ? PTE_UFFD_WP : writable && !protect ? PTE_WRITE : 0;
   const flags = accessible | rights | (dirty ? dirtyFlags(k) : 0);
-  if (posted ? !vmaIsAnonymous(vma) : inCache) mapAsFile(k, install, flags);
+  // The folio of a page that was there is what it is, whatever it was taken for; its counter is not.
+  if (!install.fresh || (posted ? !vmaIsAnonymous(vma) : inCache)) mapAsFile(k, install, flags, !asked);
   else mapAsAnon(k, install, flags);
   return 0;
 }
 
-/** `folio_add_file_rmap_pte()`; a fresh page waits for the LRU from now on. */
-function mapAsFile(k: Kernel, { mm, vpn, vma, pfn, fresh, cpu }: Install, flags: number): void {
-  const { flags: pageFlags, mapping } = pageAt(k.view, pfn);
+/** `folio_add_file_rmap_pte()`; a fresh page waits for the LRU from now on. With `asAnon` it is counted as anonymous. */
+function mapAsFile(k: Kernel, { mm, vpn, vma, pfn, fresh, cpu }: Install, flags: number, asAnon: boolean): void {
+  const { flags: pageFlags, mapping, order } = folioAt(k.view, pfn);
   if (fresh) {
     k.emit({ type: 'FolioLruAdded', pfn, flags: pageFlags, ref: 1, lruCpu: cpu });
     lruBatchAdded(k, cpu);
@@ -94,10 +101,13 @@ function mapAsFile(k: Kernel, { mm, vpn, vma, pfn, fresh, cpu }: Install, flags:
     flags,
     ref: fresh ? 0 : 1,
     mapcount: 1,
-    rssFile: 1 - shmem,
-    rssShmem: shmem,
+    rssFile: asAnon ? 0 : 1 - shmem,
+    rssShmem: asAnon ? 0 : shmem,
   });
-  mlockVmaPages(k, vma, [pfn], cpu);
+  if (asAnon) k.emit({ type: 'MmCounterChanged', mm, counter: MM_ANONPAGES, pages: 1 });
+  if (order > 0) folioMappingsChanged(k, mm, [[folioHead(k.view, pfn), 1]]);
+  // A mere part of a large folio is not locked.
+  else mlockVmaPages(k, vma, [pfn], cpu);
 }
 
 /** `folio_add_new_anon_rmap()`, `folio_add_lru_vma()`. */

@@ -64,9 +64,12 @@ export function uffdWpRange(k: Kernel, mm: number, vma: VmaView, start: number, 
   const next = (vpn: number): number => (markers ? (vpn < last ? vpn : -1) : nextTable(mmAt(k.view, mm), vpn, last));
   for (let vpn = next(start / PAGE_SIZE); vpn >= 0;) {
     const stop = Math.min(tableEnd(vpn), last);
-    if (leafAt(mmAt(k.view, mm), vpn) !== 0 && stop - vpn === PTRS_PER_PTE) changeHugePmdWp(k, mm, vpn, flags, enable);
+    const leaf = leafAt(mmAt(k.view, mm), vpn);
+    // `pgtable_split_needed()`: of a file a huge entry goes, and markers in its place say what is protected.
+    const stays = stop - vpn === PTRS_PER_PTE && !(enable && inode !== 0);
+    if (leaf !== 0 && stays) changeHugePmdWp(k, mm, vpn, flags, enable);
     else {
-      if (leafAt(mmAt(k.view, mm), vpn) !== 0) splitHugePmd(k, mm, vpn);
+      if (leaf !== 0) splitHugePmd(k, mm, vpn);
       if (markers) pteAlloc(k, mm, vpn);
       changeTable(k, mm, vpn, stop, { flags, inode, enable, markers });
     }

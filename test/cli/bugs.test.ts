@@ -492,6 +492,17 @@ const BUGS: readonly Bug[] = [
     decides: 'uffd-continue-takes-fallocated',
   },
   {
+    file: 'uffd-continue-huge-tail',
+    kernel: '6.0',
+    broken: ['16 rss-equals-ptes', '16 rss-equals-ptes'],
+    without: 'uffd-install-asks-folio',
+    brokenWithout: ['16 rss-equals-ptes', '16 rss-equals-ptes'],
+    invariant: 'rss-equals-ptes',
+    from: '6.0',
+    to: '6.18',
+    decides: 'uffd-install-asks-folio',
+  },
+  {
     file: 'uffd-wp-writenotify',
     kernel: '6.1',
     broken: ['16 uffd-wp-entry-not-writable'],

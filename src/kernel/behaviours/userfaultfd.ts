@@ -75,6 +75,14 @@ export const USERFAULTFD_BEHAVIOURS = {
     requires: ['uffd-minor-shmem'],
     aliases: ['continueFalloc', 'seedContinueFalloc'],
   },
+  'uffd-install-asks-folio': {
+    description:
+      'The install step asks the folio whether a file has it; before, the page, and of a large folio only the first page knew: UFFDIO_CONTINUE of another one counted it as anonymous.',
+    commit: '93b0d9178743',
+    since: '6.1',
+    requires: ['uffd-minor-shmem'],
+    aliases: ['uffd-install-uses-folio-mapping'],
+  },
   'uffd-wp-implies-writenotify': {
     description:
       'Where a userfaultfd watches for writes, what the mapping gives unasked is read-only; before, mprotect made protected pages of shared memory writable.',
