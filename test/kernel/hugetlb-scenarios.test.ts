@@ -69,6 +69,25 @@ check meminfo.HugePages_Free == 1 and meminfo.HugePages_Rsvd == 0
   },
 ] as const;
 
+describe('a page that is taken away while somebody holds it', () => {
+  const text = `sysfs("hugepages/hugepages-2048kB/nr_hugepages", "1")
+1 mmap(0x100000200000, H, RW, PRIV|ANON|HUGE|FIXED, -1, 0) = A
+1 store(A, 1) = 0
+1 fork() = 2
+2 pin(A, P, FOLL_GET) = p
+1 store(A, 2) = 0
+2 load(A) = SIGBUS
+`;
+  it('stopped the kernel up to 2.6.35', () => {
+    expect(() => runWorkload(text, { kernel: '2.6.27' })).toThrow(/somebody holds besides its owner.*BUG_ON/);
+    expect(() => runWorkload(text, { kernel: '2.6.34' })).toThrow(/BUG_ON/);
+  });
+  it('stays where it is since', () => {
+    expect(runWorkload(text, { kernel: '2.6.36' }).failed).toEqual([]);
+    expect(runWorkload(text).failed).toEqual([]);
+  });
+});
+
 describe('page tables that mappings would share', () => {
   const text = (length: string): string => `sysfs("hugepages/hugepages-2048kB/nr_hugepages", "2")
 1 mmap(0x100040000000, ${length}, RW, SH|ANON|HUGE|MAP_NORESERVE|FIXED, -1, 0) = A

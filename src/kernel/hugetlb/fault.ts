@@ -183,7 +183,10 @@ function writeProtected(k: Kernel, fault: Fault): FaultResult {
     }
     if (!cowFromOwner) return shortage(k);
     // What was moved by mremap is looked for where it is not: Linux tries again and again.
-    if (unmapRefPrivate(k, mm, vmaOf(k, fault), old, vpn * PAGE_SIZE) === 0)
+    const taken = unmapRefPrivate(k, mm, vmaOf(k, fault), old, vpn * PAGE_SIZE);
+    if (!k.behaviours['hugetlb-reuse-by-mapcount'] && pageAt(k.view, old).ref !== 1)
+      throw new NotModelledError('a huge page that somebody holds besides its owner: Linux stops there (BUG_ON)');
+    if (taken === 0)
       throw new NotModelledError('a huge page that its owner cannot take away from others: Linux loops for ever');
   }
 }
