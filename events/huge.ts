@@ -147,6 +147,7 @@ export const HUGE_ENTRY_EVENTS = [
   'PmdProtected',
   'PmdFlagsSet',
   'PmdMoved',
+  'UffdPmdMoved',
   'PmdReused',
   'CowHugePageMapped',
   'HugePageCollapsed',

@@ -100,6 +100,20 @@ export interface MmCounterChanged {
   readonly pages: number;
 }
 /**
+ * `move_pages_huge_pmd()`: the huge entry of the 512 pages from `vpn` on stands at `newVpn` as `entry`. The huge page of frame `pfn` belongs to `anonVma`
+ * from then on, its first page at `index`; -1 for the huge zero page.
+ */
+export interface UffdPmdMoved {
+  readonly type: 'UffdPmdMoved';
+  readonly mm: number;
+  readonly vpn: number;
+  readonly newVpn: number;
+  readonly pfn: number;
+  readonly entry: number;
+  readonly anonVma: number;
+  readonly index: number;
+}
+/**
  * `dup_userfaultfd()`, `mremap_userfaultfd_prep()`, `userfaultfd_remove()`, `userfaultfd_unmap_prep()`: task `tid` changes what the context watches
  * (`count` 1), and is done with it (-1). While anybody does, nobody fills.
  */
@@ -155,6 +169,7 @@ export type UserfaultfdEvent =
   | UffdRangeProtected
   | UffdMarkersSet
   | UffdEntryMoved
+  | UffdPmdMoved
   | MmCounterChanged
   | UffdMmapChanging
   | UffdEventQueued
@@ -180,6 +195,18 @@ export const USERFAULTFD_SHAPES: ShapesOf<UserfaultfdEvent> = {
   MmCounterChanged: { opcode: 118, fields: { mm: 'mm', counter: 'int', pages: 'int' } },
   UffdEntryMoved: {
     opcode: 249,
+    fields: {
+      mm: 'mm',
+      vpn: 'vpn',
+      newVpn: 'vpn',
+      pfn: 'pfn',
+      entry: 'int',
+      anonVma: 'anonVma',
+      index: 'int',
+    },
+  },
+  UffdPmdMoved: {
+    opcode: 135,
     fields: {
       mm: 'mm',
       vpn: 'vpn',

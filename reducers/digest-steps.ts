@@ -167,6 +167,11 @@ export const EXTRA_STEPS: Partial<Record<EventType, readonly Step[]>> = {
   UffdFaultRead: [UFFD],
   UffdFaultsWoken: [UFFD],
   UffdReleased: [UFFD],
+  UffdPmdMoved: [
+    { method: 'hugePage', args: ['pfn'] },
+    { method: 'block', args: ['mm', 'vpn'] },
+    { method: 'block', args: ['mm', 'newVpn'] },
+  ],
   UffdMmapChanging: [UFFD],
   UffdEventQueued: [UFFD],
   UffdEventRemoved: [UFFD],

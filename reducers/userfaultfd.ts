@@ -1,10 +1,10 @@
 // Reducers for events/userfaultfd.ts.
 import type { UserfaultfdEvent } from '../events/index.js';
 import type { Reducers } from './index.js';
-import { mkPte, setPte } from './pte.js';
+import { mkPte, setPmd, setPte } from './pte.js';
 import type { KernelState, Mm } from './state.js';
 import type { Uffd } from './uffd-state.js';
-import { pageOf } from './state.js';
+import { HPAGE_PMD_NR, pageOf } from './state.js';
 import { UFFD_EVENT, UFFD_WAITER, emptyQueues } from './uffd-state.js';
 import { findVmaIndex } from './vma.js';
 
@@ -94,6 +94,20 @@ export const userfaultfdReducers: Reducers<UserfaultfdEvent['type']> = {
     if (!page) return;
     page.mapping = anonVma;
     page.index = index;
+  },
+  UffdPmdMoved(state, { mm, vpn, newVpn, pfn, entry, anonVma, index }) {
+    const target = mmOf(state, mm);
+    if (target) {
+      setPmd(target, vpn, null);
+      setPmd(target, newVpn, entry);
+    }
+    const pages = pfn < 0 ? 0 : HPAGE_PMD_NR;
+    for (let i = 0; i < pages; i++) {
+      const page = pageOf(state, pfn + i);
+      if (!page) continue;
+      page.mapping = anonVma;
+      page.index = index + i;
+    }
   },
   UffdMmapChanging(state, { uffd, tid, count: by }) {
     const context = uffdOf(state, uffd);

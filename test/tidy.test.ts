@@ -56,8 +56,8 @@ describe('imports', () => {
     const lazily = [...text('src/cli/main.ts').matchAll(/import\('\.\/([^']+)\.js'\)/g)].map(
       (match) => `src/cli/${match[1]}.ts`,
     );
-    // The matrices are run by scripts/cow-matrix.mjs and thp-matrix.mjs, through their tests.
-    const matrices = ['src/oracle/conform/cow-matrix.ts', 'src/oracle/conform/thp-matrix.ts'];
+    // The matrices are run by scripts/*-matrix.mjs, through their tests.
+    const matrices = ['cow', 'thp', 'uffd'].map((name) => `src/oracle/conform/${name}-matrix.ts`);
     const entries = new Set(['src/cli/main.ts', 'src/index.ts', ...matrices, ...lazily]);
     expect(FILES.filter((path) => !used.has(path) && !entries.has(path))).toEqual([]);
   });

@@ -1,4 +1,5 @@
 // Folding into Facts the events that change entries alone: flags, markers, and what userfaultfd moves.
+import { HPAGE_PMD_NR } from '../../reducers/state.js';
 import type { Projection } from '../projection.js';
 import type { Facts } from './facts.js';
 
@@ -30,5 +31,12 @@ export const markerHandlers: Projection<Facts>['on'] = {
     facts.mappings.write(space, vpn, 0);
     if (facts.frames.has(pfn)) facts.mappings.setAnonVma(pfn, anonVma);
     facts.mappings.write(space, newVpn, entry);
+  },
+  UffdPmdMoved({ frames, mappings }, { mm, vpn, newVpn, pfn, entry, anonVma }) {
+    const space = mappings.of(mm);
+    if (!space) return;
+    const pages = pfn < 0 ? 0 : HPAGE_PMD_NR;
+    for (let i = 0; i < pages; i++) if (frames.has(pfn + i)) mappings.setAnonVma(pfn + i, anonVma);
+    mappings.moveBlock(space, vpn, newVpn, entry);
   },
 };

@@ -7,19 +7,29 @@ import {
   isUffdWpPteMarker,
   ptePfn,
   ptePresent,
+  pteSoftDirty,
   pteWrite,
 } from '../../reducers/pte.js';
 import type { KernelView } from '../../reducers/state.js';
 import type { UffdView } from '../../reducers/uffd-state.js';
 import { PG_ANON_EXCLUSIVE, pageAt } from '../../reducers/state.js';
 import { UFFD_EVENT, UFFD_WAITER } from '../../reducers/uffd-state.js';
-import { VM_MAYWRITE, VM_UFFD, VM_UFFD_MISSING, VM_UFFD_WP } from '../../reducers/vma.js';
+import {
+  VM_DONTCOPY,
+  VM_MAYWRITE,
+  VM_SOFTDIRTY,
+  vmaLookup,
+  VM_UFFD,
+  VM_UFFD_MISSING,
+  VM_UFFD_WP,
+} from '../../reducers/vma.js';
 import type { VmaFacts } from '../facts/vmas.js';
 import type { Audited, EntryInvariant, EventInvariant, Report } from './invariant.js';
 
 const rule = { since: '4.3', aliases: [], needs: [], knownBroken: [], at: 'event' } as const;
 const eventRule = { ...rule, about: 'event' } as const;
 
+const UFFD_EVENT_FORK = 0x13;
 const UFFD_FEATURE_WP_UNPOPULATED = 1 << 13;
 const UFFD_FEATURE_WP_ASYNC = 1 << 15;
 const UFFD_PAGEFAULT_FLAG_WP = 2;
@@ -256,6 +266,46 @@ export const userfaultfdEventInvariants: readonly EventInvariant[] = [
         const queued = view.uffds.flatMap((each) => each?.events.filter((_, i) => i % UFFD_EVENT === 0) ?? []);
         if (queued.filter((each) => each === tid).length > 1)
           report(subject, { expected: 'one event', found: 'several' });
+      },
+    },
+  },
+  {
+    ...eventRule,
+    name: 'event-implies-live-mm',
+    formula: 'a monitor is told of a fork only if the child has all that the parent gives it',
+    source: 'dup_mmap(), dup_userfaultfd_fail(); CVE-2024-50220',
+    severity: 1,
+    since: '6.12',
+    after: {
+      UffdEventQueued({ uffd, event, from }, { view }, report) {
+        const [parent, child] = [uffd, event === UFFD_EVENT_FORK ? from : 0].map(
+          (id) => view.mms[view.uffds[id]?.mm ?? 0],
+        );
+        if (event !== UFFD_EVENT_FORK || !parent) return;
+        const given = parent.vmas.filter(({ flags }) => (flags & VM_DONTCOPY) === 0);
+        const missing = given.find(({ start }) => !child || vmaLookup(child, start) === null);
+        if (missing !== undefined)
+          report(
+            { kind: 'vma', mm: parent.id, start: missing.start },
+            { expected: 'a copy in the child', found: 'none' },
+          );
+      },
+    },
+  },
+  {
+    ...eventRule,
+    name: 'soft-dirty-covers-moves',
+    formula: 'what UFFDIO_MOVE brings to a place counts as written to there, whether it is swapped out or not',
+    source: 'move_present_pte(), move_swap_pte()',
+    severity: 2,
+    since: '6.15',
+    needs: ['soft-dirty'],
+    after: {
+      UffdEntryMoved({ mm, newVpn, pfn, entry }, { facts }, report) {
+        const vma = facts.vmas.at(mm, newVpn * 4096);
+        if (vma === undefined || (vma.flags & VM_SOFTDIRTY) !== 0 || pteSoftDirty(entry)) return;
+        if (pfn >= 0 || isSwapPte(entry))
+          report({ kind: 'entry', mm, vpn: newVpn }, { expected: 'a soft-dirty entry', found: 'one that is not' });
       },
     },
   },

@@ -1,6 +1,7 @@
 // UFFDIO_MOVE: move_pages() of mm/userfaultfd.c. Anonymous pages change their place in an address space without a copy.
 import {
   PTE_DIRTY,
+  PTE_HUGE,
   PTE_PRESENT,
   PTE_SOFT_DIRTY,
   PTE_SPECIAL,
@@ -41,7 +42,7 @@ import type { Kernel, KernelThread } from './kernel.js';
 import { EBUSY, EEXIST, EFAULT, EINVAL, ENOENT, PAGE_SIZE } from './kernel.js';
 import { maybePinned } from './large-folio.js';
 import { splitHugePmd } from './memory/huge.js';
-import { pteAlloc } from './memory/tables.js';
+import { pmdAlloc, pteAlloc } from './memory/tables.js';
 import { anonVmaPrepare } from './rmap.js';
 import { slotAt } from './swapfile.js';
 
@@ -62,7 +63,6 @@ export interface Move {
  * `move_pages()`: page by page, until one cannot be moved. Locks: both VMAs for read, the folio's and its anon_vma's for each page, both tables' around
  * the two entries.
  * @returns bytes done, or an errno if none were.
- * @throws NotModelledError for a huge entry that could move as a whole.
  */
 export function* movePages(k: Kernel, context: UffdView, move: Move): KernelThread<number> {
   const { mm } = context;
@@ -71,9 +71,9 @@ export function* movePages(k: Kernel, context: UffdView, move: Move): KernelThre
   let done = 0;
   while (done < move.length) {
     const [from, to] = [move.source + done, move.target + done];
-    const failed = yield* movePage(k, mm, from / PAGE_SIZE, to / PAGE_SIZE, move, move.length - done);
-    if (failed !== 0) return done > 0 ? done : failed;
-    done += PAGE_SIZE;
+    const moved = yield* movePage(k, mm, from / PAGE_SIZE, to / PAGE_SIZE, move, move.length - done);
+    if (moved < 0) return done > 0 ? done : moved;
+    done += moved * PAGE_SIZE;
   }
   return done;
 }
@@ -93,7 +93,7 @@ function validateMove(k: Kernel, { id, mm }: UffdView, { target, source, length 
   return vmaIsAnonymous(from) && vmaIsAnonymous(to) ? 0 : -EINVAL;
 }
 
-/** One page: 0 or an errno. `left`: bytes to go, which a huge page may be moved at once for. */
+/** What stands at a page, or a huge page: how many pages moved, or an errno. `left`: bytes to go, which a huge page may be moved at once for. */
 function* movePage(
   k: Kernel,
   mm: number,
@@ -108,7 +108,7 @@ function* movePage(
   const leaf = leafAt(now, from);
   if (leaf !== 0) {
     const whole = from % PTRS_PER_PTE === 0 && to % PTRS_PER_PTE === 0 && left >= PTRS_PER_PTE * PAGE_SIZE;
-    if (whole && pmdNone(now, to)) throw new NotModelledError('UFFDIO_MOVE of a huge page as a whole');
+    if (whole && pmdNone(now, to)) return moveHugePage(k, mm, from, to, leaf);
     if (!isZeroPte(leaf) && (pageAt(k.view, ptePfn(leaf)).flags & PG_ANON_EXCLUSIVE) === 0) return -EBUSY;
     splitHugePmd(k, mm, from);
   }
@@ -117,16 +117,36 @@ function* movePage(
   if (k.interleaved) yield { op: 'acquire', lock: `ptl(${mm},${to})` };
   if (pteAt(mmAt(k.view, mm), to) !== 0) return -EEXIST;
   const entry = pteAt(mmAt(k.view, mm), from);
-  if (entry === 0) return allowHoles ? 0 : -ENOENT;
-  if (isSwapPte(entry)) return moveSwapPte(k, mm, from, to, entry);
+  if (entry === 0) return allowHoles ? 1 : -ENOENT;
+  if (isSwapPte(entry)) return moveSwapPte(k, mm, from, to, entry) || 1;
   // A marker, whatever the mode says.
   if (!ptePresent(entry)) return -EFAULT;
   if (isZeroPte(entry)) {
     const zero = mkPte(0, PTE_PRESENT | PTE_SPECIAL | PTE_ZERO);
     k.emit({ type: 'UffdEntryMoved', mm, vpn: from, newVpn: to, pfn: -1, entry: zero, anonVma: 0, index: 0 });
-    return 0;
+    return 1;
   }
-  return yield* movePresentPte(k, cpu, mm, from, to);
+  return (yield* movePresentPte(k, cpu, mm, from, to)) || 1;
+}
+
+/**
+ * `move_pages_huge_pmd()`: the huge page goes as it is, if it is the process's own and nobody may have pinned it. Pages moved, or -EBUSY. What was
+ * write-protected at the old place is not at the new one.
+ */
+function moveHugePage(k: Kernel, mm: number, from: number, to: number, leaf: number): number {
+  const vma = vmaLookup(mmAt(k.view, mm), to * PAGE_SIZE) as VmaView;
+  const event = { type: 'UffdPmdMoved', mm, vpn: from, newVpn: to } as const;
+  pmdAlloc(k, mm, to);
+  if (isZeroPte(leaf)) {
+    const zero = mkPte(0, PTE_PRESENT | PTE_SPECIAL | PTE_ZERO | PTE_HUGE);
+    k.emit({ ...event, pfn: -1, entry: zero, anonVma: 0, index: 0 });
+    return PTRS_PER_PTE;
+  }
+  const pfn = ptePfn(leaf);
+  if ((pageAt(k.view, pfn).flags & PG_ANON_EXCLUSIVE) === 0 || maybePinned(k, pfn)) return -EBUSY;
+  const entry = mkPte(pfn, PTE_PRESENT | PTE_HUGE | PTE_WRITE | PTE_DIRTY);
+  k.emit({ ...event, pfn, entry, anonVma: vma.anonVma, index: linearPageIndex(vma, to * PAGE_SIZE) });
+  return PTRS_PER_PTE;
 }
 
 /** `move_present_pte()`: the page must be the process's own, and nobody may have pinned it. A large folio is split before. */

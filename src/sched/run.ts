@@ -7,6 +7,7 @@ import type { Behaviours } from '../kernel/behaviours.js';
 import type { Call, Got } from '../kernel/call.js';
 import type { Kernel, KernelThread, MachineSettings, Step } from '../kernel/kernel.js';
 import { hasForeignLayout, isModelled, runCall } from '../kernel/syscall.js';
+import { queuedEvent } from '../kernel/uffd-events.js';
 import { abandonUserfault, waitsForUserfault } from '../kernel/userfault.js';
 import { assert } from '../lib/assert.js';
 import { InputError, NotModelledError } from '../lib/errors.js';
@@ -133,7 +134,7 @@ export class Run implements Kernel {
   /** Number of the next task, if nothing tells another. */
   nextTid(): number {
     const unborn = [...this.#unborn].filter(([parent]) => this.state.tasks[parent]?.exited === 0);
-    return Math.max(0, ...Object.keys(this.state.tasks).map(Number), ...unborn.map(([, child]) => child)) + 1;
+    return Math.max(1, ...Object.keys(this.state.tasks).map(Number), ...unborn.map(([, child]) => child)) + 1;
   }
 
   /** The operation that task `tid` is in the middle of; null if it is not. */
@@ -202,6 +203,11 @@ export class Run implements Kernel {
   #drive(thread: KernelThread<Got>, operation: Operation): Got {
     let step = thread.next();
     while (step.done !== true) {
+      // A recording shows that what a monitor was to hear of came to its end: somebody read of it.
+      if (step.value.op === 'wait' && this.recorded && tellsMonitor(this.state, step.value.tid)) {
+        step = thread.next(0);
+        continue;
+      }
       if (step.value.op === 'wait') return this.#sleep(step.value.tid, thread, operation);
       step = thread.next(this.#answer(step.value, operation));
     }
@@ -375,6 +381,10 @@ export class Run implements Kernel {
     }
   }
 }
+
+/** Does task `tid` wait until somebody has read of what it does? */
+const tellsMonitor = ({ uffds }: KernelState, tid: number): boolean =>
+  uffds.some((each) => each !== null && queuedEvent(each, tid) !== null);
 
 const WAITS = 'waits';
 

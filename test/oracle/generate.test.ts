@@ -199,6 +199,8 @@ describe('generated workloads', () => {
       ...['BrkSet', 'DefFlagsSet', 'WriteProtectSeqRaised'],
       // Without the configuration there is none.
       'SoftDirtyChanged',
+      // It takes areas uffd and thp together.
+      'UffdPmdMoved',
       // No kernel does so unasked.
       'PmdCollapsedInPlace',
       // Only with behaviours that no kernel has.

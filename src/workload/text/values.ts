@@ -76,6 +76,8 @@ export class ValueScanner extends TextScanner {
     while (this.here() === c.EQUALS && this.text.charCodeAt(this.at + 1) === c.GREATER) {
       this.at += 2;
       this.blanks();
+      // In a structure the name may stand there once more.
+      this.fieldName();
       value = afterCall(value, this.#expression(0));
     }
     if (ends(this.here())) return value;

@@ -16,6 +16,14 @@ const TRACKED_SPLIT = `${FOLIO}
 1 madvise(A, 4*P, MADV_HUGEPAGE) = 0
 1 store(A, 1)
 1 madvise(A, P, MADV_COLD) = 0`;
+const TRACKED_MOVE = `
+1 mmap(0x100000000000, P, RW, PRIV|ANON|FIXED, -1, 0) = S
+1 mmap(0x100040000000, P, RW, PRIV|ANON|FIXED, -1, 0) = D
+1 store(S, 1)
+1 userfaultfd() = U
+1 ioctl(U, UFFDIO_REGISTER, D, P, MISSING) = 0
+1 clear_refs(1, 4) = 1
+1 ioctl(U, UFFDIO_MOVE, D, S, P, 0) = 0`;
 
 export const SOFT_DIRTY: readonly WrongEvent<EventType>[] = [
   wrong(
@@ -23,6 +31,12 @@ export const SOFT_DIRTY: readonly WrongEvent<EventType>[] = [
     TRACKED,
     'PageReused',
     but<'PageReused'>(({ entry }) => ({ entry: entry - PTE_SOFT_DIRTY })),
+  ),
+  wrong(
+    'soft-dirty-covers-moves',
+    TRACKED_MOVE,
+    'UffdEntryMoved',
+    but<'UffdEntryMoved'>(({ entry }) => ({ entry: entry - PTE_SOFT_DIRTY })),
   ),
   wrong(
     'split-keeps-tracking-bits',
@@ -33,4 +47,4 @@ export const SOFT_DIRTY: readonly WrongEvent<EventType>[] = [
 ];
 
 /** The runs that need bits tracked. */
-export const TRACKING: readonly string[] = [TRACKED, TRACKED_SPLIT];
+export const TRACKING: readonly string[] = [TRACKED, TRACKED_SPLIT, TRACKED_MOVE];

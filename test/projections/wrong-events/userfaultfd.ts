@@ -46,6 +46,12 @@ const MEMORY = `
 1 ioctl(U, UFFDIO_POISON, A+3*P, P, 0) = 0
 1 load(A+3*P) = SIGBUS`;
 
+const FORKED = `
+1 mmap(0x100040000000, 4*P, RW, PRIV|ANON|FIXED, -1, 0) = A
+1 userfaultfd(EVENT_FORK) = U
+1 ioctl(U, UFFDIO_REGISTER, A, 4*P, MISSING) = 0
+1 ${THREAD} = 2
+2 fork() <unfinished ...>`;
 const HEARD = `
 1 mmap(0x100040000000, 4*P, RW, PRIV|ANON|FIXED, -1, 0) = A
 1 userfaultfd(EVENT_UNMAP) = U
@@ -137,6 +143,12 @@ export const USERFAULTFD: readonly WrongEvent<EventType>[] = [
     'SignalSent',
     ({ addr }) => [{ type: 'ZeroPageMapped', mm: 1, vpn: Math.floor(addr / 4096), entry: 1 + PTE_SPECIAL }],
     { cause: 'ZeroPageMapped' },
+  ),
+  wrong(
+    'event-implies-live-mm',
+    FORKED,
+    'UffdEventQueued',
+    but<'UffdEventQueued'>(() => ({ from: 9 })),
   ),
   wrong(
     'uffd-changing-count',

@@ -15,6 +15,7 @@ describe.each([
   ['bash-pipeline', 653, 17],
   ['gcc-hello', 997, 5],
   ['python-fork', 635, 7],
+  ['uffd-pager', 73, 2],
 ])('the recording %s', (name, operationCount, taskCount) => {
   const text = recording(name);
   const { operations, skipped } = parseRecording(text);

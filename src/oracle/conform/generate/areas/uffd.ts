@@ -38,6 +38,7 @@ const THREAD_FLAGS = 0x100 | 0x200 | 0x400 | 0x800 | 0x10000 | 0x40000;
 const SOURCE = ARENA_START + 3 * 2 ** 30;
 const SOURCE_PAGES = 4;
 const MODES_MAX = 8;
+const HUGE = 2 ** 21;
 
 /** A userfaultfd of the first task, memory to copy from, and a thread that does nothing but watch. */
 function openUserfault(draft: Draft): void {
@@ -375,6 +376,30 @@ const remap: Step = (draft) => {
   return true;
 };
 
+/** Addresses of 2 MiB, aligned, that lie in one mapping each. */
+const blocksOf = (task: Task): readonly number[] =>
+  task.space.mapped.filter(isWatchable).flatMap(({ start, end }) => {
+    const first = Math.ceil(start / HUGE) * HUGE;
+    return first + HUGE <= end ? [first] : [];
+  });
+
+/** A huge page, or what there is of one, is moved to where another may be: as a whole or in part. */
+const moveBlock: Step = (draft) => {
+  const { random, first } = draft;
+  const blocks = blocksOf(first);
+  if (blocks.length < 2) return false;
+  const task = draft.monitor ?? first;
+  const dst = random.pick(blocks);
+  const src = random.pick(blocks.filter((each) => each !== dst));
+  ioctl(draft, task, 'REGISTER', { ...range({ start: dst, length: HUGE }), mode: random.pick([1, 1, 3]) });
+  draft.watched = [...draft.watched, { start: dst, length: HUGE }];
+  if (random.chance(60)) draft.add(first, 'madvise', dst, HUGE, MADV.DONTNEED);
+  if (random.chance(70)) touch(draft, first, { start: src, length: PAGE }, 0);
+  const [from, len] = random.chance(70) ? [0, HUGE] : [PAGE * random.below(4), PAGE * random.between(1, 500)];
+  ioctl(draft, task, 'MOVE', { dst: dst + from, src: src + from, len, mode: random.pick([0, 0, 2]) });
+  return true;
+};
+
 /** A step that the monitor hears of, and mostly reads of, now and then only after it has tried to fill. */
 const heard =
   (step: Step): Step =>
@@ -432,6 +457,7 @@ export const UFFD: Area = {
     continue: [4, fill('CONTINUE')],
     writeprotect: [8, writeprotect],
     move: [4, move],
+    moveBlock: [3, moveBlock],
     read: [4, read],
     poll: [2, poll],
     openAnother: [1, openAnother],
