@@ -27,6 +27,8 @@ import type { FileHugeEvent } from './file-huge.js';
 import { FILE_HUGE_SHAPES } from './file-huge.js';
 import type { HugetlbEvent } from './hugetlb.js';
 import { HUGETLB_SHAPES } from './hugetlb.js';
+import type { HugetlbMigrateEvent } from './hugetlb-migrate.js';
+import { HUGETLB_MIGRATE_SHAPES } from './hugetlb-migrate.js';
 import type { LargeFolioEvent } from './large-folio.js';
 import { LARGE_FOLIO_SHAPES } from './large-folio.js';
 import type { CollapseEvent } from './collapse.js';
@@ -53,6 +55,7 @@ export type * from './ksm.js';
 export type * from './huge.js';
 export type * from './file-huge.js';
 export type * from './hugetlb.js';
+export type * from './hugetlb-migrate.js';
 export type * from './large-folio.js';
 export type * from './collapse.js';
 export type * from './split.js';
@@ -78,6 +81,7 @@ export type KernelEvent =
   | HugeEvent
   | FileHugeEvent
   | HugetlbEvent
+  | HugetlbMigrateEvent
   | LargeFolioEvent
   | SplitEvent
   | ShmemEvent
@@ -108,6 +112,7 @@ export const CATALOGUE: ShapesOf<KernelEvent> = {
   ...HUGE_SHAPES,
   ...FILE_HUGE_SHAPES,
   ...HUGETLB_SHAPES,
+  ...HUGETLB_MIGRATE_SHAPES,
   ...LARGE_FOLIO_SHAPES,
   ...COLLAPSE_SHAPES,
   ...SPLIT_SHAPES,

@@ -218,6 +218,12 @@ export const EXTRA_STEPS: Partial<Record<EventType, readonly Step[]>> = {
   HugetlbfsUnmounted: [POOL],
   HugetlbPageCached: [POOL, HUGE_PAGE, { method: 'hugeSlots', args: ['inode', 'index'] }],
   HugetlbPageUncached: [HUGE_PAGE, { method: 'hugeSlots', args: ['inode', 'index'] }],
+  HugetlbPageMigrated: [
+    POOL,
+    HUGE_PAGE,
+    { method: 'hugePage', args: ['from'] },
+    { method: 'hugeSlots', args: ['inode', 'index'] },
+  ],
   ResvMapCreated: [POOL],
   ResvMapReferenced: [POOL],
   ResvMapFreed: [POOL],

@@ -65,6 +65,8 @@ export interface Hugetlb {
   freeList: number[];
   /** Pages with the flag restore_reserve, in the order in which they got it. */
   restore: number[];
+  /** Pages in use that cannot be moved: who moved them there had made them for it (not HPG_migratable). */
+  unmovable: number[];
   /** By id; ids start at 1 and are never used again. */
   maps: (ResvMap | null)[];
   /** Private mappings that have anything there, in the order in which they got it. */
@@ -88,6 +90,7 @@ export function noHugetlb(): Hugetlb {
     overcommit: 0,
     freeList: [],
     restore: [],
+    unmovable: [],
     maps: [null],
     vmas: [],
     files: [],
@@ -118,27 +121,28 @@ export const hugetlbFileAt = (state: KernelView, inode: number): HugetlbFileView
 export function hugetlbUsed({ hugetlb }: KernelView): boolean {
   const { total, free, resv, surplus, max, overcommit, maps } = hugetlb;
   const counted = [total, free, resv, surplus, max, overcommit].some((each) => each !== 0);
-  const { freeList, restore, vmas, files, subpools, charged } = hugetlb;
+  const { freeList, restore, unmovable, vmas, files, subpools, charged } = hugetlb;
   return (
-    counted || maps.length > 1 || [freeList, restore, vmas, files, subpools, charged].some((each) => each.length > 0)
+    counted || maps.length > 1 || [freeList, restore, unmovable, vmas, files, subpools, charged].some((each) => each.length > 0)
   );
 }
 
 /** All of it as numbers, for digests and hashes: counters, lists with their lengths. */
 export function hugetlbNumbers({ hugetlb }: KernelView): number[] {
-  const { total, free, resv, surplus, max, overcommit, freeList, restore, maps, vmas, files, subpools, charged } =
+  const { total, free, resv, surplus, max, overcommit, freeList, restore, unmovable, maps, vmas, files, subpools, charged } =
     hugetlb;
   const numbers = [total, free, resv, surplus, max, overcommit, freeList.length, ...freeList];
   numbers.push(restore.length, ...restore, maps.length);
   for (const map of maps)
     if (map !== null) numbers.push(map.id, map.inode, map.refs, map.regions.length, ...map.regions);
   for (const { mm, start, map, flags, reserved } of vmas) numbers.push(mm, start, map, flags, reserved);
-  // No address space is -1.
+  // No address space is below 0.
   if (files.length > 0) numbers.push(-1);
   for (const { inode, sb, seals, mode } of files) numbers.push(inode, sb, seals, mode);
   if (subpools.length > 0) numbers.push(-2, subpools.length);
   for (const { name, max: most, min, used, rsv } of subpools)
     numbers.push(most, min, used, rsv, name.length, ...Array.from(name, (letter) => letter.codePointAt(0) as number));
+  if (unmovable.length > 0) numbers.push(-4, ...unmovable);
   if (charged.length > 0) numbers.push(-3);
   for (const { pfn, sb } of charged) numbers.push(pfn, sb);
   return numbers;

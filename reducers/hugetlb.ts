@@ -147,6 +147,8 @@ export const hugetlbReducers: Reducers<HugetlbEvent['type']> = {
   },
   HugetlbPageFreed(state, { pfn, resv }) {
     state.hugetlb.resv += resv;
+    const stuck = state.hugetlb.unmovable.indexOf(pfn);
+    if (stuck >= 0) state.hugetlb.unmovable.splice(stuck, 1);
     setRestore(state, pfn, 0);
     const charged = state.hugetlb.charged.findIndex((each) => each.pfn === pfn);
     if (charged >= 0) state.hugetlb.charged.splice(charged, 1);

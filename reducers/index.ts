@@ -12,6 +12,7 @@ import { collapseReducers } from './collapse.js';
 import { hugeReducers } from './huge.js';
 import { fileHugeReducers } from './file-huge.js';
 import { hugetlbReducers } from './hugetlb.js';
+import { hugetlbMigrateReducers } from './hugetlb-migrate.js';
 import { largeSwapReducers } from './large-swap.js';
 import { largeFolioReducers } from './large-folio.js';
 import { pageTableReducers } from './page-table.js';
@@ -41,6 +42,7 @@ const reducers: Reducers<EventType> = {
   ...hugeReducers,
   ...fileHugeReducers,
   ...hugetlbReducers,
+  ...hugetlbMigrateReducers,
   ...largeFolioReducers,
   ...splitReducers,
   ...shmemReducers,

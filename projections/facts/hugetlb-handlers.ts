@@ -90,6 +90,16 @@ export const hugetlbHandlers: Projection<Facts>['on'] = {
     for (let i = 0; i < HPAGE_PMD_NR; i++) facts.uncache(target, index + i);
     setFlags(facts, pfn, 0, FRAME_DIRTY);
   },
+  HugetlbPageMigrated(facts, { pfn, anonVma, inode, index, dirty }) {
+    setFlags(facts, pfn, dirty === 1 ? FRAME_DIRTY : 0, 0);
+    if (anonVma !== 0) {
+      becomesAnon(facts, { pfn, anonVma, exclusive: 0 });
+      return;
+    }
+    const target = facts.inodes.get(inode);
+    if (!target || index < 0) return;
+    for (let i = 0; i < HPAGE_PMD_NR; i++) facts.cache(target, index + i, pfn + i);
+  },
   ResvMapCreated({ hugetlb }, { map, inode }) {
     if (map > 0) hugetlb.maps.set(map, { inode, regions: [] });
   },

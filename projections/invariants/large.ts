@@ -2,7 +2,7 @@
 import { COUNTED } from '../../reducers/huge.js';
 import { HPAGE_PMD_NR, HPAGE_PMD_ORDER } from '../../reducers/state.js';
 import type { Facts } from '../facts/facts.js';
-import { FRAME_EXCLUSIVE } from '../facts/frames.js';
+import { FRAME_EXCLUSIVE, FrameKind } from '../facts/frames.js';
 import type { Audited, EntryInvariant, EventInvariant, Report } from './invariant.js';
 import { PTRS_PER_PTE, isHugePte } from '../../reducers/pte.js';
 
@@ -107,7 +107,8 @@ export const largeEventInvariants: readonly EventInvariant[] = [
     after: {
       LargeFoliosCounted: ({ folios }, { facts }, report) =>
         forEachCounted(folios, (pfn, [largeMapcount, , , , , mappedShared]) => {
-          if (mappedShared !== 0 || largeMapcount < 2) return;
+          // Of pages of the hugetlb pool nobody counts owners.
+          if (mappedShared !== 0 || largeMapcount < 2 || facts.frames.kind[pfn] === FrameKind.hugetlb) return;
           const owners = new Set<number>();
           const end = pfn + 2 ** (facts.frames.order[pfn] ?? 0);
           for (let page = pfn; page < end; page++) facts.mappings.forEachMapper(page, (mm) => owners.add(mm));

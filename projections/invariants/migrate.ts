@@ -4,7 +4,7 @@ import { PG_LRU } from '../../reducers/state.js';
 import type { FrameTable } from '../facts/frames.js';
 import { FRAME_EXCLUSIVE, FrameKind } from '../facts/frames.js';
 import { mappedPfn } from '../facts/mappings.js';
-import type { Audited, CounterInvariant, EventInvariant } from './invariant.js';
+import type { Audited, CounterInvariant, EventInvariant, Report } from './invariant.js';
 import { holdersText } from './frames.js';
 
 const rule = { since: 'all', aliases: [], needs: [], knownBroken: [] } as const;
@@ -29,6 +29,16 @@ function forEachOfRuns(runs: readonly number[], visit: (vpn: number, pfn: number
 function standsFor({ facts: { frames } }: Audited, from: number, pfn: number): boolean {
   const order = frames.order[pfn] ?? 0;
   return from === pfn || (order !== 0 && frames.order[from] === order && (from - pfn) % 2 ** order === 0);
+}
+
+/** Is `pfn` a page of the hugetlb pool that belongs to a file? */
+const isFilesHugePage = (frames: FrameTable, pfn: number): boolean =>
+  frames.kind[pfn] === FrameKind.hugetlb && frames.anonVma[pfn] === 0;
+
+/** Frames from `from` on get another place as a whole. */
+function movedWhole(frames: FrameTable, from: number, report: Report): void {
+  if (from < frames.size && frames.holders(from) !== cachedPages(frames, from))
+    report({ kind: 'frame', pfn: from }, { expected: 'nobody but its cache', found: holdersText(frames, from) });
 }
 
 /** Pages of the folio that begins at `pfn` which a cache has. */
@@ -66,11 +76,13 @@ export const migrateEventInvariants: readonly EventInvariant[] = [
           report({ kind: 'entry', mm, vpn }, { expected: words(was), found: `an entry of ${words(!was)}` });
       },
       PmdMigrationSet({ mm, vpn, pfn, entry }, { facts }, report) {
+        if (isFilesHugePage(facts.frames, pfn)) return;
         const was = (facts.frames.flags[pfn]! & FRAME_EXCLUSIVE) !== 0;
         if (was !== saysExclusive(entry))
           report({ kind: 'entry', mm, vpn }, { expected: words(was), found: `an entry of ${words(!was)}` });
       },
-      PmdMigrationRemoved({ mm, vpn, exclusive }, audited, report) {
+      PmdMigrationRemoved({ mm, vpn, pfn, exclusive }, audited, report) {
+        if (isFilesHugePage(audited.facts.frames, pfn)) return;
         const said = saysExclusive(entryAt(audited, mm, vpn));
         if (said !== (exclusive === 1))
           report({ kind: 'entry', mm, vpn }, { expected: words(said), found: words(!said) });
@@ -183,11 +195,8 @@ export const migrateEventInvariants: readonly EventInvariant[] = [
         if (frames.holders(from) !== frames.cached[from])
           report({ kind: 'frame', pfn: from }, { expected: 'nobody but its cache', found: holdersText(frames, from) });
       },
-      LargeFolioMigrated({ from }, { facts }, report) {
-        const { frames } = facts;
-        if (from < frames.size && frames.holders(from) !== cachedPages(frames, from))
-          report({ kind: 'frame', pfn: from }, { expected: 'nobody but its cache', found: holdersText(frames, from) });
-      },
+      LargeFolioMigrated: ({ from }, { facts }, report) => movedWhole(facts.frames, from, report),
+      HugetlbPageMigrated: ({ from }, { facts }, report) => movedWhole(facts.frames, from, report),
     },
   },
   {

@@ -440,7 +440,7 @@ function ordersOf(state: KernelView): unknown {
 /** All of it; null where there never was any. Regions of all maps stand in one list, [map, from, to]*. */
 function hugetlbOf(state: KernelView): unknown {
   if (!hugetlbUsed(state)) return null;
-  const { total, free, resv, surplus, max, overcommit, freeList, restore, maps, vmas, files, subpools, charged } =
+  const { total, free, resv, surplus, max, overcommit, freeList, restore, unmovable, maps, vmas, files, subpools, charged } =
     state.hugetlb;
   const counters = [total, free, resv, surplus, max, overcommit, maps.length];
   const mapRows = pool.rows(WIDTH.resvMap);
@@ -457,7 +457,7 @@ function hugetlbOf(state: KernelView): unknown {
   const fileNumbers = files.flatMap(({ inode, sb, seals, mode }) => [inode, sb, seals, mode]);
   const mounts = subpools.map(({ name, max: most, min, used, rsv }) => [name, most, min, used, rsv]);
   const chargedNumbers = charged.flatMap(({ pfn, sb }) => [pfn, sb]);
-  const lists = [listOf(fileNumbers), mounts, listOf(chargedNumbers)];
+  const lists = [listOf(fileNumbers), mounts, listOf(chargedNumbers), listOf(unmovable)];
   return [listOf(counters), listOf(freeList), listOf(restore), ...rows, ...lists];
 }
 

@@ -30,7 +30,7 @@ export function hugetlbFrom(data: unknown): Hugetlb {
   const freeList = numbersIn(freeData, LIMIT.frames, 'free huge pages');
   const restore = numbersIn(restoreData, LIMIT.frames, 'huge pages with a reservation');
   // Of an older log there are none.
-  const [fileData, mountData = [], chargedData] = later;
+  const [fileData, mountData = [], chargedData, stuckData] = later;
   const alike = LIMIT.ids;
   const fileNumbers = fileData === undefined ? [] : numbersIn(fileData, LIMIT.ids, 'files of hugetlbfs', alike);
   const files = rows(fileNumbers, 4, 'files of hugetlbfs').map(([inode = 0, sb = 0, seals = 0, mode = 0]) => {
@@ -40,7 +40,8 @@ export function hugetlbFrom(data: unknown): Hugetlb {
   const chargedNumbers =
     chargedData === undefined ? [] : numbersIn(chargedData, LIMIT.frames, 'pages of mounts', alike);
   const charged = rows(chargedNumbers, 2, 'pages of mounts').map(([pfn = 0, sb = 0]) => ({ pfn, sb }));
-  return { total, free, resv, surplus, max, overcommit, freeList, restore, maps, vmas, files, subpools, charged };
+  const unmovable = stuckData === undefined ? [] : numbersIn(stuckData, LIMIT.frames, 'huge pages that stay');
+  return { total, free, resv, surplus, max, overcommit, freeList, restore, unmovable, maps, vmas, files, subpools, charged };
 }
 
 /** Rows of `width` numbers each that stand one behind the other. Throws MalformedError. */

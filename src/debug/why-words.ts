@@ -200,6 +200,8 @@ export function storyOf(event: KernelEvent, focus: Focus, who: Who): string {
       return `what was frame ${event.from} is now frame ${event.pfn}`;
     case 'LargeFolioMigrated':
       return `what was the large folio from frame ${event.from} on is now the one from frame ${event.pfn} on`;
+    case 'HugetlbPageMigrated':
+      return `what was the page of the pool from frame ${event.from} on is now the one from frame ${event.pfn} on`;
     case 'PmdMigrationSet':
       return `the huge entry of ${who(event.mm)} became a migration entry, ${migrationKind(event.entry)} (set_pmd_migration_entry)`;
     case 'PmdMigrationRemoved':

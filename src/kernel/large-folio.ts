@@ -4,7 +4,7 @@
 // whether a write fault may keep a page: the folio must be mapped by one address space, and nobody else may hold it.
 import { PTE_DIRTY, PTE_SOFT_DIRTY, PTE_WRITE, pteAt, pteFlags, ptePfn, tableEnd } from '../../reducers/pte.js';
 import type { LargeFolio } from '../../reducers/state.js';
-import { PG_ANON, PG_SWAPCACHE, folioHead, folioStart, mmAt, pageAt, pageMapcount } from '../../reducers/state.js';
+import { PG_ANON, PG_HUGETLB, PG_SWAPCACHE, folioHead, folioStart, mmAt, pageAt, pageMapcount } from '../../reducers/state.js';
 import type { Kernel } from './kernel.js';
 import { GUP_PIN_COUNTING_BIAS } from './kernel.js';
 
@@ -114,6 +114,13 @@ export function pincountChanged(k: Kernel, pfn: number, n: number): void {
   emitCounted(k, new Map([[head, folio]]));
 }
 
+/** `_large_mapcount` of a page of the hugetlb pool, of which nobody counts owners: `n` mappings more or less. */
+export function hugetlbMapcountChanged(k: Kernel, head: number, n: number): void {
+  const folio = { ...(k.view.largeFolios[head] as LargeFolio) };
+  folio.largeMapcount += n;
+  emitCounted(k, new Map([[head, folio]]));
+}
+
 /** Are pages of the folio mapped by single entries only, more than one of them? Taking those away one by one, it is partially mapped on the way. */
 export function mappedInParts(k: Kernel, head: number): boolean {
   const { order, entireMapcount } = k.view.largeFolios[head] as LargeFolio;
@@ -143,10 +150,10 @@ export function maybePinned(k: Kernel, pfn: number): boolean {
 
 /** `folio_maybe_mapped_shared()`: may others than one address space map the folio? */
 export function maybeMappedShared(k: Kernel, pfn: number): boolean {
-  const { order, mapcount } = pageAt(k.view, pfn);
+  const { order, mapcount, flags } = pageAt(k.view, pfn);
   if (order === 0) return mapcount > 1;
   const folio = k.view.largeFolios[folioHead(k.view, pfn)] as LargeFolio;
-  return folio.largeMapcount > 1 && folio.mappedShared !== 0;
+  return folio.largeMapcount > 1 && (folio.mappedShared !== 0 || (flags & PG_HUGETLB) !== 0);
 }
 
 /**

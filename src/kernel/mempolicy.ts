@@ -3,6 +3,8 @@ import { leafAt, ptePfn, ptePresent, pteSpecial, pteTable, pteIndex, nextTable, 
 import { PG_ANON, folioHead, mmAt, pageAt } from '../../reducers/state.js';
 import { VM_IO, VM_PFNMAP, vmasIn } from '../../reducers/vma.js';
 import { NotModelledError } from '../lib/errors.js';
+import { isolateHugetlb } from './hugetlb/migrate.js';
+import { isHugetlbPage } from './hugetlb/pool.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { EFAULT, EINVAL, PAGE_SIZE, currentTask, isPageAligned, pageAlignWrapped } from './kernel.js';
 import { maybeMappedShared } from './large-folio.js';
@@ -104,6 +106,10 @@ function queueFoliosPteRange(k: Kernel, mm: number, from: number, to: number, al
 /** `migrate_folio_add()`. */
 function queueFolio(k: Kernel, pfn: number, all: boolean, isolated: number[]): void {
   if (!all && maybeMappedShared(k, pfn)) return;
+  if (isHugetlbPage(k, pfn)) {
+    if (isolateHugetlb(k, pfn, isolated)) isolated.push(pfn);
+    return;
+  }
   const { order, flags } = pageAt(k.view, pfn);
   if (order !== 0 && (flags & PG_ANON) === 0) throw new NotModelledError('migration of large folios of files');
   if (folioIsolateLru(k, pfn)) isolated.push(pfn);

@@ -41,6 +41,8 @@ import {
 } from '../../reducers/state.js';
 import { VM_LOCKED, vmaLookup } from '../../reducers/vma.js';
 import { splitFolio } from './folio-split.js';
+import { migrateHugetlbs } from './hugetlb/migrate.js';
+import { isHugetlbPage } from './hugetlb/pool.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { GUP_PIN_COUNTING_BIAS } from './kernel.js';
 import { markDirty } from './filemap.js';
@@ -74,12 +76,15 @@ export function folioIsolateLru(k: Kernel, pfn: number): boolean {
 }
 
 /**
- * `migrate_pages()` with MIGRATE_SYNC, and `putback_movable_pages()` of what stayed: the isolated pages `pfns` get new frames. LRU caches are
+ * `migrate_pages()` with MIGRATE_SYNC, and `putback_movable_pages()` of what stayed: the pages `isolated` get new frames, those of the hugetlb pool first. LRU caches are
  * disabled by the caller. Linux tries a page that stays ten times; as nothing else runs in between here, once tells as much. A large folio that waits to be
  * split is split now, and its pages come last.
  * @returns how many stayed.
  */
-export function* migratePages(k: Kernel, pfns: readonly number[], cpu: number): KernelThread<number> {
+export function* migratePages(k: Kernel, isolated: readonly number[], cpu: number): KernelThread<number> {
+  const isPools = (pfn: number): boolean => isHugetlbPage(k, pfn);
+  const [huge, pfns] = [isolated.filter(isPools), isolated.filter((pfn) => !isPools(pfn))];
+  const left = yield* migrateHugetlbs(k, huge);
   const stayed: number[] = [];
   for (let next = 0; next < pfns.length;) {
     const batch: number[] = [];
@@ -92,7 +97,7 @@ export function* migratePages(k: Kernel, pfns: readonly number[], cpu: number): 
     if (split.length > 0) stayed.push(...(yield* migratePagesBatch(k, split, [], cpu)));
   }
   for (const pfn of stayed) folioPutbackLru(k, pfn, cpu);
-  return stayed.length;
+  return left + stayed.length;
 }
 
 /** `migrate_pages_batch()`: first all are unmapped, then all that were are moved. Returns those that stay; `split` gets the pages of folios that were split. */

@@ -27,6 +27,7 @@ const OLD = [
   'mremap-duplicates-shared-only',
   'growth-keeps-min-addr',
   'future-write-seal-spares-private',
+  'hugetlb-migrates-beyond-pool',
   ...POOL,
 ];
 

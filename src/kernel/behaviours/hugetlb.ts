@@ -58,6 +58,14 @@ export const HUGETLB_BEHAVIOURS = {
     requires: [],
     aliases: [],
   },
+  'hugetlb-migrates-beyond-pool': {
+    description:
+      'A huge page that is moved gets a page that nobody reserved, or a temporary one beyond the pool; how it was before is not modelled.',
+    commit: null,
+    since: '4.16',
+    requires: [],
+    aliases: [],
+  },
   'hugetlb-fork-copies-pinned': {
     description:
       'fork gives the child a copy of a huge page that the parent has pinned, or fails where the pool has none; before, it was shared, and the next write of the parent moved it away from the pin.',

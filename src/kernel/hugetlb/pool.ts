@@ -77,20 +77,24 @@ export function consumeReservation(k: Kernel, pfn: number): void {
   k.emit({ type: 'HugetlbRestoreSet', pfn, restore: 1 });
 }
 
-/** `free_huge_folio()`: nobody has the page any more. A surplus is paid off first, with whatever page comes. */
-export function freeHugePage(k: Kernel, pfn: number): void {
+/** `alloc_migrate_hugetlb_folio()`: a page beyond the pool for one that is moved, with one reference. It is no surplus: one of the two leaves the pool again. */
+export const allocTemporary = (k: Kernel): number => addPage(k, 1, 0);
+
+/** `free_huge_folio()`: nobody has the page any more. A `temporary` one leaves the pool; else a surplus is paid off first, with whatever page comes. */
+export function freeHugePage(k: Kernel, pfn: number, temporary = false): void {
   const sb = subpoolOfPage(k, pfn);
   // A mount that comes below its minimum with it has the reservation back.
   const restores = k.view.hugetlb.restore.includes(pfn) || subpoolPut(k, sb, 1) === 0;
   k.emit({ type: 'HugetlbPageFreed', pfn, resv: restores ? 1 : 0 });
-  if (k.view.hugetlb.surplus > 0) k.emit({ type: 'HugetlbPageRemoved', pfn, total: -1, free: 0, surplus: -1 });
+  if (temporary) k.emit({ type: 'HugetlbPageRemoved', pfn, total: -1, free: 0, surplus: 0 });
+  else if (k.view.hugetlb.surplus > 0) k.emit({ type: 'HugetlbPageRemoved', pfn, total: -1, free: 0, surplus: -1 });
   else enqueue(k, pfn);
 }
 
 /** `folio_put_refs()` of the hugetlb page at `pfn`. */
-export function putHugePage(k: Kernel, pfn: number, refs = 1): void {
+export function putHugePage(k: Kernel, pfn: number, refs = 1, temporary = false): void {
   k.emit({ type: 'HugetlbPageReleased', pfn, ref: -refs });
-  if (pageAt(k.view, folioHead(k.view, pfn)).ref === 0) freeHugePage(k, pfn);
+  if (pageAt(k.view, folioHead(k.view, pfn)).ref === 0) freeHugePage(k, pfn, temporary);
 }
 
 /**

@@ -33,7 +33,7 @@ export interface ModelHalf {
   readonly steps: readonly ModelStep[];
   /** Operations that the agent cannot do, by reason: nothing after the first of them is compared. */
   readonly impossible: string | null;
-  /** Were there ever fewer reservations of huge pages than none? */
+  /** Were there ever fewer reservations of huge pages than none, or some that a page in use still owes? */
   readonly oversold: boolean;
   /** Expectations of the workload that the model does not meet. */
   readonly failed: readonly {
@@ -99,7 +99,7 @@ export function runModel(operations: readonly Operation[], options: ModelOptions
     asks = operation.name === 'resumed';
     const got = run.execute(operation);
     asks = false;
-    oversold ||= run.view.hugetlb.resv < 0;
+    oversold ||= run.view.hugetlb.resv < 0 || run.view.hugetlb.restore.length > 0;
     if (side.losesReservations()) {
       impossible ??= `line ${operation.line}: it would leave huge pages reserved for nobody until the machine starts anew`;
       break;

@@ -116,6 +116,34 @@ const pinAndFork: Step = (draft) => {
   return true;
 };
 
+const MPOL_MF_MOVE = 2;
+const MPOL_MF_MOVE_ALL = 4;
+
+/** Other frames for huge pages, of which the range may have a part; small ones lie between them now and then. */
+const moveFrames: Step = (draft) => {
+  const { random } = draft;
+  const task = draft.anyTask();
+  const page = pageOf(draft, task, () => true);
+  if (page === null) return false;
+  const start = page + random.pick([0, 0, 0, PAGE]);
+  const length = random.pick([TABLE, TABLE, PAGE, 2 * TABLE, 3 * TABLE - PAGE]);
+  if (random.chance(40)) draft.add(task, 'migrate', start, length);
+  else draft.add(task, 'mbind', start, length, 0, null, 0, random.pick([MPOL_MF_MOVE, MPOL_MF_MOVE, MPOL_MF_MOVE_ALL]));
+  return true;
+};
+
+/** Where they are: on the only node, or nowhere. */
+const askPlaces: Step = (draft) => {
+  const { random } = draft;
+  const whose = random.pick(draft.tasks);
+  const pages = [0, 1, 2].flatMap(() => pageOf(draft, whose, () => true) ?? []);
+  if (pages.length === 0) return false;
+  const nodes = random.chance(50) ? null : pages.map(() => 0);
+  const at = pages.map((page) => page + random.pick([0, PAGE, TABLE - 1]));
+  draft.add(draft.anyTask(), 'move_pages', whose.pid, at.length, at, nodes, [], MPOL_MF_MOVE);
+  return true;
+};
+
 /** By name, as in an area's steps. */
 export const HUGETLB_GUP_STEPS: Readonly<Record<string, readonly [number, Step]>> = {
   splice: [3, splice],
@@ -129,4 +157,6 @@ export const HUGETLB_GUP_STEPS: Readonly<Record<string, readonly [number, Step]>
   peek: [1, trace(false)],
   poke: [2, trace(true)],
   pinAndFork: [4, pinAndFork],
+  moveFrames: [4, moveFrames],
+  askPlaces: [1, askPlaces],
 };
