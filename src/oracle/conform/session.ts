@@ -15,6 +15,7 @@ import { isText } from '../../workload/operation.js';
 import { leadingSettings, wantsBlockDevice } from './commands.js';
 import { Settings } from '../settings.js';
 import { usesKsm } from './conform.js';
+import { fillPool, lostHugePages } from './huge-pool.js';
 
 /** Where tasks keep their files: a directory whose file system has a disk below it, which /tmp often has not. */
 const SCRATCH_PARENT = '/var/tmp';
@@ -178,15 +179,11 @@ export class Session {
     this.#pool ||= asked;
     if (!this.#pool) return;
     for (const [path] of settings) await this.#settings.set(path, 0);
-    const lost = lostReservations();
+    const lost = await lostHugePages();
     this.lostHugePages = lost;
     await this.agent.ask([`lost_hugepages ${lost}`]);
-    for (const [path, value] of settings) {
-      const wantedPages = String(Number(value) + (path.endsWith('/nr_hugepages') ? lost : 0));
-      const got = await this.#settings.set(path, wantedPages);
-      if (got !== wantedPages)
-        throw new UserError(`the running kernel cannot be asked: ${path} is ${got}, not ${wantedPages}`, EXIT.unable);
-    }
+    for (const [path, value] of settings)
+      await fillPool(this.#settings, path, Number(value) + (path.endsWith('/nr_hugepages') ? lost : 0));
   }
 
   /** ksmd scans when it is told, every page each time, and nobody else's memory. */
@@ -218,18 +215,6 @@ async function layoutOrReason(tell: (line: string) => void): Promise<string | nu
     tell(`page tables are not read: ${(error as Error).message}`);
     return null;
   }
-}
-
-/**
- * Huge pages that stay in a pool of none because of reservations that nobody has: Linux lost them. A pool has as many more then. Until the machine
- * starts anew they are there.
- */
-function lostReservations(): number {
-  const meminfo = readFileSync('/proc/meminfo', 'latin1');
-  const pages = (name: string): number =>
-    Number(new RegExp(`^HugePages_${name}:\\s+(\\d+)`, 'm').exec(meminfo)?.[1] ?? 0);
-  const total = pages('Total');
-  return total === pages('Free') && total === pages('Rsvd') ? total : 0;
 }
 
 /** Settings of this machine that decide results. */
