@@ -123,14 +123,30 @@ export function hugetlbUsed({ hugetlb }: KernelView): boolean {
   const counted = [total, free, resv, surplus, max, overcommit].some((each) => each !== 0);
   const { freeList, restore, unmovable, vmas, files, subpools, charged } = hugetlb;
   return (
-    counted || maps.length > 1 || [freeList, restore, unmovable, vmas, files, subpools, charged].some((each) => each.length > 0)
+    counted ||
+    maps.length > 1 ||
+    [freeList, restore, unmovable, vmas, files, subpools, charged].some((each) => each.length > 0)
   );
 }
 
 /** All of it as numbers, for digests and hashes: counters, lists with their lengths. */
 export function hugetlbNumbers({ hugetlb }: KernelView): number[] {
-  const { total, free, resv, surplus, max, overcommit, freeList, restore, unmovable, maps, vmas, files, subpools, charged } =
-    hugetlb;
+  const {
+    total,
+    free,
+    resv,
+    surplus,
+    max,
+    overcommit,
+    freeList,
+    restore,
+    unmovable,
+    maps,
+    vmas,
+    files,
+    subpools,
+    charged,
+  } = hugetlb;
   const numbers = [total, free, resv, surplus, max, overcommit, freeList.length, ...freeList];
   numbers.push(restore.length, ...restore, maps.length);
   for (const map of maps)

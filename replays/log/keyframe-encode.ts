@@ -440,8 +440,22 @@ function ordersOf(state: KernelView): unknown {
 /** All of it; null where there never was any. Regions of all maps stand in one list, [map, from, to]*. */
 function hugetlbOf(state: KernelView): unknown {
   if (!hugetlbUsed(state)) return null;
-  const { total, free, resv, surplus, max, overcommit, freeList, restore, unmovable, maps, vmas, files, subpools, charged } =
-    state.hugetlb;
+  const {
+    total,
+    free,
+    resv,
+    surplus,
+    max,
+    overcommit,
+    freeList,
+    restore,
+    unmovable,
+    maps,
+    vmas,
+    files,
+    subpools,
+    charged,
+  } = state.hugetlb;
   const counters = [total, free, resv, surplus, max, overcommit, maps.length];
   const mapRows = pool.rows(WIDTH.resvMap);
   const regions = pool.rows(WIDTH.region);

@@ -41,7 +41,22 @@ export function hugetlbFrom(data: unknown): Hugetlb {
     chargedData === undefined ? [] : numbersIn(chargedData, LIMIT.frames, 'pages of mounts', alike);
   const charged = rows(chargedNumbers, 2, 'pages of mounts').map(([pfn = 0, sb = 0]) => ({ pfn, sb }));
   const unmovable = stuckData === undefined ? [] : numbersIn(stuckData, LIMIT.frames, 'huge pages that stay');
-  return { total, free, resv, surplus, max, overcommit, freeList, restore, unmovable, maps, vmas, files, subpools, charged };
+  return {
+    total,
+    free,
+    resv,
+    surplus,
+    max,
+    overcommit,
+    freeList,
+    restore,
+    unmovable,
+    maps,
+    vmas,
+    files,
+    subpools,
+    charged,
+  };
 }
 
 /** Rows of `width` numbers each that stand one behind the other. Throws MalformedError. */
