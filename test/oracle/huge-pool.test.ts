@@ -27,6 +27,7 @@ describe('the pool of the machine', () => {
   it('is not taken away from others', async () => {
     const others = lostHugePages(seeing([3, 1, 1]), 10);
     await expect(others).rejects.toThrow(UserError);
+    await expect(lostHugePages(seeing([1, 1, 2 ** 64]), 10)).rejects.toThrow('fewer huge pages than none');
     await expect(others).rejects.toThrow('2 huge pages are in use by somebody else');
   });
   it('is filled at the second try where memory was compacted, and else said to be too small in one line', async () => {

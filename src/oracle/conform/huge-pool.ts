@@ -26,17 +26,19 @@ function readPool(): Pool {
 /**
  * Waits until nobody uses a page of the pool, which was told to be empty.
  * @returns reservations that nobody has: Linux lost them, and has them until the machine starts anew. A pool is to have as many pages more.
- * @throws UserError (unable) if others go on using huge pages.
+ * @throws UserError (unable) if others go on using huge pages, or fewer than none are reserved.
  */
 export async function lostHugePages(read: () => Pool = readPool, waitMs = REST_MS_MAX): Promise<number> {
   for (let waited = 0; ; waited += POLL_MS) {
     const { total, free, reserved } = read();
-    if (total === free) return reserved;
-    if (waited >= waitMs)
-      throw new UserError(
-        `the running kernel cannot be asked: ${total - free} huge pages are in use by somebody else`,
-        EXIT.unable,
-      );
+    if (total === free && Number.isSafeInteger(reserved)) return reserved;
+    if (waited >= waitMs) {
+      const what =
+        total > free
+          ? `${total - free} huge pages are in use by somebody else`
+          : 'fewer huge pages than none are reserved, until it starts anew';
+      throw new UserError(`the running kernel cannot be asked: ${what}`, EXIT.unable);
+    }
     await sleep(POLL_MS);
   }
 }
