@@ -4,7 +4,16 @@
 // whether a write fault may keep a page: the folio must be mapped by one address space, and nobody else may hold it.
 import { PTE_DIRTY, PTE_SOFT_DIRTY, PTE_WRITE, pteAt, pteFlags, ptePfn, tableEnd } from '../../reducers/pte.js';
 import type { LargeFolio } from '../../reducers/state.js';
-import { PG_ANON, PG_HUGETLB, PG_SWAPCACHE, folioHead, folioStart, mmAt, pageAt, pageMapcount } from '../../reducers/state.js';
+import {
+  PG_ANON,
+  PG_HUGETLB,
+  PG_SWAPCACHE,
+  folioHead,
+  folioStart,
+  mmAt,
+  pageAt,
+  pageMapcount,
+} from '../../reducers/state.js';
 import type { Kernel } from './kernel.js';
 import { GUP_PIN_COUNTING_BIAS } from './kernel.js';
 
