@@ -48,9 +48,12 @@ const has = (view: KernelView, vma: VmaFacts, feature: number): boolean => {
   return context !== null && context.features >= 0 && (context.features & feature) !== 0;
 };
 
+/** A child that is watched gets copies of pages that its parent has pinned. */
+const FORKS: ReadonlySet<string> = new Set(['fork', 'vfork', 'clone', 'clone3']);
+
 /** Something appeared at [vpn, vpn + pages) where nothing was, without a monitor's doing. */
 function filled(mm: number, vpn: number, pages: number, audited: Audited, report: Report): void {
-  if (byIoctl(audited)) return;
+  if (byIoctl(audited) || FORKS.has(audited.operation?.name ?? '')) return;
   const vma = audited.facts.vmas.at(mm, vpn * 4096);
   // Of a file its page may be there, from which private mappings take a copy.
   if (vma === undefined || vma.inode !== 0 || (vma.flags & VM_UFFD_MISSING) === 0) return;
