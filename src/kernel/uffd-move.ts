@@ -99,9 +99,10 @@ function* movePage(
   mm: number,
   from: number,
   to: number,
-  { allowHoles, cpu }: Move,
+  move: Pick<Move, 'allowHoles' | 'cpu'>,
   left: number,
 ): KernelThread<number> {
+  const { allowHoles, cpu } = move;
   const now = mmAt(k.view, mm);
   if (pmdNone(now, from) && !allowHoles) return -ENOENT;
   if (leafAt(now, to) !== 0) return -EEXIST;
@@ -126,7 +127,10 @@ function* movePage(
     k.emit({ type: 'UffdEntryMoved', mm, vpn: from, newVpn: to, pfn: -1, entry: zero, anonVma: 0, index: 0 });
     return 1;
   }
-  return (yield* movePresentPte(k, cpu, mm, from, to)) || 1;
+  const moved = yield* movePresentPte(k, cpu, mm, from, to);
+  // Split, a page of zeros may have given way to the zero page.
+  if (moved === 'split') return yield* movePage(k, mm, from, to, move, left);
+  return moved || 1;
 }
 
 /**
@@ -149,8 +153,8 @@ function moveHugePage(k: Kernel, mm: number, from: number, to: number, leaf: num
   return PTRS_PER_PTE;
 }
 
-/** `move_present_pte()`: the page must be the process's own, and nobody may have pinned it. A large folio is split before. */
-function* movePresentPte(k: Kernel, cpu: number, mm: number, from: number, to: number): KernelThread<number> {
+/** `move_present_pte()`: the page must be the process's own, and nobody may have pinned it. A large folio is split before: `split`, and all begins anew. */
+function* movePresentPte(k: Kernel, cpu: number, mm: number, from: number, to: number): KernelThread<number | 'split'> {
   const pfn = ptePfn(pteAt(mmAt(k.view, mm), from));
   const isOwn = (): boolean => (pageAt(k.view, pfn).flags & PG_ANON_EXCLUSIVE) !== 0;
   if (!isOwn()) return -EBUSY;
@@ -159,6 +163,7 @@ function* movePresentPte(k: Kernel, cpu: number, mm: number, from: number, to: n
     // It tries again for as long as somebody holds the folio.
     if (error !== 0)
       throw new NotModelledError('UFFDIO_MOVE of a page whose folio cannot be split, which does not end');
+    return 'split';
   }
   if (maybePinned(k, pfn) || !isOwn()) return -EBUSY;
   const vma = vmaLookup(mmAt(k.view, mm), to * PAGE_SIZE) as VmaView;
