@@ -1,8 +1,9 @@
 // Files in memory with large folios: memfds, a tmpfs and shared anonymous memory mapped where huge entries may stand, made longer and shorter, with holes in them,
 // collapsed.
+import { fork } from '../access.js';
 import type { Step } from '../area.js';
 import { BLOCKS, FAR_BLOCK, PAGES, anyBlock, mappedBlock } from '../blocks.js';
-import { MADV, MAP, READ, RW, isReadable, madvise, mmap } from '../calls.js';
+import { MADV, MAP, READ, RW, isReadable, madvise, mlock, mmap, mprotect, munmap } from '../calls.js';
 import type { Draft, Opened, Range, Task } from '../picture.js';
 import { PAGE, TABLE } from '../places.js';
 import type { Mapped } from '../space.js';
@@ -142,5 +143,59 @@ export const collapseLarge: Step = (draft) => {
   if (block === null) return false;
   const blocks = block === FAR_BLOCK || random.chance(70) ? 1 : random.between(1, BLOCKS.length);
   madvise(draft, task, { start: block, length: blocks * TABLE }, MADV.COLLAPSE);
+  return true;
+};
+
+type Act = (draft: Draft, task: Task, block: number) => void;
+/** A few pages of the block, or now and then all of it. */
+function piece({ random }: Draft, block: number): Range {
+  if (random.chance(35)) return { start: block, length: TABLE };
+  const page = random.pick(PAGES);
+  return { start: block + page * PAGE, length: PAGE * random.between(1, Math.min(5, 512 - page)) };
+}
+const advised =
+  (...advice: readonly number[]): Act =>
+  (draft, task, block) =>
+    madvise(draft, task, piece(draft, block), draft.random.pick(advice));
+const ACTS: readonly (readonly [number, Act])[] = [
+  [5, advised(MADV.DONTNEED)],
+  [3, advised(MADV.PAGEOUT, MADV.COLD)],
+  [4, (draft, task, block) => madvise(draft, task, { start: block, length: TABLE }, MADV.COLLAPSE)],
+  [3, advised(MADV.REMOVE)],
+  [3, advised(MADV.POPULATE_READ, MADV.POPULATE_WRITE)],
+  [3, (draft, task, block) => mprotect(draft, task, piece(draft, block), draft.random.pick([READ, RW, RW]))],
+  [2, (draft, task, block) => munmap(draft, task, piece(draft, block))],
+  [2, (draft, task, block) => mlock(draft, task, piece(draft, block), draft.random.chance(60))],
+  [4, (draft) => void truncateLarge(draft)],
+  [4, (draft) => void fallocateLarge(draft)],
+  [2, (draft) => void transferLarge(draft)],
+  [2, (draft) => void fork(draft)],
+];
+
+/** One block of a file, mapped whole and used, and then several things in a row that split, empty, share or collapse it. */
+export const shapeLarge: Step = (draft) => {
+  const { random } = draft;
+  // Where a mapping is sealed none takes its place.
+  if (draft.operations.some(({ name }) => name === 'mseal')) return false;
+  const task = draft.anyTask();
+  const found = draft.fd(task, isLarge);
+  if (found === null) return false;
+  const [fd, { backing }] = found;
+  const offset = random.pick([0, TABLE]);
+  if (backing.bytes < offset + TABLE && random.chance(70)) {
+    draft.add(task, 'ftruncate', fd, BYTES);
+    backing.bytes = BYTES;
+  }
+  const block = anyBlock(draft);
+  const flags = MAP.FIXED | (random.chance(80) ? MAP.SHARED : MAP.PRIVATE);
+  mmap(draft, task, { addr: block, length: TABLE, prot: RW, flags, fd, offset });
+  if (random.chance(50)) madvise(draft, task, { start: block, length: TABLE }, MADV.HUGEPAGE);
+  touch(draft, task, { start: block, length: TABLE });
+  for (let n = random.between(2, 5); n > 0; n--) {
+    random.weighted(ACTS)(draft, random.chance(80) ? task : draft.anyTask(), block);
+    const at = block + PAGE * random.pick(PAGES);
+    if (random.chance(30)) draft.add(task, 'load', at);
+    else if (random.chance(40)) draft.add(task, 'store', at, random.between(0, 255));
+  }
   return true;
 };

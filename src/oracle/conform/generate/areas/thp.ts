@@ -31,6 +31,7 @@ import {
   mapLarge,
   openLarge,
   removeLarge,
+  shapeLarge,
   transferLarge,
   truncateLarge,
 } from './thp-files.js';
@@ -291,7 +292,8 @@ export const THP: Area = {
     collapsePages: [3, collapsePages],
     khugepaged: [3, khugepaged],
     dropCaches: [3, dropCaches],
-    mapLarge: [6, mapLarge],
+    shapeLarge: [9, shapeLarge],
+    mapLarge: [5, mapLarge],
     truncateLarge: [3, truncateLarge],
     fallocateLarge: [3, fallocateLarge],
     removeLarge: [2, removeLarge],
