@@ -11,6 +11,8 @@ export type Preparation = (draft: Draft) => void;
 export interface Area {
   readonly name: string;
   readonly prologue: readonly Preparation[];
+  /** What is written to the machine's settings, which only stands at the beginning: before any area's prologue. */
+  readonly settings?: readonly Preparation[];
   /** By name, which says what it is for: how often relative to the others, and what. */
   /**
    * How much a workload that has other areas as well is about this one: times that its steps count, drawn for each workload. None: once. For

@@ -71,7 +71,8 @@ export function generateWorkload({ seed, number, areas, length }: WorkloadChoice
   const chosen = areas.map(areaNamed);
   const random = new Random(seed, number);
   const draft = new Draft(random);
-  for (const prepare of new Set(chosen.flatMap(({ prologue }) => prologue))) prepare(draft);
+  const settings = chosen.flatMap((area) => area.settings ?? []);
+  for (const prepare of new Set([...settings, ...chosen.flatMap(({ prologue }) => prologue)])) prepare(draft);
   const all = chosen.flatMap(({ steps, emphasis }) => {
     const times = emphasis === undefined || chosen.length === 1 ? 1 : random.pick(emphasis);
     return Object.values(steps).map(([weight, step]) => [weight * times, step] as const);

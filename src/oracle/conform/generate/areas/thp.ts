@@ -258,7 +258,8 @@ function settings(draft: Draft): void {
 
 export const THP: Area = {
   name: 'thp',
-  prologue: [settings, fileSettings, openPipe, openRing, openLarge],
+  settings: [settings, fileSettings],
+  prologue: [openPipe, openRing, openLarge],
   emphasis: [1, 2, 4, 8],
   steps: {
     shape: [12, shape],
