@@ -1,6 +1,16 @@
 // The shrinker of large folios: deferred_split_scan() of mm/huge_memory.c. Folios of which a part was given up wait in a queue, and so do huge pages, of which
 // few pages may be used; they are split when memory runs short, or when somebody has the slab caches dropped.
-import { HPAGE_PMD_NR, HPAGE_PMD_ORDER, PG_HUGETLB, PG_ANON, PG_MLOCKED, pageAt } from '../../reducers/state.js';
+import {
+  HPAGE_PMD_NR,
+  HPAGE_PMD_ORDER,
+  InodeKind,
+  PG_HUGETLB,
+  PG_ANON,
+  PG_MLOCKED,
+  pageAt,
+} from '../../reducers/state.js';
+import { NotModelledError } from '../lib/errors.js';
+import { filePages } from './filemap.js';
 import { splitFolio } from './folio-split.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { setQueued } from './large-folio.js';
@@ -18,11 +28,21 @@ function thpUnderused(k: Kernel, head: number): boolean {
   return zeros > most;
 }
 
+/** Has a file a large folio that goes on behind its end? `shmem_unused_huge_shrink()` would split it. */
+const someLargeFolioBeyondEnd = (k: Kernel): boolean =>
+  Object.keys(k.view.largeFolios).some((head) => {
+    const { mapping, index, order, flags } = pageAt(k.view, Number(head));
+    const inode = (flags & (PG_ANON | PG_HUGETLB)) === 0 ? k.view.inodes[mapping] : null;
+    return inode?.kind === InodeKind.shmem && index + 2 ** order > filePages(inode);
+  });
+
 /**
  * `deferred_split_scan()` of the whole queue, in order of frames, by CPU `cpu`. What cannot be split stays there if it is partially mapped; a huge
  * page that is used, or cannot be split, leaves it for good.
  */
 export function* deferredSplitScan(k: Kernel, cpu: number): KernelThread {
+  if (someLargeFolioBeyondEnd(k))
+    throw new NotModelledError('large folios behind the end of files in memory, which the shrinker splits');
   for (const head of Object.keys(k.view.largeFolios).map(Number)) {
     const { order, partiallyMapped } = k.view.largeFolios[head] ?? { order: 0, partiallyMapped: 2 };
     // Those of files wait in no queue.
