@@ -80,6 +80,11 @@ export class PagesToMap {
     return this.#vpns.length;
   }
 
+  /** Pages of the file, the last one in part. */
+  get filePages(): number {
+    return filePages(this.#inode);
+  }
+
   /** Is the first of the pages also the file's last? Shared memory does not care. */
   get beginsWithLastPage(): boolean {
     const { kind } = this.#inode;

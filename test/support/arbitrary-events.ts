@@ -88,6 +88,9 @@ const FOLDABLE: Kinds = {
 export const arbitraryEvent = (types: readonly EventType[] = EVENT_TYPES): fc.Arbitrary<KernelEvent> =>
   anyOf(ANYTHING, types);
 
+/** A page of a file before its first one is what a log is refused for. */
+const isPlace = (event: KernelEvent): boolean => event.type !== 'FileCollapsed' || event.index >= 0;
+
 /** Any events of the catalogue over few tasks, address spaces and frames: no kernel emits them in that order, reducers take them. */
 export function foldableEvents(maxLength = 60, types: readonly EventType[] = EVENT_TYPES): fc.Arbitrary<KernelEvent[]> {
   // Most events say nothing before somebody to say it of is there.
@@ -119,5 +122,5 @@ export function foldableEvents(maxLength = 60, types: readonly EventType[] = EVE
   ];
   return fc
     .tuple(fc.boolean(), fc.array(anyOf(FOLDABLE, types), { maxLength, size: 'max' }))
-    .map(([begun, events]) => (begun ? [...beginnings, ...events] : events));
+    .map(([begun, events]) => [...(begun ? beginnings : []), ...events.filter(isPlace)]);
 }

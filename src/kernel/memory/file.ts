@@ -122,7 +122,7 @@ function doFaultAround(k: Kernel, fault: Fault, vma: VmaView, told: number): voi
       continue;
     }
     if (pages.count === 0 && doSetPmd(k, fault, vma, large, false)) return;
-    const [first, end] = rangeOfFolio(k, vma, vpn, large, base + to);
+    const [first, end] = rangeOfFolio(k, vma, vpn, large, Math.min(base + to, vpn + pages.filePages - index));
     for (let at = first; at < end; at++) if (pteAt(mm, at) === 0) pages.add(at, linearPageIndex(vma, at * PAGE_SIZE));
     vpn = end;
   }
@@ -136,7 +136,7 @@ function doFaultAround(k: Kernel, fault: Fault, vma: VmaView, told: number): voi
 
 /**
  * `filemap_map_folio_range()`: which pages from `vpn` on, where page `pfn` of a large folio belongs, are mapped with it: all of the folio, if it lies in the VMA and below one table; else
- * what of it follows before `last`.
+ * what of it follows before `last`, where the window or the file ends.
  */
 function rangeOfFolio(k: Kernel, vma: VmaView, vpn: number, pfn: number, last: number): readonly [number, number] {
   const pages = 2 ** pageAt(k.view, pfn).order;
