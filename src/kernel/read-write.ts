@@ -1,6 +1,6 @@
 // read(2) and write(2) between files and user buffers: mm/filemap.c and mm/shmem.c, as far as pages see them.
 import type { InodeView, OpenFile } from '../../reducers/state.js';
-import { InodeKind, PG_NOT_UPTODATE, cachedPfn, pageAt } from '../../reducers/state.js';
+import { InodeKind, PG_NOT_UPTODATE, cachedPfn, folioHead, pageAt } from '../../reducers/state.js';
 import { NotModelledError } from '../lib/errors.js';
 import type { Call, Got } from './call.js';
 import { fromKernel, intArg } from './call.js';
@@ -8,11 +8,20 @@ import { filePages, grabPage, isTakenAsCached, markDirty, markUptodate, readAhea
 import { fileArg, isReadable, isWritable, maxBytes, offsetArg, setPosition } from './files.js';
 import type { Kernel, KernelThread } from './kernel.js';
 import { EBADF, EFAULT, EFBIG, EINVAL, EPERM, PAGE_SIZE, TASK_SIZE, currentTask } from './kernel.js';
+import { putPage } from './page-alloc.js';
 import { F_SEAL } from './seals.js';
 import type { AccessResult } from './memory/fault.js';
 import { shmemGetFolio, shmemInfo } from './shmem.js';
 import { growTo, isHole, zeroBlock } from './truncate.js';
-import { copyFromUser, copyToUser, faultInReadable, loadUser, readableAtOnce, storeUser } from './uaccess.js';
+import {
+  copyFromUser,
+  copyToUser,
+  faultInReadable,
+  loadUser,
+  meetsMonitor,
+  readableAtOnce,
+  storeUser,
+} from './uaccess.js';
 
 const O_APPEND = 0o2000;
 /** `MAX_RW_COUNT`: bytes that one call moves at most. */
@@ -89,12 +98,18 @@ export function* doRead(k: Kernel, call: Call): KernelThread<Got> {
   const transfer = checkTransfer(k, call, isReadable);
   if (typeof transfer === 'number') return fromKernel(transfer);
   const { file, position, addr } = transfer;
-  const { size } = k.view.inodes[file.inode] as InodeView;
+  const { size, kind } = k.view.inodes[file.inode] as InodeView;
   const length = size < 0 ? transfer.length : Math.max(0, Math.min(transfer.length, size - position));
   let done = 0;
   for (const [index, offset, bytes] of pieces(position, length)) {
     const from = pageToRead(k, file.inode, index, currentTask(k, call.tid).cpu);
+    // The reader has the page meanwhile: seen only where it can sleep.
+    const held = from >= 0 && meetsMonitor(k, call.tid, addr + done, bytes);
+    if (held && bytes < length && kind === InodeKind.file)
+      throw new NotModelledError('read(2) of several pages of a file of a disk into memory that a userfaultfd watches');
+    if (held) k.emit({ type: 'FolioGot', pfn: folioHead(k.view, from), ref: 1 });
     const result = yield* copyToUser(k, call.tid, addr + done, bytes, { from, offset });
+    if (held) putPage(k, from);
     const good = progress(result, addr + done, bytes);
     done += good;
     if (good < bytes) break;

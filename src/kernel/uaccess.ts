@@ -2,9 +2,10 @@
 import { PTE_DIRTY, isHugePte, isZeroPte, pteAt, ptePfn, pteSpecial, withFlags } from '../../reducers/pte.js';
 import { sameByte, uniformByte } from '../../reducers/content.js';
 import { mmAt, pageAt } from '../../reducers/state.js';
+import { userfaultfdArmed, vmaLookup } from '../../reducers/vma.js';
 import { pfnByNumber } from './io-uring-rings.js';
 import type { Kernel, KernelThread } from './kernel.js';
-import { PAGE_SIZE, currentMm, currentTask } from './kernel.js';
+import { PAGE_SIZE, TASK_SIZE, currentMm, currentTask } from './kernel.js';
 import type { Access, AccessResult } from './memory/fault.js';
 import { accessPermitted, userFault } from './memory/fault.js';
 import { touchPmd } from './memory/huge.js';
@@ -44,6 +45,16 @@ export function* touch(
 
 /** End of the piece of [addr, end) that lies in `addr`'s page. */
 const pieceEnd = (addr: number, end: number): number => Math.min(end, (Math.floor(addr / PAGE_SIZE) + 1) * PAGE_SIZE);
+
+/** Could writing [addr, addr + length) for the task make it wait for the monitor of a userfaultfd? */
+export function meetsMonitor(k: Kernel, tid: number, addr: number, length: number): boolean {
+  const mm = currentMm(k, tid);
+  for (let at = addr; at < addr + length; at = pieceEnd(at, addr + length)) {
+    const vma = at < TASK_SIZE ? vmaLookup(mm, at) : null;
+    if (vma && userfaultfdArmed(vma) && faults(k, tid, at, 'write')) return true;
+  }
+  return false;
+}
 
 /** Stores `byte` (-1: bytes not known) to [addr, addr + length), page by page in ascending order. */
 export function* storeUser(
