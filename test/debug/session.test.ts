@@ -82,13 +82,22 @@ function changesByScan(reader: LogReader, value: (state: KernelView) => string):
 async function stopsOf(reader: LogReader, ...stops: string[]): Promise<{ forward: number[]; backward: number[] }> {
   const repl = debuggerOn(reader);
   expect(await answers(repl, ...stops)).toMatch(/^stop 1: /);
+  /** Each answer that is no end must have led on: an error would be one for ever. */
+  const gone = async (command: string, places: number[]): Promise<void> => {
+    for (let last = -1; ; last = repl.session.position) {
+      const answer = await answers(repl, command);
+      if (answer.startsWith('no stop')) return;
+      expect(repl.session.position, answer).not.toBe(last);
+      places.push(repl.session.position);
+    }
+  };
   const forward: number[] = [];
-  while (!(await answers(repl, 'continue')).startsWith('no stop')) forward.push(repl.session.position);
+  await gone('continue', forward);
   expect(repl.session.position).toBe(reader.eventCount);
   const backward: number[] = [];
   // The end itself may be a stop, which going back from it does not find.
   if (forward.at(-1) === reader.eventCount) backward.push(reader.eventCount);
-  while (!(await answers(repl, 'reverse-continue')).startsWith('no stop')) backward.push(repl.session.position);
+  await gone('reverse-continue', backward);
   expect(repl.session.position).toBe(reader.firstEvent);
   return { forward, backward };
 }
