@@ -67,7 +67,8 @@ describe.skipIf(reason !== null)('conform', { timeout: 600_000 }, () => {
   it('catches mutants, and shrinks what shows them', () => {
     const args = [join(root, 'scripts/mutants.mjs'), '--workloads', '300', '--json', '--only', SOME.join(',')];
     const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
-    expect(stderr).toBe('');
+    // Another run on the machine may be waited for.
+    expect(stderr.replaceAll(/^conform: waiting for \d+\n/gm, '')).toBe('');
     const results = JSON.parse(stdout) as { name: string; operations: number; survived: string | null }[];
     expect(results.map(({ name, survived }) => [name, survived])).toEqual(SOME.map((name) => [name, null]));
     for (const { operations } of results) expect(operations).toBeLessThanOrEqual(8);
